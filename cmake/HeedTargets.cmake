@@ -1,0 +1,47 @@
+# heed_library(NAME SOURCES ... LINK ...): one target per folder; its link list is what the folder may use.
+# heed_test(NAME SOURCES ... LINK ... [LABELS ...]): one GoogleTest program, run by ctest from the source root.
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(heed_options INTERFACE)
+target_include_directories(heed_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(heed_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+if(HEED_WERROR)
+  target_compile_options(heed_options INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(heed_options INTERFACE -Wthread-safety)
+endif()
+if(HEED_SANITIZE)
+  target_compile_options(heed_options INTERFACE -fsanitize=${HEED_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(heed_options INTERFACE -fsanitize=${HEED_SANITIZE})
+endif()
+
+function(heed_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC heed_options ${ARG_LINK})
+endfunction()
+
+function(heed_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE heed_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  if(ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
+  endif()
+endfunction()
+
+# heed_folders(A B ...): adds those of the folders that have a CMakeLists.txt.
+macro(heed_folders)
+  foreach(folder ${ARGN})
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endmacro()

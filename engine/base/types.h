@@ -1,0 +1,10 @@
+// Names for the plain numbers that travel through the engine. The engine knows ids and floats, never text.
+#pragma once
+
+#include <cstdint>
+
+namespace heed {
+
+using TokenId = std::int32_t;
+
+}  // namespace heed

@@ -1,0 +1,48 @@
+// A model made ready to run: its programs turned into packed products, fused cells and buffer sizes. Made once per
+// model at load, shared read-only by every worker's engine.
+//
+// Immutable after Make, so safe to share.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/model/bundle.h"
+#include "engine/model/checker.h"
+#include "engine/run/step_engine.h"
+
+namespace heed {
+
+struct EngineOptions {
+  // Rows (hypotheses) that one engine steps at once, 1 to 1024.
+  int max_rows = 64;
+  // Source positions that encoding may advance by between two decode steps; at least 1. Small keeps live rows quick,
+  // large lets new rows join sooner.
+  int encode_positions_per_step = 256;
+  // Longest source and target that buffers are made for.
+  int max_source_tokens = 512;
+  int max_target_tokens = 512;
+};
+
+// One `attend` of the step program, as introspection sees it.
+struct AttendInfo {
+  std::string name;
+  int heads = 1;
+};
+
+class Plan {
+ public:
+  // `bundle` need not outlive the call: what the plan needs is packed or copied. `program` is its checked program.
+  static absl::StatusOr<std::shared_ptr<const Plan>> Make(const Bundle& bundle, const CheckedProgram& program,
+                                                          const EngineOptions& options);
+  virtual ~Plan() = default;
+
+  virtual const std::vector<AttendInfo>& attends() const = 0;  // in program order
+  virtual std::int64_t weight_bytes() const = 0;               // memory that packed weights and tables take
+  // An engine for one step thread. It shares this plan.
+  virtual std::unique_ptr<StepEngine> MakeEngine() const = 0;
+};
+
+}  // namespace heed

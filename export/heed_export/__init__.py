@@ -1,0 +1,1 @@
+"""heed_export: makes the bundles that heed serves (training recipe, bundle writer, parity set)."""

@@ -1,0 +1,78 @@
+// Turns a request into work: model chosen, every field within its bounds, texts cut, tokenised and sized. Only Admit
+// builds an AdmittedRequest, so past it nobody checks a request again.
+//
+// Thread-safe: Admission is immutable. Admit takes CPU time in proportion to the text: call it from the text pool.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/run/job.h"
+#include "heed/v1/text.pb.h"
+#include "server/admission/registry.h"
+
+namespace heed {
+
+// A Translate or Summarize request, whichever it was.
+struct TextRequest {
+  v1::Task task = v1::TASK_UNSPECIFIED;
+  v1::ModelSelector model;
+  std::vector<std::string> texts;
+  v1::SearchOptions search;
+  v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;
+  std::optional<v1::AttentionOptions> attention;
+  std::optional<std::int64_t> max_reply_bytes;
+};
+
+// Every bound of a request; each is a flag.
+struct AdmissionLimits {
+  int max_texts = 256;
+  std::int64_t max_text_bytes = 65536;
+  int max_segments = 1024;  // of all texts of a request
+  int max_beam_size = 16;
+  int max_target_tokens = 512;
+  std::int64_t default_reply_bytes = 4 << 20;
+  std::int64_t max_reply_bytes = 64 << 20;
+};
+
+struct AdmittedSegment {
+  ByteRange range;  // in its text
+  std::vector<v1::Token> source_tokens;
+  bool truncated = false;
+  int job = -1;  // index into AdmittedRequest::jobs
+};
+
+// One text: either an error of its own or its segments.
+struct AdmittedText {
+  std::string text;
+  std::optional<v1::TextError> error;
+  std::vector<AdmittedSegment> segments;
+};
+
+struct AdmittedRequest {
+  const ServedModel* model = nullptr;
+  std::vector<AdmittedText> texts;
+  std::vector<DecodeJob> jobs;
+  std::optional<v1::AttentionOptions> attention;
+  std::int64_t source_tokens = 0;
+  std::int64_t max_reply_bytes = 0;
+};
+
+class Admission {
+ public:
+  Admission(const Registry* registry, const AdmissionLimits& limits) : registry_(registry), limits_(limits) {}
+
+  // INVALID_ARGUMENT (carries google.rpc details: see server/admission/errors.h), NOT_FOUND, FAILED_PRECONDITION
+  // (attention of a model that has none), RESOURCE_EXHAUSTED (the reply could be larger than max_reply_bytes: the
+  // message gives both sizes and says what would make it smaller). Faults of one text are in its AdmittedText.
+  absl::StatusOr<AdmittedRequest> Admit(TextRequest request) const;
+
+ private:
+  const Registry* registry_;
+  AdmissionLimits limits_;
+};
+
+}  // namespace heed

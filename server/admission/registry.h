@@ -1,0 +1,52 @@
+// The models that this server serves, and those that it could not load.
+//
+// Immutable after Load, so safe to share.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/run/plan.h"
+#include "heed/v1/model.pb.h"
+#include "heed/v1/text.pb.h"
+#include "server/text/sentences.h"
+#include "server/text/tokenizer.h"
+
+namespace heed {
+
+struct ServedModel {
+  int index = 0;  // in Registry::models(), and the scheduler's model number
+  v1::ModelSummary summary;
+  model::v1::ModelSpec spec;
+  std::string spec_json, card, parity_json;
+  std::unique_ptr<Tokenizer> source_tokenizer;
+  std::unique_ptr<Tokenizer> target_tokenizer;
+  std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
+  std::shared_ptr<const Plan> plan;
+};
+
+class Registry {
+ public:
+  // Loads every bundle (folder with a model.json) in `folder`, in order of name. A bundle that fails is listed, not
+  // served. NOT_FOUND when the folder is missing or holds no bundle, FAILED_PRECONDITION when none of them loads
+  // (with each one's reason).
+  static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options);
+
+  const std::vector<std::unique_ptr<ServedModel>>& models() const { return models_; }
+  // Ready ones by name and version, then failed ones by folder.
+  const std::vector<v1::ModelSummary>& summaries() const { return summaries_; }
+
+  // The model a request means. INVALID_ARGUMENT (conflict or ambiguity, naming the candidates), NOT_FOUND (names
+  // those served for the task).
+  absl::StatusOr<const ServedModel*> Select(v1::Task task, const v1::ModelSelector& selector) const;
+  // GetModel's look-up.
+  absl::StatusOr<const ServedModel*> Find(const std::string& name, std::optional<std::string> version) const;
+
+ private:
+  std::vector<std::unique_ptr<ServedModel>> models_;
+  std::vector<v1::ModelSummary> summaries_;
+};
+
+}  // namespace heed

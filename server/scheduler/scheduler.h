@@ -1,0 +1,94 @@
+// Who decodes next. Requests wait in one bounded queue; each worker, one thread per core that the quota grants, takes
+// jobs from it at step boundaries into the engines that it owns, so requests join and leave the running batch freely.
+//
+// Contract: jobs start in order of arrival, except that a job which does not fit yet (beam wider than the free rows)
+// never lets a later one overtake it on the same model. Schedule never blocks. Every item accepted has its `done`
+// called exactly once, from a worker thread (or from Shutdown), with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the
+// next step boundary, waiting or running; its rows are free then); UNAVAILABLE (drain time over; retry elsewhere).
+//
+// Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "engine/run/job.h"
+#include "engine/run/step_engine.h"
+
+namespace heed {
+
+struct SchedulerOptions {
+  // Jobs that may wait, over all models; at least 1. A request that does not fit whole is refused whole.
+  int max_queue = 4096;
+  // Worker threads; 0 means one per core that the quota grants (GrantedCores()).
+  int workers = 0;
+};
+
+// What a request's jobs tell about themselves when they are done, for replies and metrics.
+struct JobTiming {
+  absl::Duration queued;       // arrival to first step boundary inside an engine
+  absl::Duration first_token;  // arrival to first token
+  absl::Duration total;        // arrival to end
+};
+
+// Everything that one RPC wants decoded: its jobs go in together and come back together.
+struct WorkItem {
+  int model = 0;                 // index into the engines that a worker owns
+  std::vector<DecodeJob> jobs;   // may be empty: done at once
+  absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<std::atomic<bool>> cancelled;  // set by the RPC layer; null: never
+  // Called once with the results, in order of the jobs (empty unless OK), and each job's timing.
+  std::function<void(absl::Status, std::vector<DecodeResult>, std::vector<JobTiming>)> done;
+};
+
+// What the scheduler counts; read by metrics at scrape time and from callbacks below.
+struct SchedulerStats {
+  int queued_jobs = 0;
+  int live_jobs = 0;
+  int rows_in_use = 0;
+  int max_rows = 0;
+};
+
+// Told of each step that did something, on the worker's thread: quick and allocation-free.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual void OnStep(int model, const StepReport& report, absl::Duration took) = 0;
+};
+
+// Makes one worker's engine for model i. Called once per worker and model, on that worker's thread.
+using EngineFactory = std::function<std::unique_ptr<StepEngine>(int model)>;
+
+class Scheduler {
+ public:
+  virtual ~Scheduler() = default;
+
+  // Starts the workers; returns when each has made its engines.
+  static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
+                                          StepObserver* observer, Clock* clock);
+
+  // Takes the item, or refuses it and leaves it untouched: RESOURCE_EXHAUSTED (the queue is full; the message gives
+  // the numbers; retry later), UNAVAILABLE (draining; retry elsewhere).
+  virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
+
+  // Wakes workers to look at cancelled flags now.
+  virtual void Nudge() = 0;
+
+  // Refuses new work, waits at most `time` for the accepted, then ends the rest with UNAVAILABLE and joins the
+  // workers. Idempotent.
+  virtual void Drain(absl::Duration time) = 0;
+
+  virtual SchedulerStats stats() const = 0;
+};
+
+// Cores that affinity and the cgroup quota (v1 or v2) grant this process, at least 1.
+int GrantedCores();
+
+}  // namespace heed

@@ -1,0 +1,79 @@
+// Text to ids and back, with the byte range of every piece in the text it came from: attention is unreadable without.
+//
+// Ranges are ordered, lie on code-point boundaries and cover every byte that is not space; pieces of one code point
+// (byte fallback) share its range. A piece's range leaves out the space that its "▁" stands for. Worked example with
+// pieces "▁hi", "▁there", "s":
+//
+//   Encode("hi  theres") gives ranges {0,2} {4,9} {9,10}
+//
+// Text that looks like a special piece ("</s>", "▁", "@@") is text and never becomes a special id.
+//
+// Thread-safe: immutable after Make.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/base/types.h"
+#include "heed/model/v1/model.pb.h"
+
+namespace heed {
+
+struct ByteRange {
+  int begin = 0;
+  int end = 0;  // one past the last byte
+
+  bool operator==(const ByteRange&) const = default;
+};
+
+struct EncodedText {
+  std::vector<TokenId> ids;       // no specials: bos and eos are the vocabulary's business
+  std::vector<ByteRange> ranges;  // of the text given, one per id
+};
+
+struct DecodedText {
+  std::string text;
+  std::vector<ByteRange> ranges;  // of `text`, one per id; empty ranges for specials
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // The tokeniser that `vocabulary` names, from the bundle's files. INVALID_ARGUMENT names the file and what is wrong
+  // with it; the number of pieces must be vocabulary.size().
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> Make(const model::v1::Vocabulary& vocabulary,
+                                                         const std::map<std::string, std::string>& files);
+
+  // `text` must be valid UTF-8 (IsValidUtf8).
+  virtual EncodedText Encode(std::string_view text) const = 0;
+  // Ids outside the vocabulary are an error of the caller and come out as unknowns.
+  virtual DecodedText Decode(absl::Span<const TokenId> ids) const = 0;
+  // The vocabulary's spelling of an id.
+  virtual std::string_view Piece(TokenId id) const = 0;
+  // True for bos, eos, pad and other control pieces: ids that are no text. The unknown piece is text.
+  virtual bool IsSpecial(TokenId id) const = 0;
+};
+
+// Whether every byte belongs to a well-formed UTF-8 sequence (no overlong forms, no surrogates). NUL is valid.
+bool IsValidUtf8(std::string_view text);
+
+// Tokens of one word: tokens [first, first + count), bytes [range) of the text.
+struct WordSpan {
+  int first = 0;
+  int count = 0;
+  ByteRange range;
+  bool special = false;
+};
+
+// Groups tokens into words: a new word begins where space stands between two tokens' ranges; each special is a word
+// of its own with an empty range. `ranges` as Encode or Decode made them, `special` one flag per token.
+std::vector<WordSpan> GroupWords(std::string_view text, absl::Span<const ByteRange> ranges,
+                                 absl::Span<const bool> special);
+
+}  // namespace heed
