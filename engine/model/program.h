@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/activation.h"
 #include "engine/base/tensor.h"
 #include "engine/base/types.h"
 
@@ -23,8 +24,8 @@ enum class ValueType {
   kDistribution,  // [size] log-probabilities
 };
 
-// One named value of a program. Values of the encoder that it exports appear again in init and step, marked by
-// `encoder_value`.
+// One named value of a program. The encoder's outputs that init or step reads appear again among that program's
+// values, first and in the order of `outputs`, marked by `encoder_value`; outputs that it does not read do not.
 struct Value {
   std::string name;  // "h", "h.c", "c.weights", "c.energies"; the h part of a state is NAME alone
   ValueType type = ValueType::kVector;
@@ -38,7 +39,7 @@ struct Ref {
   bool previous = false;
 };
 
-enum class Activation { kIdentity, kTanh, kSigmoid, kRelu, kHardSigmoid };
+
 enum class CellType { kLstm, kGru, kRnn, kSsru };
 
 struct CellNormWeights {
@@ -90,12 +91,12 @@ struct CellNode {
 };
 
 struct AttendNode {
-  enum class Score { kDot, kAdditive, kLocation };  // general is dot with a projection
+  enum class Score { kDot, kAdditive, kLocation };  // general is dot with exactly one of key_ and query_weight
   Score score = Score::kDot;
   std::vector<Ref> query;
   int memory = -1;  // a value with encoder_value >= 0
-  int key_size = 0;
-  int value_size = 0;
+  int key_size = 0;    // of a projected key and query; all heads together
+  int value_size = 0;  // of the context; all heads together
   const Tensor* key_weight = nullptr;
   const Tensor* key_bias = nullptr;
   const Tensor* query_weight = nullptr;
@@ -187,6 +188,9 @@ struct OutputNode {
 using Node = std::variant<EmbedNode, RnnNode, CellNode, AttendNode, LinearNode, ActivationNode, ConcatNode, AddNode,
                           MulNode, LerpNode, LayerNormNode, PoolNode, SliceNode, MaxoutNode, OutputNode>;
 
+// What stands where. Encoder: embed, rnn, pool, and the element-wise ops (linear to maxout) on vectors or, position by
+// position, on sequences; never both in one op. Init: pool, and the element-wise ops on vectors. Step: all but rnn and
+// pool; only an attend's memory reads a sequence, and exactly one output reads into search.
 struct Program {
   std::vector<Value> values;
   std::vector<Node> nodes;  // in the order they run
@@ -202,7 +206,8 @@ struct CheckedProgram {
   Program encoder;
   Program init;
   Program step;
-  std::vector<Primed> primed;  // every value of step that some op reads with previous = true, once
+  // Every value of step that some op reads with previous = true, once. All are vectors; initials and step agree in size.
+  std::vector<Primed> primed;
   int output = -1;             // step value: the distribution
   bool start_zero = false;     // the first step embeds the zero vector ...
   TokenId start_id = 0;        // ... or this id

@@ -1,0 +1,248 @@
+#include "tests/support/test_models.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
+
+namespace heed {
+namespace {
+
+// Ops "f{layer}" and "b{layer}" over `input`, and their concatenation under `out`.
+std::string BidirectionalLayer(BundleBuilder& b, const std::string& kind, int layer, const std::string& input,
+                               const std::string& out, int inputs, int hidden, bool reset_before = false) {
+  const auto cell = [&](const char* direction) {
+    return b.AddCell({.prefix = absl::StrCat("encoder.", layer, ".", direction),
+                      .kind = kind,
+                      .hidden = hidden,
+                      .inputs = inputs,
+                      .reset_before = reset_before});
+  };
+  const std::string forward = cell("forward");
+  const std::string backward = cell("backward");
+  return absl::Substitute(R"json(
+    {"name": "f$0", "rnn": {"input": "$1", "direction": "DIRECTION_FORWARD", "cell": $3}},
+    {"name": "b$0", "rnn": {"input": "$1", "direction": "DIRECTION_BACKWARD", "cell": $4}},
+    {"name": "$2", "concat": {"inputs": ["f$0", "b$0"]}})json",
+                          layer, input, out, forward, backward);
+}
+
+void AddEmbeddings(BundleBuilder& b, const TestSizes& z) {
+  b.AddTensor("source.embedding", {z.source_vocabulary, z.embedding}, 2);
+  b.AddTensor("target.embedding", {z.target_vocabulary, z.embedding}, 4);
+}
+
+void AddLinear(BundleBuilder& b, const std::string& prefix, int outputs, int inputs, bool bias = true) {
+  b.AddTensor(prefix + ".weight", {outputs, inputs});
+  if (bias) b.AddTensor(prefix + ".bias", {outputs});
+}
+
+constexpr char kEmbedSource[] = R"json({"name": "x", "embed": {"table": "source.embedding"}})json";
+constexpr char kEmbedTarget[] = R"json({"name": "e", "embed": {"table": "target.embedding"}})json";
+
+}  // namespace
+
+BundleBuilder LuongLstm(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int memory = 2 * z.encoder_hidden;
+  AddEmbeddings(b, z);
+  const std::string layer1 = BidirectionalLayer(b, "LSTM", 1, "x", "m1", z.embedding, z.encoder_hidden);
+  const std::string layer2 = BidirectionalLayer(b, "LSTM", 2, "m1", "m", memory, z.encoder_hidden);
+  b.Merge(absl::Substitute(R"json({"encoder": {
+    "ops": [$0, $1, $2, {"name": "final", "concat": {"inputs": ["f2.h", "b2.h"]}}],
+    "outputs": ["m", "final"]}})json",
+                           kEmbedSource, layer1, layer2));
+  AddLinear(b, "bridge", memory, memory);
+  const std::string cell =
+      b.AddCell({.prefix = "decoder", .kind = "LSTM", .hidden = memory, .inputs = z.embedding + z.attention});
+  b.AddTensor("attention.key_weight", {memory, memory});
+  AddLinear(b, "attention.output", z.attention, 2 * memory, /*bias=*/false);
+  AddLinear(b, "readout", z.embedding, z.attention);
+  b.AddTensor("output.bias", {z.target_vocabulary});
+  b.Merge(absl::Substitute(R"json({
+    "init": {
+      "ops": [{"name": "c0", "linear": {"inputs": ["final"], "weight": "bridge.weight", "bias": "bridge.bias"}}],
+      "initials": [{"name": "h", "from": "final"}, {"name": "h.c", "from": "c0"}, {"name": "a", "zero": true}]},
+    "step": {
+      "ops": [$0,
+        {"name": "h", "cell": {"inputs": ["e", "a'"], "cell": $1}},
+        {"name": "c", "attend": {"score": "SCORE_GENERAL", "query": ["h"], "memory": "m",
+                                 "key_weight": "attention.key_weight"}},
+        {"name": "a", "linear": {"inputs": ["c", "h"], "weight": "attention.output.weight",
+                                 "function": "FUNCTION_TANH"}},
+        {"name": "r", "linear": {"inputs": ["a"], "weight": "readout.weight", "bias": "readout.bias"}},
+        {"name": "out", "output": {"inputs": ["r"], "weight": "target.embedding", "bias": "output.bias"}}],
+      "output": "out", "start_id": 1}})json",
+                           kEmbedTarget, cell));
+  return b;
+}
+
+BundleBuilder BahdanauGru(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int memory = 2 * z.encoder_hidden;
+  AddEmbeddings(b, z);
+  const std::string layer = BidirectionalLayer(b, "GRU", 1, "x", "m", z.embedding, z.encoder_hidden);
+  b.Merge(absl::Substitute(R"json({"encoder": {
+    "ops": [$0, $1, {"name": "final", "concat": {"inputs": ["f1.h", "b1.h"]}}],
+    "outputs": ["m", "final"]}})json",
+                           kEmbedSource, layer));
+  AddLinear(b, "bridge", z.decoder_hidden, memory);
+  b.AddTensor("attention.query_weight", {z.attention, z.decoder_hidden});
+  b.AddTensor("attention.key_weight", {z.attention, memory});
+  b.AddTensor("attention.key_bias", {z.attention});
+  b.AddTensor("attention.v", {z.attention}, 4);
+  const std::string cell =
+      b.AddCell({.prefix = "decoder", .kind = "GRU", .hidden = z.decoder_hidden, .inputs = z.embedding + memory});
+  AddLinear(b, "readout", z.embedding, z.decoder_hidden + memory + z.embedding);
+  b.AddTensor("output.bias", {z.target_vocabulary});
+  b.Merge(absl::Substitute(R"json({
+    "init": {
+      "ops": [{"name": "h0", "linear": {"inputs": ["final"], "weight": "bridge.weight", "bias": "bridge.bias",
+                                        "function": "FUNCTION_TANH"}}],
+      "initials": [{"name": "h", "from": "h0"}]},
+    "step": {
+      "ops": [$0,
+        {"name": "c", "attend": {"score": "SCORE_ADDITIVE", "query": ["h'"], "memory": "m",
+                                 "query_weight": "attention.query_weight", "key_weight": "attention.key_weight",
+                                 "key_bias": "attention.key_bias", "v": "attention.v"}},
+        {"name": "h", "cell": {"inputs": ["e", "c"], "cell": $1}},
+        {"name": "r", "linear": {"inputs": ["h", "c", "e"], "weight": "readout.weight", "bias": "readout.bias"}},
+        {"name": "out", "output": {"inputs": ["r"], "weight": "target.embedding", "bias": "output.bias"}}],
+      "output": "out", "start_id": 1}})json",
+                           kEmbedTarget, cell));
+  return b;
+}
+
+BundleBuilder NoAttention(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  AddEmbeddings(b, z);
+  const std::string encoder = b.AddCell(
+      {.prefix = "encoder.1.forward", .kind = "GRU", .hidden = z.encoder_hidden, .inputs = z.embedding});
+  b.Merge(absl::Substitute(R"json({"encoder": {
+    "ops": [$0, {"name": "f", "rnn": {"input": "x", "direction": "DIRECTION_FORWARD", "cell": $1}}],
+    "outputs": ["f.h"]}})json",
+                           kEmbedSource, encoder));
+  AddLinear(b, "bridge", z.decoder_hidden, z.encoder_hidden);
+  const std::string cell = b.AddCell(
+      {.prefix = "decoder", .kind = "GRU", .hidden = z.decoder_hidden, .inputs = z.embedding + z.encoder_hidden});
+  AddLinear(b, "output", z.target_vocabulary, z.decoder_hidden + z.embedding);
+  b.Merge(absl::Substitute(R"json({
+    "init": {
+      "ops": [{"name": "h0", "linear": {"inputs": ["f.h"], "weight": "bridge.weight", "bias": "bridge.bias"}}],
+      "initials": [{"name": "h", "from": "h0"}]},
+    "step": {
+      "ops": [$0,
+        {"name": "h", "cell": {"inputs": ["e", "f.h"], "cell": $1}},
+        {"name": "out", "output": {"inputs": ["h", "e"], "weight": "output.weight", "bias": "output.bias"}}],
+      "output": "out", "start_id": 1}})json",
+                           kEmbedTarget, cell));
+  return b;
+}
+
+BundleBuilder Marian(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int memory = 2 * z.encoder_hidden;
+  AddEmbeddings(b, z);
+  const std::string layer =
+      BidirectionalLayer(b, "GRU", 1, "x", "m", z.embedding, z.encoder_hidden, /*reset_before=*/true);
+  b.Merge(absl::Substitute(R"json({"encoder": {"ops": [$0, $1], "outputs": ["m"]}})json", kEmbedSource, layer));
+  AddLinear(b, "bridge", z.decoder_hidden, memory);
+  const auto cell = [&](const char* prefix, int inputs) {
+    return b.AddCell(
+        {.prefix = prefix, .kind = "GRU", .hidden = z.decoder_hidden, .inputs = inputs, .reset_before = true});
+  };
+  const std::string cell1 = cell("decoder.1", z.embedding);
+  const std::string cell2 = cell("decoder.2", memory);
+  b.AddTensor("attention.query_weight", {z.attention, z.decoder_hidden});
+  b.AddTensor("attention.query_bias", {z.attention});
+  b.AddTensor("attention.key_weight", {z.attention, memory});
+  b.AddTensor("attention.v", {z.attention}, 4);
+  b.AddTensor("attention.v_bias", {1});
+  AddLinear(b, "readout", z.embedding, z.embedding + z.decoder_hidden + memory);
+  AddLinear(b, "output", z.target_vocabulary, z.embedding);
+  b.Merge(absl::Substitute(R"json({
+    "init": {
+      "ops": [{"name": "mean", "pool": {"input": "m", "pooling": "POOLING_MEAN"}},
+              {"name": "s0", "linear": {"inputs": ["mean"], "weight": "bridge.weight", "bias": "bridge.bias",
+                                        "function": "FUNCTION_TANH"}}],
+      "initials": [{"name": "s", "from": "s0"}]},
+    "step": {
+      "ops": [$0,
+        {"name": "s1", "cell": {"inputs": ["e"], "state": "s'", "cell": $1}},
+        {"name": "c", "attend": {"score": "SCORE_ADDITIVE", "query": ["s1"], "memory": "m",
+                                 "query_weight": "attention.query_weight", "query_bias": "attention.query_bias",
+                                 "key_weight": "attention.key_weight", "v": "attention.v",
+                                 "v_bias": "attention.v_bias"}},
+        {"name": "s", "cell": {"inputs": ["c"], "state": "s1", "cell": $2}},
+        {"name": "r", "linear": {"inputs": ["e", "s", "c"], "weight": "readout.weight", "bias": "readout.bias",
+                                 "function": "FUNCTION_TANH"}},
+        {"name": "out", "output": {"inputs": ["r"], "weight": "output.weight", "bias": "output.bias"}}],
+      "output": "out", "start_zero": true}})json",
+                           kEmbedTarget, cell1, cell2));
+  return b;
+}
+
+BundleBuilder Variety(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int memory = 2 * z.encoder_hidden;
+  const int attention = z.attention + z.attention % 2;
+  const int hidden = z.decoder_hidden + z.decoder_hidden % 2;
+  AddEmbeddings(b, z);
+  const std::string layer = BidirectionalLayer(b, "RNN", 1, "x", "fb", z.embedding, z.encoder_hidden);
+  AddLinear(b, "encoder.project", memory, z.embedding);
+  b.AddTensor("encoder.norm.scale", {memory}, 8);
+  b.AddTensor("encoder.norm.bias", {memory});
+  b.Merge(absl::Substitute(R"json({"encoder": {
+    "ops": [{"name": "x", "embed": {"table": "source.embedding", "scale": 1.5}}, $0,
+      {"name": "p", "linear": {"inputs": ["x"], "weight": "encoder.project.weight", "bias": "encoder.project.bias",
+                               "function": "FUNCTION_RELU"}},
+      {"name": "sum", "add": {"inputs": ["fb", "p"]}},
+      {"name": "m", "layer_norm": {"input": "sum", "scale": "encoder.norm.scale", "bias": "encoder.norm.bias",
+                                   "epsilon": 1e-5}}],
+    "outputs": ["m", "fb"]}})json",
+                           layer));
+  AddLinear(b, "bridge", 2 * hidden, 2 * memory);
+  const std::string cell1 = b.AddCell({.prefix = "decoder.1", .kind = "RNN", .hidden = hidden, .inputs = z.embedding,
+                                       .bias_state = false});
+  const std::string cell2 = b.AddCell({.prefix = "decoder.2", .kind = "GRU", .hidden = hidden, .bias_input = false});
+  b.AddTensor("attention.query_weight", {attention, hidden});
+  b.AddTensor("attention.query_bias", {attention});
+  b.AddTensor("attention.key_weight", {attention, memory});
+  b.AddTensor("attention.key_bias", {attention});
+  b.AddTensor("attention.value_weight", {hidden, memory});
+  b.AddTensor("attention.value_bias", {hidden});
+  AddLinear(b, "gate", hidden, hidden + z.embedding);
+  b.AddTensor("norm.scale", {hidden}, 8);
+  AddLinear(b, "output", z.target_vocabulary, hidden / 2 + hidden);
+  b.Merge(absl::Substitute(R"json({
+    "init": {
+      "ops": [{"name": "first", "pool": {"input": "fb", "pooling": "POOLING_FIRST"}},
+              {"name": "last", "pool": {"input": "m", "pooling": "POOLING_LAST"}},
+              {"name": "both", "concat": {"inputs": ["first", "last"]}},
+              {"name": "wide", "linear": {"inputs": ["both"], "weight": "bridge.weight", "bias": "bridge.bias"}},
+              {"name": "h0", "maxout": {"input": "wide", "group": 2}},
+              {"name": "cut", "slice": {"input": "wide", "begin": 0, "end": $3}},
+              {"name": "n0", "activation": {"input": "cut", "function": "FUNCTION_TANH"}}],
+      "initials": [{"name": "s", "from": "h0"}, {"name": "n", "from": "n0"}]},
+    "step": {
+      "ops": [{"name": "e", "embed": {"table": "target.embedding", "scale": 0.5}},
+        {"name": "s1", "cell": {"inputs": ["e"], "state": "s'", "cell": $1}},
+        {"name": "s", "cell": {"state": "s1", "cell": $2}},
+        {"name": "c", "attend": {"score": "SCORE_DOT", "query": ["s"], "memory": "m", "heads": 2, "scale": 0.7,
+                                 "query_weight": "attention.query_weight", "query_bias": "attention.query_bias",
+                                 "key_weight": "attention.key_weight", "key_bias": "attention.key_bias",
+                                 "value_weight": "attention.value_weight", "value_bias": "attention.value_bias"}},
+        {"name": "g", "linear": {"inputs": ["s", "e"], "weight": "gate.weight", "bias": "gate.bias",
+                                 "function": "FUNCTION_SIGMOID"}},
+        {"name": "l", "lerp": {"gate": "g", "a": "c", "b": "n'"}},
+        {"name": "q", "mul": {"inputs": ["l", "s"]}},
+        {"name": "t", "add": {"inputs": ["q", "c", "s1"]}},
+        {"name": "n", "layer_norm": {"input": "t", "scale": "norm.scale", "epsilon": 1e-5}},
+        {"name": "u", "activation": {"input": "n", "function": "FUNCTION_TANH"}},
+        {"name": "half", "slice": {"input": "s", "begin": $0, "end": $3}},
+        {"name": "v", "concat": {"inputs": ["u", "half"]}},
+        {"name": "out", "output": {"inputs": ["v"], "weight": "output.weight", "bias": "output.bias"}}],
+      "output": "out", "start_id": 2}})json",
+                           hidden / 2, cell1, cell2, hidden));
+  return b;
+}
+
+}  // namespace heed
