@@ -1,0 +1,53 @@
+# The commands people type. Everything real is in CMakePresets.json and scripts/; this file only names it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# One cache serves every checkout of the project.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
+BUILD := build/release
+
+.PHONY: help
+help: ## Say what can be typed
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Build, serve the shipped models, translate, summarise, draw the attention, stop
+	@scripts/demo
+
+.PHONY: build
+build: $(BUILD)/build.ninja ## Install what is missing and build everything (build/release)
+	@cmake --build $(BUILD)
+
+.PHONY: test
+test: ## Install what is missing, build, run every test
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory build
+	@ctest --preset release
+
+# The build file makes itself again when a CMakeLists.txt changes, so configuring is for the first time only.
+$(BUILD)/build.ninja:
+	@scripts/install-deps build
+	@cmake --preset release
+
+.PHONY: lint
+lint: ## Check formatting, protos, clang's warnings, thread annotations and clang-tidy
+	@scripts/lint
+
+.PHONY: format
+format: ## Format the C++ and the protos in place
+	@scripts/install-deps lint
+	@scripts/format
+
+.PHONY: image
+image: ## Build the container image heed:latest, with docker or buildah
+	@scripts/image
+
+.PHONY: train
+train: ## Say how the shipped models are trained (nothing starts)
+	@scripts/train-help
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	@rm -rf build out

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""Holds the borders of docs/architecture.md: which folder may include which, and which library stays behind which."""
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.M)
+
+# The folders in the order of the flow, each with what it may include beside itself.
+ENGINE = {
+    "engine/base": [],
+    "engine/kernels": ["engine/base"],
+    "engine/model": ["engine/base", "engine/kernels", "heed/model/v1"],
+    "engine/search": ["engine/base"],
+    "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
+}
+SERVER_ORDER = ["text", "scheduler", "admission", "reply", "config", "metrics", "lifecycle", "rpc"]
+PROTOS = ["heed/v1", "heed/model/v1", "google/rpc"]
+
+# Library: how its headers are spelled, and the only places that may include them.
+LIBRARIES = {
+    "gRPC": (r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$", ["server/rpc/", "server/main.cc", "client/"]),
+    "oneDNN": (r"^(oneapi/)?(dnnl|mkldnn)", ["engine/kernels/"]),
+    "Highway": (r"^hwy/", ["engine/kernels/"]),
+    "prometheus-cpp": (r"^prometheus/", ["server/metrics/"]),
+    "SentencePiece": (r"^sentencepiece", ["server/text/"]),
+    "ICU": (r"^unicode/", ["server/text/"]),
+}
+
+
+def may_include():
+    allowed = dict(ENGINE)
+    for position, name in enumerate(SERVER_ORDER):
+        before = ["server/" + earlier for earlier in SERVER_ORDER[:position]]
+        allowed["server/" + name] = list(ENGINE) + before + PROTOS
+    allowed["client"] = PROTOS
+    return allowed
+
+
+def production_sources():
+    for top in ("engine", "server", "client"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix in (".h", ".cc"):
+                yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def folder_of(name, folders):
+    return max((f for f in folders if name.startswith(f + "/")), key=len, default=None)
+
+
+class Borders(unittest.TestCase):
+    def test_there_are_sources_to_check(self):
+        self.assertGreater(len(list(production_sources())), 20)
+
+    def test_each_folder_includes_only_what_lies_before_it(self):
+        allowed = may_include()
+        wrong = []
+        for name, text in production_sources():
+            folder = folder_of(name, allowed)
+            if folder is None:
+                if name != "server/main.cc":
+                    wrong.append(f"{name}: its folder is missing from the table in {__file__}")
+                continue
+            for header in INCLUDE.findall(text):
+                if not header.startswith(("engine/", "server/", "client/", "bench/", "tests/", "heed/", "google/")):
+                    continue
+                if folder_of(header, [folder] + allowed[folder]) is None:
+                    wrong.append(f"{name} includes {header}")
+        self.assertEqual([], wrong)
+
+    def test_each_library_stays_behind_its_wrapper(self):
+        wrong = []
+        for name, text in production_sources():
+            for header in INCLUDE.findall(text):
+                for library, (spelling, places) in LIBRARIES.items():
+                    if re.search(spelling, header) and not name.startswith(tuple(places)):
+                        wrong.append(f"{name} includes {header}: {library} belongs in {', '.join(places)}")
+        self.assertEqual([], wrong)
+
+    def test_one_file_each_knows_prometheus_and_sentencepiece(self):
+        for library in ("prometheus-cpp", "SentencePiece"):
+            spelling, _ = LIBRARIES[library]
+            users = {name for name, text in production_sources()
+                     if any(re.search(spelling, header) for header in INCLUDE.findall(text))}
+            self.assertLessEqual(len(users), 1, f"{library} is included by {sorted(users)}")
+
+    def test_the_engine_knows_no_human_text(self):
+        text_headers = re.compile(r"^(regex|locale|codecvt|cwchar|cwctype|cuchar|iostream)$|^heed/v1/|^spdlog/")
+        wrong = [f"{name} includes {header}" for name, text in production_sources() if name.startswith("engine/")
+                 for header in INCLUDE.findall(text) if text_headers.search(header)]
+        self.assertEqual([], wrong)
+
+
+# Longer than the rule, each with its reason.
+LONG = {"engine/model/program.h": 230}  # one struct per op of the step program
+
+
+class Shape(unittest.TestCase):
+    def test_headers_and_sources_stay_small(self):
+        large = []
+        for name, text in production_sources():
+            lines, bound = text.count("\n"), LONG.get(name, 150 if name.endswith(".h") else 450)
+            if lines > bound:
+                large.append(f"{name} has {lines} lines, above {bound}: usually two ideas")
+        self.assertEqual([], large)
+
+    def test_headers_have_an_include_guard(self):
+        bare = [name for name, text in production_sources() if name.endswith(".h")
+                and not name.endswith("-inl.h") and "#pragma once" not in text]
+        self.assertEqual([], bare)
+
+    def test_scripts_name_debians_python(self):
+        wrong = []
+        for top in ("scripts", "export", "tests", "bench", "deploy"):
+            for path in (ROOT / top).rglob("*"):
+                if path.is_file() and path.suffix in (".py", "") and "node_modules" not in path.parts:
+                    first = path.read_bytes().split(b"\n", 1)[0].decode("utf-8", "replace")
+                    if first.startswith("#!") and "python" in first and first != "#!/usr/bin/python3":
+                        wrong.append(f"{path.relative_to(ROOT)}: {first}")
+        self.assertEqual([], wrong)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""Holds the documentation to the tree: links lead somewhere, named files and make targets exist."""
+import pathlib
+import re
+import subprocess
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+# `engine/run`, `scripts/install-deps`, `docs/errors.md`: a code span that starts with one of the tree's folders.
+PATH = re.compile(r"`((?:\.ci|bench|client|cmake|deploy|docs|engine|export|models|proto|scripts|server|tests)/[^`\s*{}<>:|]*)`")
+FENCE = re.compile(r"^```.*?^```", re.M | re.S)
+
+
+def documents():
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout.split()
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in listed if (ROOT / name).exists()}
+
+
+def anchors(text):
+    """The anchors that GitHub gives a page's headings."""
+    found = set()
+    for heading in re.findall(r"^#+ +(.*?) *$", FENCE.sub("", text), re.M):
+        plain = re.sub(r"[`*]|\[|\]\([^)]*\)", "", heading).lower()
+        found.add(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
+    return found
+
+
+class Docs(unittest.TestCase):
+    def test_there_are_documents_to_check(self):
+        self.assertIn("README.md", documents())
+
+    def test_links_lead_somewhere(self):
+        pages, broken = documents(), []
+        for name, text in pages.items():
+            for target in LINK.findall(FENCE.sub("", text)):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = target.partition("#")
+                place = (ROOT / name).parent / path if path else ROOT / name
+                if not place.exists():
+                    broken.append(f"{name}: {target}")
+                elif anchor and place.suffix == ".md" and anchor not in anchors(place.read_text(encoding="utf-8")):
+                    broken.append(f"{name}: {target} (no such heading)")
+        self.assertEqual([], broken)
+
+    def test_named_files_and_folders_exist(self):
+        missing = [f"{name}: `{path}`" for name, text in documents().items() if name != "CHANGELOG.md"
+                   for path in PATH.findall(FENCE.sub("", text))
+                   if not (ROOT / path).exists() and not re.search(r"[A-Z]{3}", path)]
+        self.assertEqual([], missing)
+
+    def test_make_targets_exist(self):
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+        wrong = [f"{name}: make {target}" for name, text in documents().items()
+                 for target in re.findall(r"(?:`|^\$? ?)make ([a-z-]+)", text, re.M) if target not in targets]
+        self.assertEqual([], wrong)
+
+
+if __name__ == "__main__":
+    unittest.main()
