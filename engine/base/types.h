@@ -7,4 +7,10 @@ namespace heed {
 
 using TokenId = std::int32_t;
 
+// A token and its logit or log-probability.
+struct ScoredToken {
+  TokenId token = 0;
+  float value = 0;
+};
+
 }  // namespace heed

@@ -1,0 +1,22 @@
+// Attention of one query over one ragged memory: energies, softmax, context.
+//
+// Keys and values are rows of a source's memory, `stride` floats apart, so that a head is an offset into them. Nothing
+// is padded: a call sees its own source alone, so its result cannot depend on neighbours. Plain functions, thread-safe.
+#pragma once
+
+namespace heed {
+
+// e_j = scale * q . k_j for each position j (Luong et al. 2015). q [size], keys [positions] rows of size.
+void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
+
+// e_j = v . tanh(q + k_j) + v_bias (Bahdanau et al. 2015), q and k_j already projected.
+void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
+                      int stride, float* e);
+
+// w = softmax(e), [n] each.
+void Softmax(const float* e, int n, float* w);
+
+// out [size] = sum over j of w_j * values_j.
+void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);
+
+}  // namespace heed

@@ -1,0 +1,138 @@
+#include "engine/kernels/gemm.h"
+
+#include <dnnl.hpp>
+#include <omp.h>
+
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/buffer.h"
+
+namespace heed {
+namespace {
+
+using Dims = dnnl::memory::dims;
+using Tag = dnnl::memory::format_tag;
+using Type = dnnl::memory::data_type;
+
+// Never deleted: oneDNN objects of static storage may outlive it.
+const dnnl::engine& CpuEngine() {
+  static const dnnl::engine* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *engine;
+}
+
+dnnl::matmul::primitive_desc Describe(int rows, int n, int k, const dnnl::memory::desc& weight) {
+  const dnnl::memory::desc x(Dims{rows, k}, Type::f32, Tag::ab);
+  const dnnl::memory::desc y(Dims{rows, n}, Type::f32, Tag::ab);
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return {dnnl::matmul::desc(x, weight, y), attr, CpuEngine()};
+}
+
+// Whether rows of a product are the same for every number of rows without padding.
+bool RowsAreIndependent() {
+  static const bool independent = [] {
+    const dnnl::memory::desc any(Dims{64, 64}, Type::f32, Tag::any);
+    const std::string_view name = Describe(16, 64, 64, any).impl_info_str();
+    return name.find("brg") != std::string_view::npos;
+  }();
+  return independent;
+}
+
+template <typename F>
+absl::Status Guard(F f) {
+  try {
+    f();
+    return absl::OkStatus();
+  } catch (const dnnl::error& e) {
+    return absl::InternalError(absl::StrCat("oneDNN: ", e.what()));
+  }
+}
+
+}  // namespace
+
+struct PackedMatrix::Impl {
+  dnnl::memory weight;
+};
+
+PackedMatrix::PackedMatrix(int n, int k, std::unique_ptr<Impl> impl) : n_(n), k_(k), impl_(std::move(impl)) {
+  bytes_ = impl_->weight.get_desc().get_size();
+}
+PackedMatrix::~PackedMatrix() = default;
+
+absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(int n, int k, const float* w) {
+  omp_set_num_threads(1);
+  auto impl = std::make_unique<Impl>();
+  const absl::Status status = Guard([&] {
+    // The layout is asked for at a full batch and is the same for every number of rows.
+    const dnnl::memory::desc any(Dims{k, n}, Type::f32, Tag::any);
+    impl->weight = dnnl::memory(Describe(64, n, k, any).weights_desc(), CpuEngine());
+    const dnnl::memory::desc stored(Dims{k, n}, Type::f32, Tag::ba);
+    dnnl::memory plain(stored, CpuEngine(), const_cast<float*>(w));
+    dnnl::stream stream(CpuEngine());
+    dnnl::reorder(plain, impl->weight).execute(stream, plain, impl->weight);
+    stream.wait();
+  });
+  if (!status.ok()) return status;
+  return std::shared_ptr<const PackedMatrix>(new PackedMatrix(n, k, std::move(impl)));
+}
+
+// The C interface is used to execute: its argument list lives on the stack.
+struct Gemm::Sized {
+  dnnl::matmul primitive;
+  dnnl::memory x, y, scratchpad;
+  dnnl::stream stream;
+  Buffer scratch;
+};
+
+Gemm::Gemm(std::shared_ptr<const PackedMatrix> w) : w_(std::move(w)) {}
+Gemm::~Gemm() = default;
+
+int Gemm::PaddedRows(int rows) {
+  if (!RowsAreIndependent()) return (rows + 5) / 6 * 6;
+  if (rows <= 6) return rows;
+  if (rows <= 12) return (rows + 1) / 2 * 2;
+  return (rows + 3) / 4 * 4;
+}
+
+absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows) {
+  omp_set_num_threads(1);
+  std::unique_ptr<Gemm> gemm(new Gemm(std::move(w)));
+  const PackedMatrix& m = *gemm->w_;
+  gemm->index_of_rows_.push_back(-1);
+  int last = 0;
+  const absl::Status status = Guard([&] {
+    for (int rows = 1; rows <= max_rows; ++rows) {
+      const int padded = PaddedRows(rows);
+      if (padded != last) {
+        const auto pd = Describe(padded, m.n(), m.k(), m.impl_->weight.get_desc());
+        auto sized = std::make_unique<Sized>();
+        sized->primitive = dnnl::matmul(pd);
+        sized->x = dnnl::memory(pd.src_desc(), CpuEngine(), nullptr);
+        sized->y = dnnl::memory(pd.dst_desc(), CpuEngine(), nullptr);
+        sized->scratch = Buffer(pd.scratchpad_desc().get_size() / sizeof(float) + 1);
+        sized->scratchpad = dnnl::memory(pd.scratchpad_desc(), CpuEngine(), sized->scratch.data());
+        sized->stream = dnnl::stream(CpuEngine());
+        gemm->sized_.push_back(std::move(sized));
+        last = padded;
+      }
+      gemm->index_of_rows_.push_back(static_cast<int>(gemm->sized_.size()) - 1);
+    }
+  });
+  if (!status.ok()) return status;
+  return gemm;
+}
+
+void Gemm::Run(int rows, const float* x, float* y) {
+  Sized& sized = *sized_[index_of_rows_[rows]];
+  dnnl_memory_set_data_handle(sized.x.get(), const_cast<float*>(x));
+  dnnl_memory_set_data_handle(sized.y.get(), y);
+  const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, sized.x.get()},
+                                  {DNNL_ARG_WEIGHTS, w_->impl_->weight.get()},
+                                  {DNNL_ARG_DST, sized.y.get()},
+                                  {DNNL_ARG_SCRATCHPAD, sized.scratchpad.get()}};
+  // Fails only on wrong arguments, which Make has ruled out.
+  dnnl_primitive_execute(sized.primitive.get(), sized.stream.get(), 4, args);
+}
+
+}  // namespace heed

@@ -1,0 +1,202 @@
+#include "engine/kernels/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace heed::reference {
+namespace {
+
+double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+// Element i of row r of an addend; rows are `width` long.
+double At(Addend addend, int r, int i) {
+  if (addend.rows != nullptr) return addend.rows[r][i];
+  return addend.bias == nullptr ? 0 : addend.bias[i];
+}
+
+double At(const float* p, std::size_t i) { return p == nullptr ? 0 : p[i]; }
+
+}  // namespace
+
+void Gemm(int rows, int n, int k, const float* x, const float* w, float* y) {
+  for (int r = 0; r < rows; ++r) {
+    for (int o = 0; o < n; ++o) {
+      double sum = 0;
+      for (int i = 0; i < k; ++i) sum += double{x[r * k + i]} * w[o * k + i];
+      y[r * n + o] = static_cast<float>(sum);
+    }
+  }
+}
+
+double Activate(Activation f, double x) {
+  switch (f) {
+    case Activation::kIdentity:
+      return x;
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return Sigmoid(x);
+    case Activation::kRelu:
+      return std::max(x, 0.0);
+    case Activation::kHardSigmoid:
+      return std::clamp(0.2 * x + 0.5, 0.0, 1.0);
+  }
+  return x;
+}
+
+void BiasActivateRows(Activation f, int rows, int n, const float* bias, float* y) {
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < n; ++i) y[r * n + i] = static_cast<float>(Activate(f, y[r * n + i] + At(bias, i)));
+  }
+}
+
+void AddTo(int count, const float* x, float* y) {
+  for (int i = 0; i < count; ++i) y[i] += x[i];
+}
+
+void MulTo(int count, const float* x, float* y) {
+  for (int i = 0; i < count; ++i) y[i] *= x[i];
+}
+
+void Lerp(int count, const float* gate, const float* a, const float* b, float* y) {
+  for (int i = 0; i < count; ++i) y[i] = (1 - gate[i]) * a[i] + gate[i] * b[i];
+}
+
+void LayerNormRows(int rows, int n, const float* x, const float* scale, const float* bias, float epsilon, float* y) {
+  for (int r = 0; r < rows; ++r, x += n, y += n) {
+    double mean = 0, variance = 0;
+    for (int i = 0; i < n; ++i) mean += x[i];
+    mean /= n;
+    for (int i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean);
+    variance /= n;
+    for (int i = 0; i < n; ++i) {
+      y[i] = static_cast<float>((x[i] - mean) / std::sqrt(variance + epsilon) * scale[i] + At(bias, i));
+    }
+  }
+}
+
+void MaxoutRows(int rows, int n, int group, const float* x, float* y) {
+  for (int i = 0; i < rows * n; ++i) y[i] = *std::max_element(x + i * group, x + (i + 1) * group);
+}
+
+void MeanOfRows(int rows, int n, const float* x, float* y) {
+  for (int i = 0; i < n; ++i) {
+    double sum = 0;
+    for (int r = 0; r < rows; ++r) sum += x[r * n + i];
+    y[i] = static_cast<float>(sum / rows);
+  }
+}
+
+void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h) {
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < n; ++i) {
+      const auto gate = [&](int block) { return gates[(r * 4 + block) * n + i] + At(addend, r, block * n + i); };
+      const double next = Sigmoid(gate(1)) * c_in[r * n + i] + Sigmoid(gate(0)) * std::tanh(gate(2));
+      c[r * n + i] = static_cast<float>(next);
+      h[r * n + i] = static_cast<float>(Sigmoid(gate(3)) * std::tanh(next));
+    }
+  }
+}
+
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
+             const float* h_in, float* h) {
+  for (int row = 0; row < rows; ++row) {
+    for (int i = 0; i < n; ++i) {
+      const auto in = [&](int block) { return At(x, (row * 3 + block) * n + i) + At(addend, row, block * n + i); };
+      const auto state = [&](int block) { return s[(row * 3 + block) * n + i] + At(state_bias, block * n + i); };
+      const double r = Sigmoid(in(0) + state(0)), z = Sigmoid(in(1) + state(1));
+      const double u = std::tanh(in(2) + r * state(2));
+      h[row * n + i] = static_cast<float>((1 - z) * u + z * h_in[row * n + i]);
+    }
+  }
+}
+
+void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
+                 const float* h_in, float* z, float* reset_h) {
+  for (int row = 0; row < rows; ++row) {
+    for (int i = 0; i < n; ++i) {
+      const auto sum = [&](int block) {
+        return At(x, (row * 3 + block) * n + i) + At(addend, row, block * n + i) + s[(row * 2 + block) * n + i] +
+               At(state_bias, block * n + i);
+      };
+      reset_h[row * n + i] = static_cast<float>(Sigmoid(sum(0)) * h_in[row * n + i]);
+      z[row * n + i] = static_cast<float>(Sigmoid(sum(1)));
+    }
+  }
+}
+
+void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* s_n, const float* state_bias_n,
+                   const float* z, const float* h_in, float* h) {
+  for (int row = 0; row < rows; ++row) {
+    for (int i = 0; i < n; ++i) {
+      const double u = std::tanh(At(x, (row * 3 + 2) * n + i) + At(addend, row, 2 * n + i) + s_n[row * n + i] +
+                                 At(state_bias_n, i));
+      const double keep = z[row * n + i];
+      h[row * n + i] = static_cast<float>((1 - keep) * u + keep * h_in[row * n + i]);
+    }
+  }
+}
+
+void RnnRows(Activation f, int rows, int n, const float* product, Addend addend, float* h) {
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < n; ++i) {
+      h[r * n + i] = static_cast<float>(Activate(f, product[r * n + i] + At(addend, r, i)));
+    }
+  }
+}
+
+void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e) {
+  for (int j = 0; j < positions; ++j) {
+    double sum = 0;
+    for (int i = 0; i < size; ++i) sum += double{q[i]} * keys[j * stride + i];
+    e[j] = static_cast<float>(scale * sum);
+  }
+}
+
+void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
+                      int stride, float* e) {
+  for (int j = 0; j < positions; ++j) {
+    double sum = v_bias;
+    for (int i = 0; i < size; ++i) sum += v[i] * std::tanh(double{q[i]} + keys[j * stride + i]);
+    e[j] = static_cast<float>(sum);
+  }
+}
+
+void Softmax(const float* e, int n, float* w) {
+  const double most = *std::max_element(e, e + n);
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += std::exp(e[i] - most);
+  for (int i = 0; i < n; ++i) w[i] = static_cast<float>(std::exp(e[i] - most) / sum);
+}
+
+void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out) {
+  for (int i = 0; i < size; ++i) {
+    double sum = 0;
+    for (int j = 0; j < positions; ++j) sum += double{w[j]} * values[j * stride + i];
+    out[i] = static_cast<float>(sum);
+  }
+}
+
+float BiasLogSumExp(const float* bias, int n, float* x) {
+  double most = -INFINITY, sum = 0;
+  for (int i = 0; i < n; ++i) {
+    x[i] += static_cast<float>(At(bias, i));
+    most = std::max<double>(most, x[i]);
+  }
+  for (int i = 0; i < n; ++i) sum += std::exp(x[i] - most);
+  return static_cast<float>(most + std::log(sum));
+}
+
+int TopK(const float* x, int n, int k, ScoredToken* best) {
+  std::vector<ScoredToken> all;
+  for (int i = 0; i < n; ++i) {
+    if (x[i] > -INFINITY) all.push_back({i, x[i]});
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.value > b.value; });
+  const int found = std::min<int>(k, static_cast<int>(all.size()));
+  std::copy_n(all.begin(), found, best);
+  return found;
+}
+
+}  // namespace heed::reference

@@ -1,0 +1,42 @@
+// Every kernel again in plain loops and doubles: what the fast ones are tested against, and the place to read what they
+// compute. Same arguments, same shapes. Plain functions, thread-safe.
+#pragma once
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/cell.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/output.h"
+
+namespace heed::reference {
+
+// y [rows, n] = x [rows, k] W^T, W [n, k] unpacked.
+void Gemm(int rows, int n, int k, const float* x, const float* w, float* y);
+
+double Activate(Activation f, double x);
+void BiasActivateRows(Activation f, int rows, int n, const float* bias, float* y);
+void AddTo(int count, const float* x, float* y);
+void MulTo(int count, const float* x, float* y);
+void Lerp(int count, const float* gate, const float* a, const float* b, float* y);
+void LayerNormRows(int rows, int n, const float* x, const float* scale, const float* bias, float epsilon, float* y);
+void MaxoutRows(int rows, int n, int group, const float* x, float* y);
+void MeanOfRows(int rows, int n, const float* x, float* y);
+
+void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h);
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
+             const float* h_in, float* h);
+void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
+                 const float* h_in, float* z, float* reset_h);
+void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* s_n, const float* state_bias_n,
+                   const float* z, const float* h_in, float* h);
+void RnnRows(Activation f, int rows, int n, const float* product, Addend addend, float* h);
+
+void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
+void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
+                      int stride, float* e);
+void Softmax(const float* e, int n, float* w);
+void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);
+
+float BiasLogSumExp(const float* bias, int n, float* x);
+int TopK(const float* x, int n, int k, ScoredToken* best);
+
+}  // namespace heed::reference

@@ -1,0 +1,88 @@
+// Vector helpers shared by the kernels; included once per Highway target, inside foreach_target.
+//
+// LoadAt and StoreAt handle a last partial vector through the stack, so no kernel reads or writes past its arrays.
+#if defined(HEED_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_VECTOR_INL_H_
+#undef HEED_VECTOR_INL_H_
+#else
+#define HEED_VECTOR_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstring>
+
+#include "engine/base/activation.h"
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+HWY_INLINE std::size_t Width() { return hn::Lanes(D()); }
+
+// Elements [i, i + Width()) of p, of which `left` exist; `fill` stands for the others.
+HWY_INLINE V LoadAt(const float* HWY_RESTRICT p, std::size_t i, std::size_t left, float fill = 0.0f) {
+  const D d;
+  if (HWY_LIKELY(left >= Width())) return hn::LoadU(d, p + i);
+  HWY_ALIGN float last[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(hn::Set(d, fill), d, last);
+  std::memcpy(last, p + i, left * sizeof(float));
+  return hn::Load(d, last);
+}
+
+HWY_INLINE void StoreAt(V v, float* HWY_RESTRICT p, std::size_t i, std::size_t left) {
+  const D d;
+  if (HWY_LIKELY(left >= Width())) {
+    hn::StoreU(v, d, p + i);
+    return;
+  }
+  HWY_ALIGN float last[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(v, d, last);
+  std::memcpy(p + i, last, left * sizeof(float));
+}
+
+// e^x; x is clamped to where the result is a normal float.
+HWY_INLINE V Exp(V x) {
+  const D d;
+  return hn::Exp(d, hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 88.0f)));
+}
+
+HWY_INLINE V Sigmoid(V x) {
+  const D d;
+  const V one = hn::Set(d, 1.0f);
+  return hn::Div(one, hn::Add(one, Exp(hn::Neg(x))));
+}
+
+// 1 - 2 / (1 + e^2x): the absolute error stays below 1e-7, which is what the states need.
+HWY_INLINE V Tanh(V x) {
+  const D d;
+  const V one = hn::Set(d, 1.0f);
+  return hn::Sub(one, hn::Div(hn::Set(d, 2.0f), hn::Add(one, Exp(hn::Add(x, x)))));
+}
+
+HWY_INLINE V Activate(Activation f, V x) {
+  const D d;
+  switch (f) {
+    case Activation::kIdentity:
+      return x;
+    case Activation::kTanh:
+      return Tanh(x);
+    case Activation::kSigmoid:
+      return Sigmoid(x);
+    case Activation::kRelu:
+      return hn::Max(x, hn::Zero(d));
+    case Activation::kHardSigmoid:
+      return hn::Min(hn::Max(hn::MulAdd(x, hn::Set(d, 0.2f), hn::Set(d, 0.5f)), hn::Zero(d)), hn::Set(d, 1.0f));
+  }
+  return x;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace heed
+HWY_AFTER_NAMESPACE();
+#endif
