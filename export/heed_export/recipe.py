@@ -1,9 +1,11 @@
-"""From text files to a trained model: `python3 -m heed_export.recipe RECIPE.json --data DIR --work DIR`.
+"""From text files to a bundle, one command:
 
-A recipe is a JSON file of names and numbers (export/recipes has those of the shipped models): `corpora.train` and
-`corpora.valid` are path prefixes under --data, each a pair PREFIX.src and PREFIX.tgt aligned by line; `model` is
-ModelOptions, `train` is TrainOptions, `max_pieces` drops longer training pairs. Tokenisers, checkpoints and the log
-go to --work; a run that was stopped goes on from its last finished epoch when started again.
+    python3 -m heed_export.recipe RECIPE.json --data DIR --work DIR --bundle DIR
+
+A recipe is a JSON file of names and numbers (export/recipes has those of the shipped models): `corpora.train`, `.valid`
+and `.test` are path prefixes under --data, each a pair PREFIX.src and PREFIX.tgt aligned by line; `model` is
+ModelOptions, `train` is TrainOptions, `export` is ExportOptions, `max_pieces` drops longer training pairs. Tokenisers,
+checkpoints and the log go to --work; a run that was stopped goes on from its last finished epoch when started again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import json
 import pathlib
 from dataclasses import dataclass
 
-from . import data, models, train
+from . import assemble, data, models, train
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Recipe:
     max_pieces: int
     model: models.ModelOptions
     train: train.TrainOptions
+    export: assemble.ExportOptions
 
 
 def read(path: pathlib.Path) -> Recipe:
@@ -33,6 +36,7 @@ def read(path: pathlib.Path) -> Recipe:
     raw = json.loads(path.read_text(encoding="utf-8"))
     raw["model"] = models.ModelOptions(**raw["model"])
     raw["train"] = train.TrainOptions(**raw["train"])
+    raw["export"] = assemble.ExportOptions(**raw["export"])
     return Recipe(**raw)
 
 
@@ -62,11 +66,27 @@ def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=pathlib.Path, help="the recipe's JSON file")
+    parser.add_argument("recipe", type=pathlib.Path, help="the recipe's JSON file; its documents are in a folder beside it")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder that the corpora's prefixes start from")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for tokenisers, checkpoints and log")
+    parser.add_argument("--bundle", type=pathlib.Path, help="bundle folder to write; without it, training is all")
+    parser.add_argument("--no-train", action="store_true", help="export the best weights that --work has so far")
+    parser.add_argument("--no-quality", action="store_true", help="leave the test set's numbers out of the model card")
     arguments = parser.parse_args()
-    print(run(read(arguments.recipe), arguments.data, arguments.work))
+    recipe = read(arguments.recipe)
+    if not arguments.no_train:
+        print(run(recipe, arguments.data, arguments.work))
+    if arguments.bundle:
+        job = assemble.Job(
+            name=recipe.name,
+            task=recipe.task,
+            options=recipe.export,
+            recipe=arguments.recipe,
+            data=arguments.data,
+            work=arguments.work,
+            test=[] if arguments.no_quality else corpus(arguments.data, recipe.corpora.get("test", [])),
+        )
+        print(f"{arguments.bundle}  {assemble.make(job, arguments.bundle)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""Writes and reads bundle folders: what `heed-server` loads.
+
+A bundle is flat: model.json, weights.safetensors, tokeniser files, documents and SHA256SUMS, which lists every other
+file as "HEX  NAME", sorted by name. It is written beside its place and renamed, so a half-written one is never seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from dataclasses import dataclass
+from typing import Mapping
+
+import numpy as np
+
+from . import safetensors
+
+SUMS = "SHA256SUMS"
+MODEL = "model.json"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle as read: the spec, the float32 values of the stored weights, every other file's bytes, its digest."""
+
+    spec: dict
+    tensors: dict[str, np.ndarray]
+    files: dict[str, bytes]
+    digest: str
+
+
+def matrices(tensors: Mapping[str, np.ndarray]) -> set[str]:
+    """Names of the tensors worth rounding to BF16: biases and other vectors are few and cost nothing in full."""
+    return {name for name, values in tensors.items() if values.ndim >= 2}
+
+
+def _weights(tensors: Mapping[str, np.ndarray], bf16: bool) -> bytes:
+    return safetensors.dumps(tensors, matrices(tensors) if bf16 else frozenset())
+
+
+def stored(spec: dict, tensors: Mapping[str, np.ndarray], files: Mapping[str, bytes], bf16: bool) -> Bundle:
+    """What read() would give after write() of the same (without a digest): the weights as they will be stored."""
+    return Bundle(spec, safetensors.loads(_weights(tensors, bf16)), dict(files), "")
+
+
+def write(
+    folder: pathlib.Path, spec: dict, tensors: Mapping[str, np.ndarray], files: Mapping[str, bytes], bf16: bool
+) -> str:
+    """Writes (or replaces) a bundle; `files` are its tokenisers and documents by name. Returns its digest."""
+    content = dict(files)
+    content[MODEL] = (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
+    content[WEIGHTS] = _weights(tensors, bf16)
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(content.items()))
+    content[SUMS] = sums.encode()
+    part = folder.parent / f".{folder.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, data in content.items():
+        (part / name).write_bytes(data)
+    old = folder.parent / f".{folder.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return hashlib.sha256(content[SUMS]).hexdigest()
+
+
+def read(folder: pathlib.Path) -> Bundle:
+    """Reads a bundle and checks its sums. Raises ValueError that names the file that is missing, extra or changed."""
+    sums = (folder / SUMS).read_bytes()
+    files: dict[str, bytes] = {}
+    for line in sums.decode().splitlines():
+        digest, name = line.split("  ", 1)
+        files[name] = (folder / name).read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ValueError(f"{folder / name}: does not have the hash that {SUMS} gives")
+    unlisted = sorted({p.name for p in folder.iterdir()} - set(files) - {SUMS})
+    if unlisted:
+        raise ValueError(f"{folder / unlisted[0]}: not listed in {SUMS}")
+    spec = json.loads(files.pop(MODEL))
+    tensors = safetensors.loads(files.pop(WEIGHTS))
+    return Bundle(spec, tensors, files, hashlib.sha256(sums).hexdigest())

@@ -1,0 +1,53 @@
+"""How good outputs are, given references: BLEU and chrF (sacrebleu's defaults), exact match, ROUGE-L."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+
+def exact_match(outputs: Sequence[str], references: Sequence[str]) -> float:
+    """Share of outputs, in percent, whose words are the reference's."""
+    return 100 * sum(o.split() == r.split() for o, r in zip(outputs, references, strict=True)) / len(references)
+
+
+def _lcs(a: list[str], b: list[str]) -> int:
+    """Length of the longest common subsequence."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        diagonal = 0
+        for j, y in enumerate(b, start=1):
+            above = row[j]
+            row[j] = diagonal + 1 if x == y else max(above, row[j - 1])
+            diagonal = above
+    return row[-1]
+
+
+def rouge_l(outputs: Sequence[str], references: Sequence[str]) -> float:
+    """ROUGE-L: F1 of the longest common subsequence of words (split at spaces), mean over lines, 0 to 1."""
+    total = 0.0
+    for output, reference in zip(outputs, references, strict=True):
+        a, b = output.split(), reference.split()
+        common = _lcs(a, b)
+        total += 2 * common / (len(a) + len(b)) if common else 0.0
+    return total / len(references)
+
+
+def bleu_chrf(outputs: Sequence[str], references: Sequence[str]) -> tuple[float, float]:
+    """Corpus BLEU and chrF2. Raises ImportError without sacrebleu (`pip install sacrebleu`; Debian has no package)."""
+    import sacrebleu
+
+    return (
+        sacrebleu.corpus_bleu(list(outputs), [list(references)]).score,
+        sacrebleu.corpus_chrf(list(outputs), [list(references)]).score,
+    )
+
+
+def for_task(task: str, outputs: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """The metrics that a task is judged by, by name. Translation without sacrebleu: none."""
+    if task == "summarize":
+        return {"exact match %": exact_match(outputs, references), "ROUGE-L F1": rouge_l(outputs, references)}
+    try:
+        bleu, chrf = bleu_chrf(outputs, references)
+    except ImportError:
+        return {}
+    return {"BLEU": bleu, "chrF": chrf}
