@@ -58,7 +58,8 @@ struct AdmittedRequest {
   std::vector<DecodeJob> jobs;
   std::optional<v1::AttentionOptions> attention;
   std::int64_t source_tokens = 0;
-  std::int64_t max_reply_bytes = 0;
+  std::int64_t max_reply_bytes = 0;    // of this reply
+  std::int64_t reply_bytes_bound = 0;  // what a request may raise max_reply_bytes to
 };
 
 class Admission {

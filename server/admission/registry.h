@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ class Registry {
   // served. NOT_FOUND when the folder is missing or holds no bundle, FAILED_PRECONDITION when none of them loads
   // (with each one's reason).
   static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options);
+
+  // Of models made elsewhere (tests); `failed` as summaries() lists them.
+  Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed);
 
   const std::vector<std::unique_ptr<ServedModel>>& models() const { return models_; }
   // Ready ones by name and version, then failed ones by folder.

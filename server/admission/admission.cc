@@ -1,0 +1,170 @@
+#include "server/admission/admission.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "server/admission/errors.h"
+#include "server/admission/fields.h"
+#include "server/admission/reply_size.h"
+
+namespace heed {
+namespace {
+
+// What every segment of a request has in common.
+struct Common {
+  const ServedModel* model = nullptr;
+  SearchOptions search;
+  Capture capture;
+  bool truncate = false;
+};
+
+v1::TextError OutOfRange(absl::string_view quantity, std::int64_t value, std::int64_t bound,
+                         absl::string_view advice = "") {
+  v1::TextError error;
+  error.set_code(static_cast<int>(absl::StatusCode::kOutOfRange));
+  error.set_message(absl::StrCat("the text has ", value, " ", quantity, "; it may have ", bound, advice));
+  error.set_quantity(std::string(quantity));
+  error.set_value(value);
+  error.set_bound(bound);
+  return error;
+}
+
+v1::Token SpecialToken(const Tokenizer& tokenizer, TokenId id, int at) {
+  v1::Token token;
+  token.set_piece(std::string(tokenizer.Piece(id)));
+  token.set_id(id);
+  token.set_begin(at);
+  token.set_end(at);
+  token.set_special(true);
+  return token;
+}
+
+// Cuts a segment's pieces to the model's bound, or says that they are too many.
+std::optional<v1::TextError> FitSource(const Common& common, int specials, AdmittedSegment* segment,
+                                       EncodedText* encoded) {
+  const int bound = common.model->summary.max_source_tokens();
+  const int pieces = static_cast<int>(encoded->ids.size());
+  if (pieces + specials <= bound) return std::nullopt;
+  if (!common.truncate) {
+    return OutOfRange("source tokens", pieces + specials, bound,
+                      " in a segment (too_long = TOO_LONG_POLICY_TRUNCATE drops the rest)");
+  }
+  const std::size_t kept = static_cast<std::size_t>(std::max(0, bound - specials));
+  encoded->ids.resize(kept);
+  encoded->ranges.resize(kept);
+  segment->truncated = true;
+  return std::nullopt;
+}
+
+// Tokenises one segment and makes its job. A segment without a single piece (control characters that the vocabulary's
+// normalisation removes) has nothing to decode and gets no job.
+std::optional<v1::TextError> AdmitSegment(const Common& common, const AdmissionLimits& limits, std::string_view text,
+                                          AdmittedSegment* segment, std::vector<DecodeJob>* jobs) {
+  const model::v1::Vocabulary& vocabulary = common.model->spec.source();
+  const Tokenizer& tokenizer = *common.model->source_tokenizer;
+  const bool bos = vocabulary.add_bos() && vocabulary.has_bos_id();
+  const bool eos = vocabulary.add_eos() && vocabulary.has_eos_id();
+  const ByteRange range = segment->range;
+  EncodedText encoded = tokenizer.Encode(
+      text.substr(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.end - range.begin)));
+  if (auto error = FitSource(common, static_cast<int>(bos) + static_cast<int>(eos), segment, &encoded)) return error;
+  if (encoded.ids.empty()) return std::nullopt;
+
+  DecodeJob job;
+  if (bos) {
+    job.source.push_back(vocabulary.bos_id());
+    segment->source_tokens.push_back(SpecialToken(tokenizer, vocabulary.bos_id(), range.begin));
+  }
+  for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
+    v1::Token token;
+    token.set_piece(std::string(tokenizer.Piece(encoded.ids[i])));
+    token.set_id(encoded.ids[i]);
+    token.set_begin(range.begin + encoded.ranges[i].begin);
+    token.set_end(range.begin + encoded.ranges[i].end);
+    segment->source_tokens.push_back(std::move(token));
+    job.source.push_back(encoded.ids[i]);
+  }
+  if (eos) {
+    const int at = segment->truncated ? range.begin + encoded.ranges.back().end : range.end;
+    job.source.push_back(vocabulary.eos_id());
+    segment->source_tokens.push_back(SpecialToken(tokenizer, vocabulary.eos_id(), at));
+  }
+  job.search = common.search;
+  job.capture = common.capture;
+  if (job.search.max_length == 0) {
+    job.search.max_length =
+        DefaultMaxLength(*common.model, static_cast<int>(job.source.size()), job.search.min_length, limits);
+  }
+  segment->job = static_cast<int>(jobs->size());
+  jobs->push_back(std::move(job));
+  return std::nullopt;
+}
+
+// Cuts and tokenises a text. Its jobs are added only if the whole text is in order.
+void AdmitText(const Common& common, const AdmissionLimits& limits, AdmittedText* text, std::vector<DecodeJob>* jobs) {
+  const std::int64_t bytes = static_cast<std::int64_t>(text->text.size());
+  if (bytes > limits.max_text_bytes) {
+    text->error = OutOfRange("bytes", bytes, limits.max_text_bytes);
+    return;
+  }
+  if (!IsValidUtf8(text->text)) {
+    text->error.emplace();
+    text->error->set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
+    text->error->set_message("the text is not valid UTF-8");
+    return;
+  }
+  const std::size_t jobs_before = jobs->size();
+  for (const ByteRange& range : common.model->splitter.has_value() ? common.model->splitter->Split(text->text)
+                                                                   : SentenceSplitter::Whole(text->text)) {
+    AdmittedSegment segment;
+    segment.range = range;
+    text->error = AdmitSegment(common, limits, text->text, &segment, jobs);
+    if (text->error.has_value()) {
+      jobs->resize(jobs_before);
+      text->segments.clear();
+      return;
+    }
+    text->segments.push_back(std::move(segment));
+  }
+}
+
+absl::Status CheckTextCount(std::size_t count, const AdmissionLimits& limits) {
+  if (count >= 1 && count <= static_cast<std::size_t>(limits.max_texts)) return absl::OkStatus();
+  return InvalidField("texts", absl::StrCat("a list of ", count), absl::StrCat("a list of 1 to ", limits.max_texts));
+}
+
+}  // namespace
+
+absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
+  HEED_RETURN_IF_ERROR(CheckTextCount(request.texts.size(), limits_));
+  AdmittedRequest admitted;
+  Common common;
+  HEED_ASSIGN_OR_RETURN(common.model, registry_->Select(request.task, request.model));
+  HEED_ASSIGN_OR_RETURN(common.search, ResolveSearch(request.search, *common.model, limits_));
+  HEED_ASSIGN_OR_RETURN(common.capture, ResolveCapture(request.attention, *common.model));
+  HEED_RETURN_IF_ERROR(CheckTooLongPolicy(request.too_long));
+  HEED_ASSIGN_OR_RETURN(admitted.max_reply_bytes, ResolveReplyBytes(request.max_reply_bytes, limits_));
+  admitted.reply_bytes_bound = limits_.max_reply_bytes;
+  common.truncate = request.too_long == v1::TOO_LONG_POLICY_TRUNCATE;
+  admitted.model = common.model;
+  admitted.attention = std::move(request.attention);
+
+  std::size_t segments = 0;
+  for (std::string& text : request.texts) {
+    admitted.texts.emplace_back().text = std::move(text);
+    AdmitText(common, limits_, &admitted.texts.back(), &admitted.jobs);
+    segments += admitted.texts.back().segments.size();
+    if (segments > static_cast<std::size_t>(limits_.max_segments)) {
+      return InvalidField("texts", absl::StrCat("more than ", limits_.max_segments, " segments (sentences)"),
+                          absl::StrCat("at most ", limits_.max_segments, " in all; send fewer texts at a time"));
+    }
+  }
+  for (const DecodeJob& job : admitted.jobs) admitted.source_tokens += static_cast<std::int64_t>(job.source.size());
+  const std::int64_t bytes = EstimateReplyBytes(admitted);
+  if (bytes > admitted.max_reply_bytes) return ReplyTooLarge(admitted, bytes, /*before_decoding=*/true);
+  return admitted;
+}
+
+}  // namespace heed

@@ -1,0 +1,150 @@
+#include "server/admission/registry.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "engine/base/status_macros.h"
+#include "engine/model/bundle.h"
+#include "engine/model/checker.h"
+
+namespace heed {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kSpecFile[] = "model.json";
+constexpr int kDefaultMaxSourceTokens = 512;
+
+v1::Task ApiTask(model::v1::Task task) {
+  switch (task) {
+    case model::v1::TASK_TRANSLATE: return v1::TASK_TRANSLATE;
+    case model::v1::TASK_SUMMARIZE: return v1::TASK_SUMMARIZE;
+    default: return v1::TASK_UNSPECIFIED;
+  }
+}
+
+std::string FileOr(const Bundle& bundle, const std::string& name) {
+  auto found = bundle.files.find(name);
+  return found == bundle.files.end() ? "" : found->second;
+}
+
+// Folders with a model.json, by name. A model.json is what makes a folder a bundle, so notes and caches beside the
+// bundles are no faults.
+absl::StatusOr<std::vector<fs::path>> BundleFolders(const std::string& folder) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  if (error) return absl::NotFoundError(absl::StrCat("models folder ", folder, ": ", error.message()));
+  std::vector<fs::path> folders;
+  for (; entries != fs::directory_iterator(); entries.increment(error)) {
+    if (error) return absl::NotFoundError(absl::StrCat("models folder ", folder, ": ", error.message()));
+    if (fs::exists(entries->path() / kSpecFile, error)) folders.push_back(entries->path());
+  }
+  if (folders.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("models folder ", folder, ": holds no bundle (a folder with a ", kSpecFile, ")"));
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+void FillSummary(const Bundle& bundle, const EngineOptions& options, v1::ModelSummary* summary) {
+  const model::v1::ModelSpec& spec = bundle.spec;
+  summary->set_name(spec.name());
+  summary->set_version(spec.version());
+  summary->set_task(ApiTask(spec.task()));
+  summary->set_source_language(spec.source_language());
+  summary->set_target_language(spec.target_language());
+  summary->set_description(spec.description());
+  summary->set_license(spec.license());
+  summary->set_bundle_digest(bundle.digest);
+  std::int64_t parameters = 0;
+  for (const auto& [name, tensor] : bundle.tensors) parameters += static_cast<std::int64_t>(tensor.data.size());
+  summary->set_parameters(parameters);
+  const int own_bound =
+      spec.limits().has_max_source_tokens() ? spec.limits().max_source_tokens() : kDefaultMaxSourceTokens;
+  summary->set_max_source_tokens(std::min(own_bound, options.max_source_tokens));
+  summary->set_source_vocabulary_size(spec.source().size());
+  summary->set_target_vocabulary_size(spec.target().size());
+}
+
+// Loads one bundle into `model`, whose summary says what was learnt before a failure.
+absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, ServedModel* model) {
+  HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder.string()));
+  FillSummary(bundle, options, &model->summary);
+  HEED_ASSIGN_OR_RETURN(CheckedProgram program, CheckProgram(bundle));
+  HEED_ASSIGN_OR_RETURN(model->source_tokenizer, Tokenizer::Make(bundle.spec.source(), bundle.files));
+  HEED_ASSIGN_OR_RETURN(model->target_tokenizer, Tokenizer::Make(bundle.spec.target(), bundle.files));
+  if (bundle.spec.segmentation() == model::v1::SEGMENTATION_SENTENCE) {
+    HEED_ASSIGN_OR_RETURN(model->splitter, SentenceSplitter::Make(bundle.spec.source_language()));
+  }
+  HEED_ASSIGN_OR_RETURN(model->plan, Plan::Make(bundle, program, options));
+  for (const AttendInfo& attend : model->plan->attends()) model->summary.add_attends(attend.name);
+  model->summary.set_weight_bytes(model->plan->weight_bytes());
+  model->spec_json = FileOr(bundle, kSpecFile);
+  model->card = FileOr(bundle, "README.md");
+  model->parity_json = FileOr(bundle, "parity.json");
+  model->spec = std::move(bundle.spec);
+  return absl::OkStatus();
+}
+
+bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
+  return std::pair(a.name(), a.version()) < std::pair(b.name(), b.version());
+}
+
+}  // namespace
+
+Registry::Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed)
+    : models_(std::move(models)) {
+  for (std::size_t i = 0; i < models_.size(); ++i) {
+    models_[i]->index = static_cast<int>(i);
+    models_[i]->summary.set_state(v1::MODEL_STATE_READY);
+    summaries_.push_back(models_[i]->summary);
+  }
+  std::sort(summaries_.begin(), summaries_.end(), ByNameAndVersion);
+  for (v1::ModelSummary& summary : failed) {
+    summary.set_state(v1::MODEL_STATE_FAILED);
+    summaries_.push_back(std::move(summary));
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& folder, const EngineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(std::vector<fs::path> folders, BundleFolders(folder));
+  std::vector<std::unique_ptr<ServedModel>> models;
+  std::vector<v1::ModelSummary> failed;
+  std::set<std::pair<std::string, std::string>> taken;
+  for (const fs::path& path : folders) {
+    auto model = std::make_unique<ServedModel>();
+    const std::string name = path.filename().string();
+    model->summary.set_folder(name);
+    const absl::Time start = absl::Now();
+    absl::Status status = LoadModel(path, options, model.get());
+    model->summary.set_load_seconds(absl::ToDoubleSeconds(absl::Now() - start));
+    if (status.ok() && !taken.emplace(model->summary.name(), model->summary.version()).second) {
+      status = absl::AlreadyExistsError(absl::StrCat(kSpecFile, ": name ", model->summary.name(), " version ",
+                                                     model->summary.version(), " is another bundle's already"));
+    }
+    if (status.ok()) {
+      models.push_back(std::move(model));
+    } else {
+      model->summary.set_error(std::string(status.message()));
+      failed.push_back(std::move(model->summary));
+    }
+  }
+  if (models.empty()) {
+    std::vector<std::string> reasons;
+    for (const v1::ModelSummary& summary : failed) {
+      reasons.push_back(absl::StrCat(summary.folder(), ": ", summary.error()));
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("models folder ", folder, ": no bundle loads: ", absl::StrJoin(reasons, "; ")));
+  }
+  return std::make_unique<Registry>(std::move(models), std::move(failed));
+}
+
+}  // namespace heed

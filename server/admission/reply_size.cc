@@ -1,0 +1,99 @@
+#include "server/admission/reply_size.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/admission/errors.h"
+
+namespace heed {
+namespace {
+
+// Encoded sizes: a message's tags, lengths and small numbers, rounded up.
+constexpr std::int64_t kMessageBytes = 12;
+constexpr std::int64_t kHypothesisBytes = 32;
+constexpr std::int64_t kTargetTokenBytes = 32;  // piece, id, log-probability and range
+constexpr std::int64_t kAttentionBytes = 48;
+constexpr std::int64_t kWordBytes = 16;
+
+std::int64_t WordCount(const std::string& text, const std::vector<v1::Token>& tokens) {
+  std::vector<ByteRange> ranges;
+  auto special = std::make_unique<bool[]>(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    ranges.push_back({tokens[i].begin(), tokens[i].end()});
+    special[i] = tokens[i].special();
+  }
+  return static_cast<std::int64_t>(GroupWords(text, ranges, absl::MakeConstSpan(special.get(), tokens.size())).size());
+}
+
+// Heads of the attends kept, over all of them.
+std::int64_t Matrices(const AdmittedRequest& request, const Capture& capture) {
+  if (!capture.any()) return 0;
+  std::int64_t heads = 0;
+  for (int attend : capture.attends) heads += request.model->plan->attends()[static_cast<std::size_t>(attend)].heads;
+  return heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
+}
+
+std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& text, const AdmittedSegment& segment) {
+  std::int64_t bytes = kMessageBytes;
+  for (const v1::Token& token : segment.source_tokens) {
+    bytes += static_cast<std::int64_t>(token.ByteSizeLong()) + 3;
+  }
+  if (segment.job < 0) return bytes;
+  const DecodeJob& job = request.jobs[static_cast<std::size_t>(segment.job)];
+  const std::int64_t columns = static_cast<std::int64_t>(segment.source_tokens.size());
+  const std::int64_t rows = job.search.max_length;
+  const std::int64_t likely_tokens = std::min(rows, columns);
+  std::int64_t hypothesis = kHypothesisBytes + likely_tokens * kTargetTokenBytes + (segment.range.end - segment.range.begin);
+  const std::int64_t matrices = Matrices(request, job.capture);
+  if (matrices > 0) {
+    const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;
+    const std::int64_t width = words ? WordCount(text, segment.source_tokens) : columns;
+    const std::int64_t labels = words ? (rows + width) * kWordBytes : 0;
+    hypothesis += matrices * (kAttentionBytes + labels + 4 * rows * width);
+  }
+  return bytes + job.search.n_best * hypothesis;
+}
+
+}  // namespace
+
+std::int64_t EstimateReplyBytes(const AdmittedRequest& request) {
+  std::int64_t bytes = 128;  // the model's identity
+  for (const AdmittedText& text : request.texts) {
+    bytes += kMessageBytes;
+    if (text.error.has_value()) {
+      bytes += static_cast<std::int64_t>(text.error->ByteSizeLong());
+      continue;
+    }
+    bytes += static_cast<std::int64_t>(text.text.size());
+    for (const AdmittedSegment& segment : text.segments) bytes += SegmentBytes(request, text.text, segment);
+  }
+  return bytes;
+}
+
+absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, bool before_decoding) {
+  std::vector<std::string> remedies;
+  if (request.texts.size() > 1) remedies.push_back("fewer texts");
+  const Capture* capture = request.jobs.empty() ? nullptr : &request.jobs[0].capture;
+  if (capture != nullptr && capture->any()) {
+    if (capture->energies && capture->weights) remedies.push_back("weights alone");
+    if (!capture->energies && request.attention->unit() != v1::ATTENTION_UNIT_WORDS) {
+      remedies.push_back("words instead of pieces");
+    }
+    remedies.push_back("a lower max_length");
+  }
+  if (!request.jobs.empty() && request.jobs[0].search.n_best > 1) remedies.push_back("a lower n_best");
+  if (request.max_reply_bytes < request.reply_bytes_bound) {
+    remedies.push_back(absl::StrCat("a higher max_reply_bytes (at most ", request.reply_bytes_bound, ")"));
+  }
+  return ErrorWithInfo(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the reply ", before_decoding ? "could take " : "takes more than ", bytes, " bytes, over max_reply_bytes (",
+                   request.max_reply_bytes, "); ask for ", Listed(remedies, "shorter texts")),
+      "REPLY_TOO_LARGE",
+      {{"bytes", absl::StrCat(bytes)}, {"max_reply_bytes", absl::StrCat(request.max_reply_bytes)}});
+}
+
+}  // namespace heed

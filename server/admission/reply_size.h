@@ -1,0 +1,22 @@
+// How large a reply may get, worked out before anything is decoded.
+//
+// Plain functions, thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "server/admission/admission.h"
+
+namespace heed {
+
+// Bytes that the reply of an admitted request may take. Source tokens are counted exactly, attention at its largest
+// (max_length rows), text and target tokens at as many tokens as the source has: search rarely writes more, and a
+// request that asks for no matrices must not be refused for what it almost never gets. MakeReply checks the exact size.
+std::int64_t EstimateReplyBytes(const AdmittedRequest& request);
+
+// RESOURCE_EXHAUSTED "the reply could take N bytes, more than max_reply_bytes (M); ..." with what would make it
+// smaller. Not to be retried as it stands, so it carries no retry delay.
+absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, bool before_decoding);
+
+}  // namespace heed
