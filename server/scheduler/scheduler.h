@@ -1,10 +1,12 @@
 // Who decodes next. Requests wait in one bounded queue; each worker, one thread per core that the quota grants, takes
 // jobs from it at step boundaries into the engines that it owns, so requests join and leave the running batch freely.
 //
-// Contract: jobs start in order of arrival, except that a job which does not fit yet (beam wider than the free rows)
-// never lets a later one overtake it on the same model. Schedule never blocks. Every item accepted has its `done`
-// called exactly once, from a worker thread (or from Shutdown), with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the
-// next step boundary, waiting or running; its rows are free then); UNAVAILABLE (drain time over; retry elsewhere).
+// Contract: jobs of a model start in order of arrival; one that does not fit yet (beam wider than the free rows) is
+// never overtaken by a later one. queue.h states the rule in full. Schedule never blocks. Every item accepted has its
+// `done` called exactly once, never under a lock, from a worker thread (from Drain where no worker has the item; from
+// Schedule, before it returns, where it has no jobs), with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the next step
+// boundary, waiting or running; its rows are free then); UNAVAILABLE (drain time over; retry elsewhere).
+// An idle worker sleeps until work, a Nudge or the earliest deadline of a waiting job: idle costs no CPU.
 //
 // Thread-safe.
 #pragma once
@@ -14,9 +16,7 @@
 #include <memory>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
 #include "engine/run/job.h"
@@ -31,7 +31,8 @@ struct SchedulerOptions {
   int workers = 0;
 };
 
-// What a request's jobs tell about themselves when they are done, for replies and metrics.
+// What a request's jobs tell about themselves when they are done, for replies and metrics. Zero: it did not come to it;
+// a job that never started was queued all its time.
 struct JobTiming {
   absl::Duration queued;       // arrival to first step boundary inside an engine
   absl::Duration first_token;  // arrival to first token
@@ -43,8 +44,10 @@ struct WorkItem {
   int model = 0;                 // index into the engines that a worker owns
   std::vector<DecodeJob> jobs;   // may be empty: done at once
   absl::Time deadline = absl::InfiniteFuture();
-  std::shared_ptr<std::atomic<bool>> cancelled;  // set by the RPC layer; null: never
-  // Called once with the results, in order of the jobs (empty unless OK), and each job's timing.
+  // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null: never.
+  std::shared_ptr<std::atomic<bool>> cancelled;
+  // Required. Called once with the results, in order of the jobs (empty unless OK), and each job's timing. Must be
+  // quick: a worker runs it between steps.
   std::function<void(absl::Status, std::vector<DecodeResult>, std::vector<JobTiming>)> done;
 };
 
@@ -63,26 +66,28 @@ class StepObserver {
   virtual void OnStep(int model, const StepReport& report, absl::Duration took) = 0;
 };
 
-// Makes one worker's engine for model i. Called once per worker and model, on that worker's thread.
+// Makes one worker's engine for model i. Called once per worker and model, on that worker's thread, so it is also the
+// place to set up what is per thread (OpenMP's thread count). All engines of a model have the same max_rows.
 using EngineFactory = std::function<std::unique_ptr<StepEngine>(int model)>;
 
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  // Starts the workers; returns when each has made its engines.
+  // Starts the workers; returns when each has made its engines. `observer` (may be null) and `clock` outlive the scheduler.
   static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
                                           StepObserver* observer, Clock* clock);
 
   // Takes the item, or refuses it and leaves it untouched: RESOURCE_EXHAUSTED (the queue is full; the message gives
-  // the numbers; retry later), UNAVAILABLE (draining; retry elsewhere).
+  // the numbers; retry later), UNAVAILABLE (draining; retry elsewhere), INVALID_ARGUMENT (a beam wider than an engine).
   virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
 
-  // Wakes workers to look at cancelled flags now.
+  // Has a worker look at the cancelled flags and deadlines of waiting jobs now.
   virtual void Nudge() = 0;
 
   // Refuses new work, waits at most `time` for the accepted, then ends the rest with UNAVAILABLE and joins the
-  // workers. Idempotent.
+  // workers: every `done` has returned when it does. Idempotent; a second call may cut the time of the first short.
+  // Not from `done`.
   virtual void Drain(absl::Duration time) = 0;
 
   virtual SchedulerStats stats() const = 0;

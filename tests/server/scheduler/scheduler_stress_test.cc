@@ -1,0 +1,177 @@
+// Many threads, random cancellations and deadlines: every item accepted is answered exactly once, rightly. Meant to run
+// under the thread sanitizer as well.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "server/scheduler/scheduler.h"
+
+namespace heed {
+namespace {
+
+// A job of n source ids is finished by its n-th step; its result spells the source.
+class FakeEngine : public StepEngine {
+ public:
+  explicit FakeEngine(int rows) : max_rows_(rows), free_rows_(rows) {}
+
+  int free_rows() const override { return free_rows_; }
+  int max_rows() const override { return max_rows_; }
+  int live_jobs() const override { return static_cast<int>(jobs_.size()); }
+
+  void Admit(JobId id, const DecodeJob* job) override {
+    free_rows_ -= job->search.beam_size;
+    if (free_rows_ < 0) std::abort();
+    jobs_.push_back({id, job, 0});
+  }
+  void Release(JobId id) override {
+    std::erase_if(jobs_, [&](const Live& live) {
+      if (live.id != id) return false;
+      free_rows_ += live.job->search.beam_size;
+      return true;
+    });
+  }
+  void Step(StepReport* report) override {
+    for (Live& live : jobs_) {
+      report->rows += live.job->search.beam_size;
+      if (++live.steps == 1) report->first_token.push_back(live.id);
+      if (live.steps == static_cast<int>(live.job->source.size())) report->finished.push_back(live.id);
+    }
+  }
+  DecodeResult Take(JobId id) override {
+    DecodeResult result;
+    for (const Live& live : jobs_) {
+      if (live.id == id) result.hypotheses.push_back({.tokens = live.job->source});
+    }
+    Release(id);
+    return result;
+  }
+
+ private:
+  struct Live {
+    JobId id;
+    const DecodeJob* job;
+    int steps;
+  };
+  const int max_rows_;
+  int free_rows_;
+  std::vector<Live> jobs_;
+};
+
+constexpr int kClients = 4;
+constexpr int kItems = 400;  // per client
+constexpr int kModels = 2;
+
+struct Sent {
+  std::vector<DecodeJob> jobs;
+  std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+  bool may_be_cancelled = false;
+  bool may_be_late = false;
+  std::atomic<int> answers = 0;
+  absl::Status status;
+  std::vector<DecodeResult> results;
+};
+
+TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
+  auto scheduler = Scheduler::Start({.max_queue = 200, .workers = 3}, kModels,
+                                    [](int) { return std::make_unique<FakeEngine>(16); }, nullptr, Clock::Real());
+  std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);
+  absl::BlockingCounter all_answered(kClients);
+  std::vector<std::thread> clients;
+  for (int client = 0; client < kClients; ++client) {
+    clients.emplace_back([&, client] {
+      std::mt19937 random(client);
+      const auto dice = [&](int sides) { return static_cast<int>(random() % sides); };
+      for (int i = 0; i < kItems; ++i) {
+        sent[client].push_back(std::make_unique<Sent>());
+        Sent* const record = sent[client].back().get();
+        for (int j = dice(6); j >= 0; --j) {
+          DecodeJob job;
+          job.source.assign(1 + dice(20), client * kItems + i);
+          job.search.beam_size = dice(8) == 0 ? 1 + dice(16) : 1;
+          record->jobs.push_back(std::move(job));
+        }
+        auto item = std::make_unique<WorkItem>();
+        item->model = dice(kModels);
+        item->jobs = record->jobs;
+        item->cancelled = record->cancelled;
+        record->may_be_late = dice(10) == 0;
+        if (record->may_be_late) item->deadline = absl::Now() + absl::Microseconds(dice(2000));
+        item->done = [record](absl::Status status, std::vector<DecodeResult> results, std::vector<JobTiming> timings) {
+          record->status = std::move(status);
+          record->results = std::move(results);
+          if (timings.size() != record->jobs.size()) std::abort();
+          record->answers.fetch_add(1, std::memory_order_release);
+        };
+        record->may_be_cancelled = dice(4) == 0;
+        while (!scheduler->Schedule(item).ok()) std::this_thread::yield();
+        if (record->may_be_cancelled) {
+          *record->cancelled = true;
+          scheduler->Nudge();
+        }
+      }
+      for (const auto& record : sent[client]) {
+        while (record->answers.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+      }
+      all_answered.DecrementCount();
+    });
+  }
+  all_answered.Wait();
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(scheduler->stats().rows_in_use, 0);
+  EXPECT_EQ(scheduler->stats().queued_jobs, 0);
+  EXPECT_EQ(scheduler->stats().live_jobs, 0);
+  scheduler->Drain(absl::Seconds(1));
+
+  int good = 0;
+  for (const auto& records : sent) {
+    for (const auto& record : records) {
+      ASSERT_EQ(record->answers, 1);
+      if (!record->status.ok()) {
+        EXPECT_TRUE(record->results.empty());
+        EXPECT_TRUE((record->may_be_cancelled && absl::IsCancelled(record->status)) ||
+                    (record->may_be_late && absl::IsDeadlineExceeded(record->status)))
+            << record->status;
+        continue;
+      }
+      ++good;
+      ASSERT_EQ(record->results.size(), record->jobs.size());
+      for (std::size_t i = 0; i < record->jobs.size(); ++i) {
+        EXPECT_EQ(record->results[i].hypotheses.at(0).tokens, record->jobs[i].source);
+      }
+    }
+  }
+  EXPECT_GT(good, kClients * kItems / 2);
+}
+
+TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
+  for (int round = 0; round < 20; ++round) {
+    auto scheduler = Scheduler::Start({.max_queue = 1000, .workers = 2}, 1,
+                                      [](int) { return std::make_unique<FakeEngine>(4); }, nullptr, Clock::Real());
+    std::atomic<int> accepted = 0;
+    std::atomic<int> answered = 0;
+    std::vector<std::thread> clients;
+    for (int client = 0; client < 3; ++client) {
+      clients.emplace_back([&] {
+        for (;;) {
+          auto item = std::make_unique<WorkItem>();
+          item->jobs.resize(2);
+          for (DecodeJob& job : item->jobs) job.source.assign(50, 7);
+          item->done = [&](absl::Status, std::vector<DecodeResult>, std::vector<JobTiming>) { ++answered; };
+          const absl::Status status = scheduler->Schedule(item);
+          if (status.ok()) ++accepted;
+          if (absl::IsUnavailable(status)) return;
+        }
+      });
+    }
+    while (answered < 20) std::this_thread::yield();
+    scheduler->Drain(round % 2 == 0 ? absl::ZeroDuration() : absl::Seconds(30));
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(answered, accepted);
+  }
+}
+
+}  // namespace
+}  // namespace heed
