@@ -4,6 +4,7 @@
 // Thread-safe: a plain function. It takes CPU time in proportion to the reply: call it from the text pool.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"

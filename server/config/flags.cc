@@ -1,0 +1,322 @@
+#include "server/config/flags.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "absl/flags/marshalling.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "engine/base/quote.h"
+#include "engine/base/status_macros.h"
+
+namespace heed {
+namespace {
+
+// How a value is put into the options: an empty string when it was, else the bound that it broke.
+using Setter = std::function<std::string(const std::string& value, ServerOptions* options)>;
+
+struct Flag {
+  std::string name;
+  std::string value;  // what --help shows after "=": a unit or a form
+  std::string default_value;
+  std::string help;
+  Setter set;
+};
+
+template <typename T>
+std::string Unparse(const T& value) {
+  return absl::UnparseFlag(value);
+}
+
+template <typename T>
+Setter Number(T* (*field)(ServerOptions*), T low, T high) {
+  const std::string bound = absl::StrCat("a whole number from ", low, " to ", high);
+  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
+    T number = 0;
+    std::string error;
+    if (!absl::ParseFlag(value, &number, &error) || number < low || number > high) return bound;
+    *field(options) = number;
+    return "";
+  };
+}
+
+Setter Time(absl::Duration* (*field)(ServerOptions*), absl::Duration low, absl::Duration high) {
+  const std::string bound = absl::StrCat("a duration such as 30s or 1m30s, from ", absl::FormatDuration(low), " to ",
+                                         absl::FormatDuration(high));
+  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
+    absl::Duration duration;
+    if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return bound;
+    *field(options) = duration;
+    return "";
+  };
+}
+
+Setter Text(std::string* (*field)(ServerOptions*)) {
+  return [field](const std::string& value, ServerOptions* options) -> std::string {
+    *field(options) = value;
+    return "";
+  };
+}
+
+// HOST:PORT; gRPC and the metrics exposer find out whether the host exists.
+bool IsAddress(const std::string& value) {
+  const std::size_t colon = value.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == value.size()) return false;
+  int port = 0;
+  std::string error;
+  return absl::ParseFlag(value.substr(colon + 1), &port, &error) && port >= 0 && port <= 65535;
+}
+
+Setter Address(std::string* (*field)(ServerOptions*), bool may_be_empty) {
+  return [field, may_be_empty](const std::string& value, ServerOptions* options) -> std::string {
+    if (!(value.empty() && may_be_empty) && !IsAddress(value)) {
+      return absl::StrCat("HOST:PORT with a port from 0 to 65535", may_be_empty ? ", or empty" : "");
+    }
+    *field(options) = value;
+    return "";
+  };
+}
+
+template <typename T>
+Setter OneOf(T* (*field)(ServerOptions*), std::vector<std::pair<std::string, T>> choices) {
+  return [field, choices](const std::string& value, ServerOptions* options) -> std::string {
+    std::string names;
+    for (const auto& [name, choice] : choices) {
+      if (name == value) {
+        *field(options) = choice;
+        return "";
+      }
+      absl::StrAppend(&names, names.empty() ? "" : " or ", name);
+    }
+    return names;
+  };
+}
+
+// The address of a member, as a plain function.
+#define HEED_FIELD(member) +[](ServerOptions* o) { return &o->member; }
+
+std::vector<Flag> NetworkFlags(const ServerOptions& d) {
+  return {
+      {"address", "HOST:PORT", d.address,
+       "Where gRPC listens; port 0 takes a free one. Loopback by default: anything wider is a decision.",
+       Address(HEED_FIELD(address), false)},
+      {"metrics_address", "HOST:PORT", d.metrics_address, "Where /metrics listens; empty: nowhere.",
+       Address(HEED_FIELD(metrics_address), true)},
+      {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
+      {"tls_cert", "FILE", d.tls.cert, "PEM certificate chain of the server; needs --tls_key. Empty: plain text.",
+       Text(HEED_FIELD(tls.cert))},
+      {"tls_key", "FILE", d.tls.key, "PEM private key of --tls_cert.", Text(HEED_FIELD(tls.key))},
+      {"tls_client_ca", "FILE", d.tls.client_ca,
+       "PEM certificates that must have signed a client's; needs --tls_cert. Empty: clients need none.",
+       Text(HEED_FIELD(tls.client_ca))},
+      {"keepalive_time", "DURATION", absl::FormatDuration(d.keepalive_time),
+       "Silence after which a connection is pinged, so that a client that vanished frees its rows.",
+       Time(HEED_FIELD(keepalive_time), absl::Seconds(1), absl::Hours(24))},
+      {"keepalive_timeout", "DURATION", absl::FormatDuration(d.keepalive_timeout),
+       "Wait for the answer to that ping before the client counts as gone.",
+       Time(HEED_FIELD(keepalive_timeout), absl::Seconds(1), absl::Hours(1))},
+  };
+}
+
+std::vector<Flag> EngineFlags(const ServerOptions& d) {
+  return {
+      {"workers", "THREADS", Unparse(d.scheduler.workers), "Step threads; 0: one per core that the quota grants.",
+       Number(HEED_FIELD(scheduler.workers), 0, 1024)},
+      {"max_rows", "ROWS", Unparse(d.engine.max_rows), "Hypotheses that a worker steps at once, per model.",
+       Number(HEED_FIELD(engine.max_rows), 1, 1024)},
+      {"max_queue", "SEGMENTS", Unparse(d.scheduler.max_queue),
+       "Segments (sentences) that may wait; a request that does not fit whole is refused.",
+       Number(HEED_FIELD(scheduler.max_queue), 1, 1 << 20)},
+      {"encode_positions_per_step", "TOKENS", Unparse(d.engine.encode_positions_per_step),
+       "Source positions that encoding advances by between two decode steps.",
+       Number(HEED_FIELD(engine.encode_positions_per_step), 1, 1 << 20)},
+      {"max_source_tokens", "TOKENS", Unparse(d.engine.max_source_tokens),
+       "Most source tokens of a segment; a model's own bound holds where it is lower.",
+       Number(HEED_FIELD(engine.max_source_tokens), 1, 1 << 16)},
+      {"max_target_tokens", "TOKENS", Unparse(d.engine.max_target_tokens), "Bound of a request's max_length.",
+       Number(HEED_FIELD(engine.max_target_tokens), 1, 1 << 16)},
+      {"text_threads", "THREADS", Unparse(d.text_threads),
+       "Threads that tokenise and build replies; 0: one per two granted cores.",
+       Number(HEED_FIELD(text_threads), 0, 1024)},
+  };
+}
+
+std::vector<Flag> RequestFlags(const ServerOptions& d) {
+  constexpr std::int64_t kMaxBytes = std::numeric_limits<std::int32_t>::max();  // of a protobuf message
+  return {
+      {"max_texts", "TEXTS", Unparse(d.admission.max_texts), "Most texts of a request.",
+       Number(HEED_FIELD(admission.max_texts), 1, 1 << 20)},
+      {"max_text_bytes", "BYTES", absl::StrCat(d.admission.max_text_bytes), "Most bytes of one text.",
+       Number<std::int64_t>(HEED_FIELD(admission.max_text_bytes), 1, kMaxBytes)},
+      {"max_segments", "SEGMENTS", Unparse(d.admission.max_segments),
+       "Most segments of a request, all texts together; at most --max_queue.",
+       Number(HEED_FIELD(admission.max_segments), 1, 1 << 20)},
+      {"max_beam_size", "ROWS", Unparse(d.admission.max_beam_size),
+       "Bound of a request's beam_size; at most --max_rows.", Number(HEED_FIELD(admission.max_beam_size), 1, 1024)},
+      {"default_reply_bytes", "BYTES", absl::StrCat(d.admission.default_reply_bytes),
+       "max_reply_bytes of a request that sets none; at most --max_reply_bytes.",
+       Number<std::int64_t>(HEED_FIELD(admission.default_reply_bytes), 1, kMaxBytes)},
+      {"max_reply_bytes", "BYTES", absl::StrCat(d.admission.max_reply_bytes), "Bound of a request's max_reply_bytes.",
+       Number<std::int64_t>(HEED_FIELD(admission.max_reply_bytes), 1, kMaxBytes)},
+      {"max_message_bytes", "BYTES", absl::StrCat(d.max_message_bytes), "Most bytes of a request message.",
+       Number<std::int64_t>(HEED_FIELD(max_message_bytes), 1, kMaxBytes)},
+      {"max_concurrent_requests", "REQUESTS", Unparse(d.max_concurrent_requests),
+       "Requests in flight; more are refused with RESOURCE_EXHAUSTED and a retry time.",
+       Number(HEED_FIELD(max_concurrent_requests), 1, 1 << 20)},
+      {"default_deadline", "DURATION", absl::FormatDuration(d.default_deadline), "Deadline of a call that has none.",
+       Time(HEED_FIELD(default_deadline), absl::Milliseconds(1), absl::Hours(24))},
+      {"retry_pushback", "DURATION", absl::FormatDuration(d.retry_pushback),
+       "What a refused call is told to wait (grpc-retry-pushback-ms).",
+       Time(HEED_FIELD(retry_pushback), absl::Milliseconds(1), absl::Hours(1))},
+  };
+}
+
+std::vector<Flag> ProcessFlags(const ServerOptions& d) {
+  return {
+      {"drain_time", "DURATION", absl::FormatDuration(d.drain_time),
+       "After SIGTERM or SIGINT: time for what was accepted to finish.",
+       Time(HEED_FIELD(drain_time), absl::ZeroDuration(), absl::Hours(24))},
+      {"log_format", "text|json", "text", "Form of the log lines on standard error.",
+       OneOf<LogFormat>(HEED_FIELD(log_format), {{"text", LogFormat::kText}, {"json", LogFormat::kJson}})},
+      {"log_level", "LEVEL", "info", "Least severe lines logged: debug, info, warning or error.",
+       OneOf<LogLevel>(HEED_FIELD(log_level), {{"debug", LogLevel::kDebug},
+                                                {"info", LogLevel::kInfo},
+                                                {"warning", LogLevel::kWarning},
+                                                {"error", LogLevel::kError}})},
+  };
+}
+
+#undef HEED_FIELD
+
+const std::vector<Flag>& Flags() {
+  static const auto* flags = [] {
+    const ServerOptions defaults;
+    auto* all = new std::vector<Flag>();
+    for (auto make : {NetworkFlags, EngineFlags, RequestFlags, ProcessFlags}) {
+      for (Flag& flag : make(defaults)) all->push_back(std::move(flag));
+    }
+    return all;
+  }();
+  return *flags;
+}
+
+std::string VariableName(const Flag& flag) { return absl::StrCat("HEED_", absl::AsciiStrToUpper(flag.name)); }
+
+const Flag* FindFlag(absl::string_view name) {
+  for (const Flag& flag : Flags()) {
+    if (flag.name == name) return &flag;
+  }
+  return nullptr;
+}
+
+absl::Status Set(const Flag& flag, const std::string& source, const std::string& value, ServerOptions* options) {
+  const std::string bound = flag.set(value, options);
+  if (bound.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(source, " is ", Quote(value), "; it must be ", bound));
+}
+
+absl::Status CheckAtMost(absl::string_view low_name, std::int64_t low, absl::string_view high_name,
+                         std::int64_t high) {
+  if (low <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", low_name, " is ", low, "; it must be at most --", high_name, " (", high, ")"));
+}
+
+// What no single flag can check.
+absl::Status CheckTogether(ServerOptions* options) {
+  AdmissionLimits& limits = options->admission;
+  limits.max_target_tokens = options->engine.max_target_tokens;
+  HEED_RETURN_IF_ERROR(CheckAtMost("max_beam_size", limits.max_beam_size, "max_rows", options->engine.max_rows));
+  HEED_RETURN_IF_ERROR(CheckAtMost("max_segments", limits.max_segments, "max_queue", options->scheduler.max_queue));
+  HEED_RETURN_IF_ERROR(
+      CheckAtMost("default_reply_bytes", limits.default_reply_bytes, "max_reply_bytes", limits.max_reply_bytes));
+  if (options->tls.cert.empty() != options->tls.key.empty()) {
+    return absl::InvalidArgumentError("--tls_cert and --tls_key go together; only one is given");
+  }
+  if (options->tls.cert.empty() && !options->tls.client_ca.empty()) {
+    return absl::InvalidArgumentError("--tls_client_ca needs --tls_cert and --tls_key");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t* at, ServerOptions* options) {
+  absl::string_view argument = arguments[*at];
+  if (argument == "--help" || argument == "-h" || argument == "--version") {
+    (argument == "--version" ? options->version : options->help) = true;
+    return absl::OkStatus();
+  }
+  if (!absl::StartsWith(argument, "--")) {
+    return absl::InvalidArgumentError(absl::StrCat("unexpected argument ", Quote(argument), "; see --help"));
+  }
+  argument.remove_prefix(2);
+  const std::size_t equals = argument.find('=');
+  const absl::string_view name = argument.substr(0, equals);
+  const Flag* flag = FindFlag(name);
+  if (flag == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)), "; see --help"));
+  std::string value;
+  if (equals != absl::string_view::npos) {
+    value = std::string(argument.substr(equals + 1));
+  } else if (*at + 1 < arguments.size()) {
+    value = arguments[++*at];
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("--", flag->name, " lacks its value"));
+  }
+  return Set(*flag, absl::StrCat("--", flag->name), value, options);
+}
+
+}  // namespace
+
+Environment ProcessEnvironment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+}
+
+absl::StatusOr<ServerOptions> ReadOptions(const std::vector<std::string>& arguments, const Environment& environment) {
+  ServerOptions options;
+  for (const Flag& flag : Flags()) {
+    const std::string variable = VariableName(flag);
+    if (std::optional<std::string> value = environment(variable)) {
+      HEED_RETURN_IF_ERROR(Set(flag, variable, *value, &options));
+    }
+  }
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    HEED_RETURN_IF_ERROR(ReadArgument(arguments, &i, &options));
+  }
+  HEED_RETURN_IF_ERROR(CheckTogether(&options));
+  return options;
+}
+
+std::string HelpText() {
+  std::string text =
+      "heed-server serves RNN encoder-decoder models with attention over gRPC.\n\n"
+      "Usage: heed-server [--FLAG=VALUE ...]\n\n"
+      "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows.\n\n";
+  for (const Flag& flag : Flags()) {
+    absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (", flag.default_value.empty() ? "empty" : flag.default_value,
+                    ")\n      ", flag.help, "\n");
+  }
+  absl::StrAppend(&text, "  --help, --version\n");
+  return text;
+}
+
+std::string FlagTable() {
+  std::string table = "| flag | value | default | meaning |\n|---|---|---|---|\n";
+  for (const Flag& flag : Flags()) {
+    std::string value = flag.value;
+    std::replace(value.begin(), value.end(), '|', '/');
+    absl::StrAppend(&table, "| `--", flag.name, "` | ", value, " | ",
+                    flag.default_value.empty() ? "(empty)" : absl::StrCat("`", flag.default_value, "`"), " | ", flag.help,
+                    " |\n");
+  }
+  return table;
+}
+
+std::string Version() { return HEED_VERSION; }
+
+}  // namespace heed
