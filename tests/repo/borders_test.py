@@ -63,7 +63,7 @@ class Borders(unittest.TestCase):
                     wrong.append(f"{name}: its folder is missing from the table in {__file__}")
                 continue
             for header in INCLUDE.findall(text):
-                if not header.startswith(("engine/", "server/", "client/", "bench/", "tests/", "heed/", "google/")):
+                if not header.startswith(("engine/", "server/", "client/", "bench/", "tests/", "heed/", "google/rpc/")):
                     continue
                 if folder_of(header, [folder] + allowed[folder]) is None:
                     wrong.append(f"{name} includes {header}")
