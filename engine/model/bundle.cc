@@ -1,0 +1,37 @@
+#include "engine/model/bundle.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "engine/model/bundle_files.h"
+#include "engine/model/safetensors.h"
+#include "engine/model/spec.h"
+
+namespace heed {
+
+absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits& limits) {
+  HEED_ASSIGN_OR_RETURN(BundleFiles read, ReadBundleFiles(folder, limits));
+  for (const char* required : {"model.json", "weights.safetensors", "LICENSE", "README.md"}) {
+    if (!read.files.contains(required)) {
+      return absl::NotFoundError(absl::StrCat(required, ": missing from the bundle"));
+    }
+  }
+  Bundle bundle;
+  bundle.folder = folder;
+  bundle.digest = std::move(read.digest);
+  HEED_ASSIGN_OR_RETURN(bundle.spec, ParseSpec(read.files[std::string(kSpecFile)]));
+  HEED_RETURN_IF_ERROR(CheckSpec(bundle.spec));
+  for (const std::string& file : FilesOf(bundle.spec)) {
+    if (!read.files.contains(file)) {
+      return absl::NotFoundError(absl::StrCat(file, ": named by model.json but missing from the bundle"));
+    }
+  }
+  const auto weights = read.files.find(std::string(kWeightsFile));
+  HEED_ASSIGN_OR_RETURN(bundle.tensors, ParseSafetensors(kWeightsFile, weights->second, limits.max_tensors));
+  read.files.erase(weights);
+  bundle.files = std::move(read.files);
+  return bundle;
+}
+
+}  // namespace heed

@@ -1,0 +1,96 @@
+// Checks the ops of one program, one by one, and turns each into the node that the engine runs.
+//
+// Split over three sources by kind of op: check_cells.cc (rnn, cell), check_attend.cc, check_ops.cc (the rest).
+//
+// Not thread-safe: one check owns it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/model/place.h"
+#include "engine/model/program.h"
+#include "engine/model/scope.h"
+#include "engine/model/tensor_table.h"
+#include "heed/model/v1/model.pb.h"
+
+namespace heed {
+
+class OpChecker {
+ public:
+  // `vocabulary` is the size of the side that the program's `embed` reads and its `output` writes. `tensors` and
+  // `scope` must outlive the checker; `scope` has all names declared.
+  OpChecker(ProgramKind kind, std::int64_t vocabulary, TensorTable* tensors, Scope* scope)
+      : kind_(kind), vocabulary_(vocabulary), tensors_(*tensors), scope_(*scope) {}
+
+  // Checks op number `index`; those before it have been checked. INVALID_ARGUMENT or UNIMPLEMENTED as checker.h says.
+  absl::Status Check(const model::v1::Op& op, int index);
+
+  std::vector<Node> TakeNodes() { return std::move(nodes_); }
+
+ private:
+  using Inputs = google::protobuf::RepeatedPtrField<std::string>;
+
+  // What a list of references is: vectors, or sequences (encoder only), never both.
+  struct Operands {
+    std::vector<Ref> refs;
+    ValueType type = ValueType::kVector;
+    std::int64_t total = 0;  // summed sizes
+  };
+
+  absl::Status CheckEmbed(const model::v1::Embed& op);
+  absl::Status CheckRnn(const model::v1::Rnn& op);
+  absl::Status CheckCell(const model::v1::Cell& op);
+  absl::Status CheckAttend(const model::v1::Attend& op);
+  absl::Status CheckLinear(const model::v1::Linear& op);
+  absl::Status CheckActivation(const model::v1::Activation& op);
+  absl::Status CheckConcat(const model::v1::Concat& op);
+  absl::Status CheckAdd(const model::v1::Add& op);
+  absl::Status CheckMul(const model::v1::Mul& op);
+  absl::Status CheckLerp(const model::v1::Lerp& op);
+  absl::Status CheckLayerNorm(const model::v1::LayerNorm& op);
+  absl::Status CheckPool(const model::v1::Pool& op);
+  absl::Status CheckSlice(const model::v1::Slice& op);
+  absl::Status CheckMaxout(const model::v1::Maxout& op);
+  absl::Status CheckOutput(const model::v1::Output& op);
+
+  // The op's program is the one it may stand in.
+  absl::Status OnlyIn(ProgramKind kind) const;
+  // References to vectors, or in the encoder sequences; at least `least`, all of one type.
+  absl::StatusOr<Operands> Resolve(const Inputs& inputs, int least);
+  absl::StatusOr<Operands> ResolveOne(const char* field, const std::string& input);
+  // The same, and all of one size.
+  absl::StatusOr<Operands> ResolveAlike(const Inputs& inputs, int least);
+  absl::Status CheckOperand(const char* field, const std::string& input, const Ref& ref) const;
+  // A sequence: an encoder value's number.
+  absl::StatusOr<int> ResolveSequence(const char* field, const std::string& input);
+
+  // Checks a recurrence over `input_size` inputs. `has_input` is false for a cell without any.
+  absl::StatusOr<CellWeights> CheckCellSpec(const model::v1::CellSpec& spec, std::int64_t input_size);
+  absl::Status CheckCellOptions(const model::v1::CellSpec& spec) const;
+  absl::StatusOr<Activation> CheckFunction(model::v1::Function function, bool required) const;
+
+  absl::Status CheckAttendOptions(const model::v1::Attend& op) const;
+  absl::Status CheckProjections(const model::v1::Attend& op, std::int64_t query, std::int64_t memory, AttendNode* node);
+  absl::Status CheckScore(const model::v1::Attend& op, AttendNode* node);
+
+  const Value& value(const Ref& ref) const { return scope_.value(ref.value); }
+  // Defines the op's own value (or its part ".h", ".c" ...) and gives its number.
+  absl::StatusOr<int> Make(ValueType type, std::int64_t size, const char* part = "");
+
+  const ProgramKind kind_;
+  const std::int64_t vocabulary_;
+  TensorTable& tensors_;
+  Scope& scope_;
+  std::vector<Node> nodes_;
+
+  // The op being checked.
+  Place place_{""};
+  std::string name_;
+  int index_ = 0;
+};
+
+}  // namespace heed

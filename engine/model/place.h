@@ -1,0 +1,35 @@
+// Where in model.json a fault is, so that every message of the checker opens the same way.
+//
+// Immutable.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace heed {
+
+class Place {
+ public:
+  explicit Place(std::string path) : path_(std::move(path)) {}  // "step.h (cell)"
+
+  // INVALID_ARGUMENT "model.json: step.h (cell): WHAT".
+  template <typename... Args>
+  absl::Status Invalid(const Args&... what) const {
+    return absl::InvalidArgumentError(absl::StrCat("model.json: ", path_, ": ", what...));
+  }
+
+  // UNIMPLEMENTED "model.json: step.h (cell): WHAT is not implemented by this engine".
+  template <typename... Args>
+  absl::Status Unimplemented(const Args&... what) const {
+    return absl::UnimplementedError(
+        absl::StrCat("model.json: ", path_, ": ", what..., " is not implemented by this engine"));
+  }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace heed

@@ -1,0 +1,142 @@
+#include "engine/model/spec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/quote.h"
+#include "engine/base/status_macros.h"
+#include "engine/model/bundle_files.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace heed {
+namespace {
+
+using model::v1::ModelSpec;
+using model::v1::Vocabulary;
+
+constexpr std::size_t kMaxSpecBytes = std::size_t{4} << 20;
+constexpr int kMaxVocabulary = 1 << 24;
+
+template <typename... Args>
+absl::Status Fault(const Args&... what) {
+  return absl::InvalidArgumentError(absl::StrCat(kSpecFile, ": ", what...));
+}
+
+template <typename Allowed>
+absl::Status CheckText(const char* field, const std::string& text, std::size_t max_bytes, Allowed allowed,
+                       const char* expected) {
+  if (!text.empty() && text.size() <= max_bytes && std::all_of(text.begin(), text.end(), allowed)) {
+    return absl::OkStatus();
+  }
+  return Fault(field, " is ", Quote(text), ", expected 1 to ", max_bytes, " of ", expected);
+}
+
+absl::Status CheckInt(absl::string_view field, std::int64_t value, std::int64_t least, std::int64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return Fault(field, " is ", value, ", expected ", least, " to ", most);
+}
+
+absl::Status CheckFloat(const char* field, float value, float least, float most) {
+  if (value >= least && value <= most) return absl::OkStatus();  // false for NaN
+  return Fault(field, " is ", value, ", expected ", least, " to ", most);
+}
+
+absl::Status CheckVocabulary(const std::string& side, const Vocabulary& v, bool is_source) {
+  HEED_RETURN_IF_ERROR(CheckInt(side + ".size", v.size(), 1, kMaxVocabulary));
+  HEED_RETURN_IF_ERROR(CheckInt(side + ".unk_id", v.unk_id(), 0, v.size() - 1));
+  if (v.has_bos_id()) HEED_RETURN_IF_ERROR(CheckInt(side + ".bos_id", v.bos_id(), 0, v.size() - 1));
+  if (v.has_eos_id()) HEED_RETURN_IF_ERROR(CheckInt(side + ".eos_id", v.eos_id(), 0, v.size() - 1));
+  if (!is_source && !v.has_eos_id()) return Fault(side, ".eos_id is missing");
+  if (!is_source && (v.add_bos() || v.add_eos())) return Fault(side, ".add_bos and add_eos belong to the source side");
+  if (v.add_bos() && !v.has_bos_id()) return Fault(side, ".add_bos needs bos_id");
+  if (v.add_eos() && !v.has_eos_id()) return Fault(side, ".add_eos needs eos_id");
+  if (!v.has_sentencepiece()) return Fault(side, ".sentencepiece is missing: the tokenizer");
+  if (!IsBundleFileName(v.sentencepiece().file())) {
+    return Fault(side, ".sentencepiece.file is ", Quote(v.sentencepiece().file()), ", expected a file of the bundle");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLanguages(const ModelSpec& spec) {
+  const auto is_tag = [](char c) { return absl::ascii_isalnum(c) || c == '-'; };
+  HEED_RETURN_IF_ERROR(CheckText("source_language", spec.source_language(), 35, is_tag, "[A-Za-z0-9-]"));
+  HEED_RETURN_IF_ERROR(CheckText("target_language", spec.target_language(), 35, is_tag, "[A-Za-z0-9-]"));
+  if (spec.task() == model::v1::TASK_SUMMARIZE && spec.source_language() != spec.target_language()) {
+    return Fault("target_language is ", spec.target_language(), ", expected ", spec.source_language(),
+                 ", the source_language, for TASK_SUMMARIZE");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
+  const auto& search = spec.search();
+  if (search.has_beam_size()) HEED_RETURN_IF_ERROR(CheckInt("search.beam_size", search.beam_size(), 1, 1024));
+  if (search.has_length_alpha()) {
+    HEED_RETURN_IF_ERROR(CheckFloat("search.length_alpha", search.length_alpha(), 0, 10));
+  }
+  if (search.has_max_length_a()) {
+    HEED_RETURN_IF_ERROR(CheckFloat("search.max_length_a", search.max_length_a(), 0, 100));
+  }
+  if (search.has_max_length_b()) {
+    HEED_RETURN_IF_ERROR(CheckInt("search.max_length_b", search.max_length_b(), 0, 100000));
+  }
+  if (spec.limits().has_max_source_tokens()) {
+    HEED_RETURN_IF_ERROR(CheckInt("limits.max_source_tokens", spec.limits().max_source_tokens(), 1, 100000));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
+  if (json.size() > kMaxSpecBytes) return Fault(json.size(), " bytes, more than the bound of ", kMaxSpecBytes);
+  ModelSpec spec;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = false;
+  const auto status = google::protobuf::util::JsonStringToMessage(
+      google::protobuf::StringPiece(json.data(), json.size()), &spec, options);
+  if (!status.ok()) {
+    // protobuf's own text quotes the place over several lines: keep one.
+    const auto message = status.message();
+    std::string line(message.data(), message.size());
+    std::replace_if(line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
+    absl::RemoveExtraAsciiWhitespace(&line);
+    return Fault(line.substr(0, 300));
+  }
+  return spec;
+}
+
+absl::Status CheckSpec(const ModelSpec& spec) {
+  const auto is_name = [](char c) {
+    return absl::ascii_isdigit(c) || absl::ascii_islower(c) || c == '.' || c == '_' || c == '-';
+  };
+  HEED_RETURN_IF_ERROR(CheckInt("format_version", spec.format_version(), 1, 1));
+  HEED_RETURN_IF_ERROR(CheckText("name", spec.name(), 64, is_name, "[a-z0-9._-]"));
+  HEED_RETURN_IF_ERROR(CheckText("version", spec.version(), 64, is_name, "[a-z0-9._-]"));
+  if (spec.task() != model::v1::TASK_TRANSLATE && spec.task() != model::v1::TASK_SUMMARIZE) {
+    return Fault("task is ", spec.task(), ", expected TASK_TRANSLATE or TASK_SUMMARIZE");
+  }
+  HEED_RETURN_IF_ERROR(CheckLanguages(spec));
+  const auto is_text = [](unsigned char c) { return c >= ' ' && c != 127; };
+  if (!spec.description().empty()) {
+    HEED_RETURN_IF_ERROR(CheckText("description", spec.description(), 1000, is_text, "one line of text"));
+  }
+  HEED_RETURN_IF_ERROR(CheckText("license", spec.license(), 200, absl::ascii_isprint, "an SPDX expression"));
+  if (spec.segmentation() != model::v1::SEGMENTATION_SENTENCE && spec.segmentation() != model::v1::SEGMENTATION_NONE) {
+    return Fault("segmentation is ", spec.segmentation(), ", expected SEGMENTATION_SENTENCE or SEGMENTATION_NONE");
+  }
+  HEED_RETURN_IF_ERROR(CheckVocabulary("source", spec.source(), /*is_source=*/true));
+  HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
+  return CheckSearchAndLimits(spec);
+}
+
+std::vector<std::string> FilesOf(const ModelSpec& spec) {
+  std::vector<std::string> files = {spec.source().sentencepiece().file()};
+  if (spec.target().sentencepiece().file() != files[0]) files.push_back(spec.target().sentencepiece().file());
+  return files;
+}
+
+}  // namespace heed

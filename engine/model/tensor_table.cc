@@ -1,0 +1,72 @@
+#include "engine/model/tensor_table.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/quote.h"
+#include "engine/base/status_macros.h"
+#include "engine/model/bundle_files.h"
+#include "engine/model/safetensors.h"
+
+namespace heed {
+namespace {
+
+std::string ExpectedShape(std::initializer_list<std::int64_t> expected) {
+  return absl::StrCat("[", absl::StrJoin(expected, ",", [](std::string* out, std::int64_t n) {
+                        absl::StrAppend(out, n == kAnySize ? "n" : absl::StrCat(n));
+                      }), "]");
+}
+
+}  // namespace
+
+absl::Status TensorTable::CheckData() const {
+  for (const auto& [name, tensor] : tensors_) {
+    std::int64_t count = 1;
+    for (const std::int64_t n : tensor.shape) count *= n;
+    if (static_cast<std::int64_t>(tensor.data.size()) != count) {
+      return absl::InvalidArgumentError(absl::StrCat(kWeightsFile, ": tensor ", name, ": ", tensor.data.size(),
+                                                     " elements, expected ", count));
+    }
+    HEED_RETURN_IF_ERROR(CheckFinite(kWeightsFile, tensor));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const Tensor*> TensorTable::Required(const Place& place, const char* field, const std::string& name,
+                                                    std::initializer_list<std::int64_t> expected) {
+  if (name.empty()) return place.Invalid(field, " is missing, expected a tensor ", ExpectedShape(expected));
+  const Tensor* tensor = Find(name);
+  if (tensor == nullptr) return place.Invalid(field, " ", Quote(name), " is not in ", kWeightsFile);
+  bool same = tensor->shape.size() == expected.size();
+  for (std::size_t i = 0; same && i < expected.size(); ++i) {
+    const std::int64_t n = expected.begin()[i];
+    same = n == kAnySize ? tensor->shape[i] <= kMaxVectorSize : n == tensor->shape[i];
+  }
+  if (!same) {
+    return place.Invalid(field, " ", name, " is [", absl::StrJoin(tensor->shape, ","), "], expected ",
+                         ExpectedShape(expected));
+  }
+  used_.insert(tensor);
+  return tensor;
+}
+
+absl::StatusOr<const Tensor*> TensorTable::Optional(const Place& place, const char* field, const std::string& name,
+                                                    std::initializer_list<std::int64_t> expected) {
+  if (name.empty()) return nullptr;
+  return Required(place, field, name, expected);
+}
+
+const Tensor* TensorTable::Find(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : &found->second;
+}
+
+absl::Status TensorTable::CheckAllUsed() const {
+  for (const auto& [name, tensor] : tensors_) {
+    if (!used_.contains(&tensor)) {
+      return absl::InvalidArgumentError(absl::StrCat(kWeightsFile, ": tensor ", name, " is used by no op"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace heed
