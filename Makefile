@@ -45,8 +45,8 @@ image: ## Build the container image heed:latest, with docker or buildah
 	@scripts/image
 
 .PHONY: train
-train: ## Say how the shipped models are trained (nothing starts)
-	@scripts/train-help
+train: ## Train a model and export its bundle: make train RECIPE=NAME DATA=FOLDER; without them, list the recipes
+	@scripts/train $(RECIPE) $(DATA)
 
 .PHONY: clean
 clean: ## Remove everything that was built
