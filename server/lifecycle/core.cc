@@ -1,0 +1,75 @@
+#include "server/lifecycle/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "server/config/flags.h"
+#include "server/lifecycle/log.h"
+
+namespace heed {
+namespace {
+
+// What remains after the scheduler has ended everything is text work and writing answers.
+constexpr absl::Duration kLastReplies = absl::Seconds(5);
+
+void LogModels(const Registry& registry) {
+  for (const v1::ModelSummary& summary : registry.summaries()) {
+    if (summary.state() == v1::MODEL_STATE_READY) {
+      Log(LogLevel::kInfo, "model_loaded",
+          {{"model", summary.name()},
+           {"version", summary.version()},
+           {"parameters", summary.parameters()},
+           {"weight_bytes", summary.weight_bytes()},
+           {"load_seconds", summary.load_seconds()}});
+    } else {
+      Log(LogLevel::kError, "model_failed", {{"folder", summary.folder()}, {"reason", summary.error()}});
+    }
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Metrics>> StartMetrics(const ServerOptions& options, const Registry& registry) {
+  MetricsOptions metrics;
+  metrics.address = options.metrics_address;
+  metrics.version = Version();
+  for (const auto& model : registry.models()) metrics.models.push_back(model->summary);
+  metrics.failed_models = static_cast<int>(registry.summaries().size() - registry.models().size());
+  return Metrics::Start(metrics);
+}
+
+}  // namespace
+
+Core::~Core() {
+  // Metrics outlives the scheduler, which tells it of steps, but must not ask it any more. The scheduler ends what it
+  // still has while the text pool is there to take the answers.
+  if (metrics != nullptr) metrics->ReadGaugesFrom(nullptr);
+  if (scheduler != nullptr) scheduler->Drain(absl::ZeroDuration());
+}
+
+absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options) {
+  auto core = std::make_unique<Core>(options);
+  HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine));
+  LogModels(*core->registry);
+  HEED_ASSIGN_OR_RETURN(core->metrics, StartMetrics(options, *core->registry));
+  core->admission = std::make_unique<Admission>(core->registry.get(), options.admission);
+  const Registry* registry = core->registry.get();
+  core->scheduler = Scheduler::Start(
+      options.scheduler, static_cast<int>(registry->models().size()),
+      [registry](int model) { return registry->models()[static_cast<std::size_t>(model)]->plan->MakeEngine(); },
+      core->metrics.get(), core->clock);
+  const int text_threads = options.text_threads > 0 ? options.text_threads : std::max(1, GrantedCores() / 2);
+  core->text_pool = std::make_unique<TextPool>(text_threads);
+  Core* raw = core.get();
+  core->metrics->ReadGaugesFrom([raw] { return Gauges{raw->scheduler->stats(), raw->gate.inside()}; });
+  return core;
+}
+
+bool DrainCore(Core* core) {
+  core->gate.Shut();
+  const bool finished = core->gate.WaitEmpty(core->options.drain_time);
+  core->scheduler->Drain(absl::ZeroDuration());
+  if (!finished) core->gate.WaitEmpty(kLastReplies);
+  return finished;
+}
+
+}  // namespace heed

@@ -1,0 +1,43 @@
+// The parts of a server behind its RPCs, and the order in which they start and stop. Tests put one together by hand.
+//
+// Start: models, metrics, step threads, text threads. Stop: the gate shuts, what is inside finishes, step threads, text
+// threads. The parts are thread-safe each; Core itself is built and drained by one thread.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "server/admission/admission.h"
+#include "server/admission/registry.h"
+#include "server/config/options.h"
+#include "server/lifecycle/gate.h"
+#include "server/lifecycle/text_pool.h"
+#include "server/metrics/metrics.h"
+#include "server/scheduler/scheduler.h"
+
+namespace heed {
+
+struct Core {
+  explicit Core(const ServerOptions& server_options)
+      : options(server_options), gate(server_options.max_concurrent_requests) {}
+  ~Core();
+
+  ServerOptions options;
+  Clock* clock = Clock::Real();
+  Gate gate;
+  std::unique_ptr<Registry> registry;
+  std::unique_ptr<Admission> admission;
+  std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<Scheduler> scheduler;
+  std::unique_ptr<TextPool> text_pool;
+};
+
+// Loads the models and starts everything. The registry's errors, or UNAVAILABLE where metrics cannot listen.
+absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options);
+
+// Lets nobody in any more, waits at most options.drain_time for those inside, then ends what is left with UNAVAILABLE.
+// Whether all finished by themselves. Idempotent.
+bool DrainCore(Core* core);
+
+}  // namespace heed

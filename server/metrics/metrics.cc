@@ -1,0 +1,233 @@
+#include "server/metrics/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <exception>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+
+namespace heed {
+namespace {
+
+using Buckets = prometheus::Histogram::BucketBoundaries;
+using Labels = prometheus::Labels;
+
+const Buckets& SecondBuckets() {
+  static const auto* buckets = new Buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                           0.5,   1,      2.5,   5,    10,    30,   60};
+  return *buckets;
+}
+
+const Buckets& ShortSecondBuckets() {
+  static const auto* buckets = new Buckets{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+                                           0.01,   0.025,   0.05,   0.1,   0.25,   1};
+  return *buckets;
+}
+
+const Buckets& RowBuckets() {
+  static const auto* buckets = new Buckets{1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024};
+  return *buckets;
+}
+
+// The gauges whose truth lives elsewhere: read when Prometheus asks, so that nobody has to keep them up to date.
+class GaugeReader : public prometheus::Collectable {
+ public:
+  void ReadFrom(std::function<Gauges()> read) {
+    absl::MutexLock lock(&mu_);
+    read_ = std::move(read);
+  }
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    Gauges now;
+    {
+      absl::MutexLock lock(&mu_);
+      if (read_ != nullptr) now = read_();
+    }
+    return {
+        Gauge("heed_requests_in_flight", "RPCs that were accepted and are not answered yet.", now.requests_in_flight),
+        Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
+        Gauge("heed_live_segments", "Segments that are being encoded or decoded.", now.scheduler.live_jobs),
+        Gauge("heed_rows_in_use", "Rows (hypotheses) in use, over all workers and models.", now.scheduler.rows_in_use),
+        Gauge("heed_rows_limit", "Rows that there are, over all workers and models.", now.scheduler.max_rows),
+    };
+  }
+
+ private:
+  static prometheus::MetricFamily Gauge(const char* name, const char* help, int value) {
+    prometheus::ClientMetric metric;
+    metric.gauge.value = value;
+    return {name, help, prometheus::MetricType::Gauge, {metric}};
+  }
+
+  mutable absl::Mutex mu_;
+  std::function<Gauges()> read_ ABSL_GUARDED_BY(mu_);
+};
+
+// What is counted for one model, looked up once at start.
+struct ModelMetrics {
+  Labels labels;
+  prometheus::Histogram* queue = nullptr;
+  prometheus::Histogram* first_token = nullptr;
+  prometheus::Histogram* per_token = nullptr;
+  prometheus::Counter* source_tokens = nullptr;
+  prometheus::Counter* target_tokens = nullptr;
+  prometheus::Histogram* step_rows = nullptr;
+  prometheus::Histogram* step_seconds = nullptr;
+  prometheus::Counter* encoder_positions = nullptr;
+};
+
+class PrometheusMetrics : public Metrics {
+ public:
+  explicit PrometheusMetrics(const MetricsOptions& options)
+      : registry_(std::make_shared<prometheus::Registry>()),
+        gauges_(std::make_shared<GaugeReader>()),
+        requests_(prometheus::BuildCounter()
+                      .Name("heed_requests_total")
+                      .Help("RPCs answered, by RPC, model and gRPC code; requests that named no served model are "
+                            "model=\"unknown\".")
+                      .Register(*registry_)),
+        durations_(prometheus::BuildHistogram()
+                       .Name("heed_request_duration_seconds")
+                       .Help("From the arrival of an RPC to its answer.")
+                       .Register(*registry_)) {
+    for (const v1::ModelSummary& summary : options.models) models_.push_back(MakeModel(summary));
+    AddGauge("heed_models_failed", "Bundles that could not be loaded.", {}, options.failed_models);
+    AddGauge("heed_build_info", "1, labelled with the server's version.", {{"version", options.version}}, 1);
+    AddGauge("heed_start_time_seconds", "When the server started, in seconds since 1970.", {},
+             absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
+  }
+
+  ~PrometheusMetrics() override { exposer_.reset(); }
+
+  absl::Status Listen(const std::string& address) {
+    // CivetWeb reports by exception; this is where they end.
+    try {
+      exposer_ = std::make_unique<prometheus::Exposer>(address, /*num_threads=*/1);
+      exposer_->RegisterCollectable(registry_);
+      exposer_->RegisterCollectable(gauges_);
+      return absl::OkStatus();
+    } catch (const std::exception&) {
+      return absl::UnavailableError(absl::StrCat("cannot listen on --metrics_address ", address,
+                                                 ": the address is in use, not this machine's or not allowed"));
+    }
+  }
+
+  void ReadGaugesFrom(std::function<Gauges()> read) override { gauges_->ReadFrom(std::move(read)); }
+
+  void OnRequest(const RequestSample& sample) override {
+    static const auto* unknown = new Labels{{"model", "unknown"}, {"version", "unknown"}};
+    const ModelMetrics* model =
+        sample.model == RequestSample::kUnknownModel ? nullptr : &models_[static_cast<std::size_t>(sample.model)];
+    Labels labels = model == nullptr ? *unknown : model->labels;
+    labels.emplace("rpc", RpcName(sample.rpc));
+    durations_.Add(labels, SecondBuckets()).Observe(absl::ToDoubleSeconds(sample.duration));
+    labels.emplace("code", CodeName(sample.code));
+    requests_.Add(labels).Increment();
+    if (model == nullptr) return;
+    model->source_tokens->Increment(static_cast<double>(sample.source_tokens));
+    model->target_tokens->Increment(static_cast<double>(sample.target_tokens));
+    OnSegments(sample, *model);
+  }
+
+  void OnStep(int model, const StepReport& report, absl::Duration took) override {
+    const ModelMetrics& metrics = models_[static_cast<std::size_t>(model)];
+    if (report.rows > 0) metrics.step_rows->Observe(report.rows);
+    metrics.step_seconds->Observe(absl::ToDoubleSeconds(took));
+    if (report.encoded_positions > 0) metrics.encoder_positions->Increment(report.encoded_positions);
+  }
+
+  int port() const override {
+    if (exposer_ == nullptr) return 0;
+    const std::vector<int> ports = exposer_->GetListeningPorts();
+    return ports.empty() ? 0 : ports[0];
+  }
+
+  std::string Render() const override {
+    std::vector<prometheus::MetricFamily> families = registry_->Collect();
+    for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
+    return prometheus::TextSerializer().Serialize(families);
+  }
+
+ private:
+  static void OnSegments(const RequestSample& sample, const ModelMetrics& model) {
+    absl::Duration first = absl::InfiniteDuration();
+    for (const SegmentSample& segment : sample.segments) {
+      model.queue->Observe(absl::ToDoubleSeconds(segment.queued));
+      if (segment.first_token <= absl::ZeroDuration()) continue;
+      first = std::min(first, segment.first_token);
+      if (segment.target_tokens > 1) {
+        model.per_token->Observe(absl::ToDoubleSeconds(segment.total - segment.first_token) /
+                                 (segment.target_tokens - 1));
+      }
+    }
+    if (first < absl::InfiniteDuration()) {
+      model.first_token->Observe(absl::ToDoubleSeconds(sample.before_scheduler + first));
+    }
+  }
+
+  void AddGauge(const char* name, const char* help, const Labels& labels, double value) {
+    prometheus::BuildGauge().Name(name).Help(help).Register(*registry_).Add(labels).Set(value);
+  }
+
+  prometheus::Histogram* AddHistogram(const char* name, const char* help, const Labels& labels,
+                                      const Buckets& buckets) {
+    return &prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels, buckets);
+  }
+
+  prometheus::Counter* AddCounter(const char* name, const char* help, const Labels& labels) {
+    return &prometheus::BuildCounter().Name(name).Help(help).Register(*registry_).Add(labels);
+  }
+
+  ModelMetrics MakeModel(const v1::ModelSummary& summary) {
+    ModelMetrics model;
+    model.labels = {{"model", summary.name()}, {"version", summary.version()}};
+    model.queue = AddHistogram("heed_queue_duration_seconds", "Wait of a segment from its arrival to its first step.",
+                               model.labels, SecondBuckets());
+    model.first_token = AddHistogram("heed_time_to_first_token_seconds",
+                                     "From the arrival of an RPC to the first token of any of its segments.",
+                                     model.labels, SecondBuckets());
+    model.per_token = AddHistogram("heed_time_per_token_seconds",
+                                   "Mean time between the tokens of a segment, the first one left out.", model.labels,
+                                   ShortSecondBuckets());
+    model.source_tokens = AddCounter("heed_source_tokens_total", "Source tokens of admitted requests.", model.labels);
+    model.target_tokens =
+        AddCounter("heed_target_tokens_total", "Tokens of the best hypotheses of answered requests.", model.labels);
+    model.step_rows =
+        AddHistogram("heed_step_rows", "Rows that a decode step advanced.", model.labels, RowBuckets());
+    model.step_seconds = AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.",
+                                      model.labels, ShortSecondBuckets());
+    model.encoder_positions =
+        AddCounter("heed_encoder_positions_total", "Source positions that an encoder layer advanced by.", model.labels);
+    AddGauge("heed_model_load_seconds", "Time that loading the bundle took.", model.labels, summary.load_seconds());
+    AddGauge("heed_model_weight_bytes", "Memory of the model's weights.", model.labels,
+             static_cast<double>(summary.weight_bytes()));
+    return model;
+  }
+
+  const std::shared_ptr<prometheus::Registry> registry_;
+  const std::shared_ptr<GaugeReader> gauges_;
+  prometheus::Family<prometheus::Counter>& requests_;
+  prometheus::Family<prometheus::Histogram>& durations_;
+  std::vector<ModelMetrics> models_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Start(const MetricsOptions& options) {
+  auto metrics = std::make_unique<PrometheusMetrics>(options);
+  if (!options.address.empty()) {
+    if (absl::Status status = metrics->Listen(options.address); !status.ok()) return status;
+  }
+  return metrics;
+}
+
+}  // namespace heed

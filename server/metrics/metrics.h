@@ -1,0 +1,76 @@
+// What the server counts, as Prometheus reads it: docs/metrics.md lists the names. Callers see plain structs; the
+// Prometheus library stays in metrics.cc.
+//
+// Thread-safe.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "heed/v1/model.pb.h"
+#include "server/scheduler/scheduler.h"
+
+namespace heed {
+
+enum class Rpc { kTranslate, kSummarize, kListModels, kGetModel };
+// "Translate".
+const char* RpcName(Rpc rpc);
+// "INVALID_ARGUMENT".
+const char* CodeName(absl::StatusCode code);
+
+// One decoded segment.
+struct SegmentSample {
+  absl::Duration queued;       // arrival at the scheduler to its first step
+  absl::Duration first_token;  // arrival at the scheduler to first token
+  absl::Duration total;        // arrival at the scheduler to end
+  int target_tokens = 0;       // of the best hypothesis
+};
+
+// One finished RPC. Times from zero; a part that never happened is left out.
+struct RequestSample {
+  static constexpr int kUnknownModel = -1;
+
+  Rpc rpc = Rpc::kTranslate;
+  int model = kUnknownModel;  // the registry's index
+  absl::StatusCode code = absl::StatusCode::kOk;
+  int texts = 0;
+  absl::Duration duration;          // whole RPC
+  absl::Duration before_scheduler;  // of it, until the scheduler had it
+  std::int64_t source_tokens = 0;
+  std::int64_t target_tokens = 0;
+  std::vector<SegmentSample> segments;
+};
+
+// Read at each scrape.
+struct Gauges {
+  SchedulerStats scheduler;
+  int requests_in_flight = 0;
+};
+
+struct MetricsOptions {
+  std::string address;                   // HOST:PORT of /metrics; empty: none
+  std::vector<v1::ModelSummary> models;  // ready ones, by registry index
+  int failed_models = 0;
+  std::string version;
+};
+
+class Metrics : public StepObserver {
+ public:
+  // UNAVAILABLE when nothing can listen on the address, with the reason.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Start(const MetricsOptions& options);
+
+  // What to read at scrapes; must be callable until the next call or destruction. Null: gauges read 0.
+  virtual void ReadGaugesFrom(std::function<Gauges()> read) = 0;
+  virtual void OnRequest(const RequestSample& sample) = 0;
+  // Port of /metrics; 0: none.
+  virtual int port() const = 0;
+  // What a scrape would answer.
+  virtual std::string Render() const = 0;
+};
+
+}  // namespace heed

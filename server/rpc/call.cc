@@ -1,0 +1,127 @@
+#include "server/rpc/call.h"
+
+#include <utility>
+
+#include "absl/random/random.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/admission/errors.h"
+#include "server/lifecycle/log.h"
+#include "server/rpc/message.h"
+#include "server/rpc/status.h"
+
+namespace heed {
+namespace {
+
+constexpr std::size_t kMaxRequestId = 64;
+constexpr char kRequestIdKey[] = "x-request-id";
+
+absl::Time DeadlineOf(const grpc::ServerContextBase& context, absl::Time now, absl::Duration fallback) {
+  // gRPC gives its far future to a call that has no deadline; anything a century off means the same.
+  const absl::Time deadline = absl::FromChrono(context.deadline());
+  return deadline > now + absl::Hours(24 * 365 * 100) ? now + fallback : deadline;
+}
+
+bool IsSaneId(absl::string_view id) {
+  if (id.empty() || id.size() > kMaxRequestId) return false;
+  for (char c : id) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') return false;
+  }
+  return true;
+}
+
+// A full queue or gate is worth another try soon; a reply that is too large is not, and says so itself.
+bool WorthRetrying(const absl::Status& status) { return status.code() == absl::StatusCode::kResourceExhausted; }
+
+}  // namespace
+
+std::string RequestId(const grpc::ServerContextBase& context) {
+  const auto found = context.client_metadata().find(kRequestIdKey);
+  if (found != context.client_metadata().end()) {
+    const absl::string_view id(found->second.data(), found->second.size());
+    if (IsSaneId(id)) return std::string(id);
+  }
+  thread_local absl::InsecureBitGen random;
+  return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
+}
+
+Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+           grpc::ByteBuffer* reply)
+    : core_(core),
+      context_(context),
+      request_(request),
+      reply_(reply),
+      start_(core->clock->Now()),
+      deadline_(DeadlineOf(*context, start_, core->options.default_deadline)),
+      request_id_(RequestId(*context)),
+      cancelled_(std::make_shared<std::atomic<bool>>(false)) {
+  sample_.rpc = rpc;
+}
+
+void Call::Start() {
+  absl::Status entered = core_->gate.Enter();
+  if (!entered.ok()) {
+    if (WorthRetrying(entered)) entered = WithRetryDelay(std::move(entered), core_->options.retry_pushback);
+    FinishWith(std::move(entered), nullptr);
+    return;
+  }
+  inside_ = true;
+  Run();
+}
+
+absl::Status Call::CheckAlive() const {
+  if (core_->clock->Now() >= deadline_) return absl::DeadlineExceededError("the deadline passed");
+  if (cancelled_->load(std::memory_order_relaxed)) return absl::CancelledError("the client cancelled");
+  return absl::OkStatus();
+}
+
+void Call::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
+  if (status.ok()) status = SerializeMessage(*reply, reply_);
+  // gRPC cancels a call at its deadline, so both can be true: the deadline is the cause.
+  if (status.code() == absl::StatusCode::kCancelled && core_->clock->Now() >= deadline_) {
+    status = absl::DeadlineExceededError("the deadline passed");
+  }
+  Record(status);
+  AddTrailers(status, context_);
+  context_->AddTrailingMetadata(kRequestIdKey, request_id_);
+  Finish(ToGrpcStatus(status));
+}
+
+void Call::Record(const absl::Status& status) const {
+  RequestSample sample = sample_;
+  sample.code = status.code();
+  sample.duration = core_->clock->Now() - start_;
+  core_->metrics->OnRequest(sample);
+  const std::string model = sample.model == RequestSample::kUnknownModel
+                                ? "unknown"
+                                : core_->registry->models()[static_cast<std::size_t>(sample.model)]->summary.name();
+  // INTERNAL and its like are ours to explain; no message is logged otherwise, for it may quote what a client sent.
+  const bool ours = status.code() == absl::StatusCode::kInternal || status.code() == absl::StatusCode::kUnknown;
+  Log(ours ? LogLevel::kError : LogLevel::kInfo, "request",
+      {{"request_id", request_id_},
+       {"rpc", RpcName(sample.rpc)},
+       {"model", model},
+       {"code", CodeName(status.code())},
+       {"texts", static_cast<std::int64_t>(sample.texts)},
+       {"segments", static_cast<std::int64_t>(sample.segments.size())},
+       {"source_tokens", sample.source_tokens},
+       {"target_tokens", sample.target_tokens},
+       {"duration_seconds", absl::ToDoubleSeconds(sample.duration)},
+       {"reason", ours ? std::string(status.message()) : std::string()}});
+}
+
+void Call::OnCancel() {
+  cancelled_->store(true, std::memory_order_relaxed);
+  core_->scheduler->Nudge();
+}
+
+void Call::OnDone() {
+  Core* core = core_;
+  const bool inside = inside_;
+  delete this;
+  // Last: once the gate is empty the server may go away.
+  if (inside) core->gate.Leave();
+}
+
+}  // namespace heed

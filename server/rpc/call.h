@@ -1,0 +1,65 @@
+// What every RPC has around it: a place in the gate, a request id, a deadline, a cancelled flag; and, exactly once at
+// its end, a line in the log, a sample for the metrics and the gRPC status.
+//
+// A Call lives from its handler until gRPC's OnDone, which deletes it. Start and Finish run on whichever thread has the
+// call at that moment; they never overlap. OnCancel may run at any time and only sets a flag and nudges.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/lifecycle/core.h"
+
+namespace heed {
+
+class Call : public grpc::ServerUnaryReactor {
+ public:
+  Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+       grpc::ByteBuffer* reply);
+
+  // Enters the gate and runs; a refusal finishes the call. The caller only returns the call to gRPC afterwards.
+  void Start();
+
+ protected:
+  // Does the RPC's work, on this thread or others, and calls Finish once.
+  virtual void Run() = 0;
+  // The call's answer: `reply` where OK. The last thing that touches the call.
+  void FinishWith(absl::Status status, const google::protobuf::Message* reply);
+
+  Core* core() const { return core_; }
+  const grpc::ByteBuffer& request() const { return *request_; }
+  absl::Time start() const { return start_; }
+  absl::Time deadline() const { return deadline_; }
+  const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
+  // Not OK when there is no point in going on: CANCELLED or DEADLINE_EXCEEDED.
+  absl::Status CheckAlive() const;
+  // Filled in along the way.
+  RequestSample& sample() { return sample_; }
+
+ private:
+  void OnCancel() override;
+  void OnDone() override;
+  void Record(const absl::Status& status) const;
+
+  Core* const core_;
+  grpc::CallbackServerContext* const context_;
+  const grpc::ByteBuffer* const request_;
+  grpc::ByteBuffer* const reply_;
+  const absl::Time start_;
+  const absl::Time deadline_;
+  const std::string request_id_;
+  const std::shared_ptr<std::atomic<bool>> cancelled_;
+  bool inside_ = false;
+  RequestSample sample_;
+};
+
+// The client's x-request-id if it is 1 to 64 of [A-Za-z0-9._-], else a fresh one.
+std::string RequestId(const grpc::ServerContextBase& context);
+
+}  // namespace heed
