@@ -12,9 +12,7 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-import torch
-
-from . import bundle, data, decode, metrics, models, parity, programs, text
+from . import bundle, data, decode, metrics, models, parity, programs, text, train
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 DOCUMENTS = ("LICENSE", "NOTICE", "README.md")
@@ -53,7 +51,7 @@ class Job:
 
 def load_model(checkpoint: pathlib.Path) -> tuple[models.Seq2Seq, float]:
     """The model of a `best.pt`, and its validation loss (nats per target position)."""
-    kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    kept = train.load(checkpoint)
     model = models.build(models.ModelOptions(**kept["options"]))
     model.load_state_dict(kept["model"])
     return model.eval(), float(kept["nll"])

@@ -102,6 +102,12 @@ def _save(path: pathlib.Path, state: dict) -> None:
     os.replace(part, path)
 
 
+def load(path: pathlib.Path) -> dict:
+    """A checkpoint of a work folder."""
+    # PyTorch 1.13's safe unpickler knows no Python float; the file is one that this recipe wrote itself.
+    return torch.load(path, map_location="cpu", weights_only=not torch.__version__.startswith("1."))
+
+
 def _worker(
     rank: int,
     folder: pathlib.Path,
@@ -123,7 +129,7 @@ def _worker(
     state = {"epoch": 0, "step": 0, "best": math.inf, "stale": 0}
     last = folder / "last.pt"
     if last.exists():
-        kept = torch.load(last, map_location="cpu", weights_only=True)
+        kept = load(last)
         model.load_state_dict(kept["model"])
         adam.load_state_dict(kept["adam"])
         average.weights, average.steps = kept["average"], kept["state"]["step"]
@@ -163,7 +169,7 @@ def _worker(
             average.update(model)
             state["step"] += 1
             seen += positions
-            loss_sum += float(loss) / count
+            loss_sum += float(loss.detach()) / count
             if rank == 0 and (show or time.time() - told > 60):
                 told = time.time()
                 done = (at + 1) / len(todo)

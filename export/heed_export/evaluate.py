@@ -1,0 +1,119 @@
+"""Compares what heed served with references (quality) and with PyTorch (parity).
+
+    heed translate --input=test.src --output=json --attention > served.json
+    python3 -m heed_export.evaluate quality --task translate --served served.json --references test.tgt
+    python3 -m heed_export.evaluate parity --bundle models/pydocs-ko-en --served served.json --texts test.src
+
+`--served` may also be plain text, a line an output, for quality. Both print JSON. Parity decodes each served segment
+greedily with the bundle's stored weights in float32 and exits with 1 when lines, log-probabilities or attention differ
+by more than the bounds that it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+from typing import Sequence
+
+import numpy as np
+
+from . import bundle, data, decode, metrics, parity, served, text
+
+LINES_EQUAL = 0.999  # share of lines whose tokens and text are the same
+
+
+def outputs_of(path: pathlib.Path) -> list[str]:
+    """Output texts of a file of JSON replies, or of plain lines."""
+    content = path.read_text(encoding="utf-8")
+    if content.lstrip()[:1] in ("{", "["):
+        return [o.text for o in served.parse(content)]
+    return data.read_lines(path)
+
+
+def quality(task: str, outputs: Sequence[str], references: Sequence[str]) -> dict:
+    """The task's metrics. Raises ValueError when the numbers of lines differ."""
+    if len(outputs) != len(references):
+        raise ValueError(f"{len(outputs)} outputs but {len(references)} references")
+    found = metrics.for_task(task, outputs, references)
+    if not found:
+        raise ValueError("sacrebleu is not installed: python3 -m pip install sacrebleu")
+    return {"lines": len(outputs), **{name: round(value, 4) for name, value in found.items()}}
+
+
+def compare(source: bundle.Bundle, texts: Sequence[str], replies: Sequence[served.Output]) -> dict:
+    """How far the served segments are from PyTorch's greedy decoding of the same bytes of the texts.
+
+    `largest_difference` is over the segments whose tokens agree: past a token that differs there is nothing to compare.
+    """
+    if len(texts) != len(replies):
+        raise ValueError(f"{len(replies)} replies but {len(texts)} texts")
+    model, words = decode.Model(source), text.Text(source)
+    work = []  # (line, segment, ids as Python tokenises them)
+    for line, reply in enumerate(replies):
+        raw = texts[line].encode()
+        work += [(line, s, words.encode(raw[s.begin : s.end].decode())) for s in reply.segments]
+    expected = decode.greedy(model, [ids for _, _, ids in work], attention=True)
+    different = {line for line, reply in enumerate(replies) if reply.error}
+    tokenised_differently = 0
+    largest = {"log_probability": 0.0, "weight": 0.0, "energy": 0.0}
+    compared = {name: 0 for name in largest}
+    for (line, segment, ids), want in zip(work, expected):
+        tokenised_differently += ids != segment.source_ids
+        if segment.tokens != want.tokens or segment.text != words.decode(want.tokens):
+            different.add(line)
+            continue
+        pairs = {"log_probability": (segment.log_probabilities, want.log_probabilities)}
+        if "weights" in segment.attention:
+            pairs["weight"] = (segment.attention["weights"], want.weights)
+        if "energies" in segment.attention:
+            pairs["energy"] = (segment.attention["energies"], want.energies)
+        for name, (got, wanted) in pairs.items():
+            largest[name] = max(largest[name], float(np.abs(np.asarray(got) - np.asarray(wanted)).max()))
+            compared[name] += int(np.asarray(got).size)
+    return {
+        "lines": len(texts),
+        "lines_equal": len(texts) - len(different),
+        "share_equal": round(1 - len(different) / max(1, len(texts)), 6),
+        "segments": len(work),
+        "lines_of_several_segments": sum(len(r.segments) > 1 for r in replies),
+        "segments_tokenised_differently": tokenised_differently,
+        "tokens": sum(len(s.tokens) for _, s, _ in work),
+        "largest_difference": largest,
+        "numbers_compared": compared,
+        "lines_different": sorted(different)[:20],
+    }
+
+
+def within_bounds(report: dict) -> bool:
+    """Whether a report of compare() is parity."""
+    largest = report["largest_difference"]
+    return report["share_equal"] >= LINES_EQUAL and all(largest[n] <= parity.TOLERANCE[n] for n in largest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("quality", help="metrics against references")
+    one.add_argument("--task", choices=["translate", "summarize"], required=True)
+    one.add_argument("--served", type=pathlib.Path, required=True, help="outputs: JSON replies, or a line each")
+    one.add_argument("--references", type=pathlib.Path, required=True, help="a line each")
+    two = commands.add_parser("parity", help="differences from PyTorch's greedy decoding")
+    two.add_argument("--bundle", type=pathlib.Path, required=True)
+    two.add_argument("--served", type=pathlib.Path, required=True, help="JSON replies, with attention")
+    two.add_argument("--texts", type=pathlib.Path, required=True, help="the texts that were sent, a line each")
+    arguments = parser.parse_args()
+    if arguments.command == "quality":
+        outputs = outputs_of(arguments.served)
+        print(json.dumps(quality(arguments.task, outputs, data.read_lines(arguments.references))))
+        return
+    replies = served.parse(arguments.served.read_text(encoding="utf-8"))
+    report = compare(bundle.read(arguments.bundle), data.read_lines(arguments.texts), replies)
+    report["bounds"] = {"share_equal": LINES_EQUAL, **parity.TOLERANCE}
+    print(json.dumps(report, indent=1))
+    sys.exit(0 if within_bounds(report) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""From text files to a bundle: the whole command, on a corpus of a few hundred made-up lines."""
+import contextlib
+import hashlib
+import io
+import json
+import pathlib
+import random
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+import numpy as np
+
+import support
+from heed_export import assemble, bundle, decode, recipe, text
+
+SYLLABLES = ["가", "나", "다", "라", "마", "바", "사", "아", "자", "차"]
+ATTRIBUTION = "Go.\t가.\tCC-BY 2.0 (France) Attribution: tatoeba.org #1 (Bea) & #2 (al fo)\n"
+RECIPE = {
+    "name": "tiny-ko",
+    "task": "summarize",
+    "corpora": {"train": ["tiny/train"], "valid": ["tiny/valid"], "test": ["tiny/valid"]},
+    "max_pieces": 40,
+    "model": {
+        "arch": "bahdanau-gru", "src_pieces": 30, "tgt_pieces": 30, "joint": True, "embedding": 8, "attention": 8,
+        "encoder_hidden": 6, "encoder_layers": 1, "decoder_hidden": 10,
+    },
+    "train": {"epochs": 2, "positions": 200, "warmup": 5},
+    "export": {
+        "version": "0.1", "source_language": "ko", "target_language": "ko", "segmentation": "none",
+        "description": "Tiny.", "license": "CC0-1.0", "attribution": ["tiny/attribution.txt"],
+    },
+}  # fmt: skip
+DOCUMENTS = {
+    "LICENSE": "Do what you like.\n",
+    "NOTICE": "Thanks to\n{{contributors}}\n",
+    "README.md": "# {{name}} {{version}}\n{{parameters}} {{storage}} {{valid_ppl}} {{epochs}}\n{{quality}}\n",
+    "parity.txt": "가나 다라\n바\n",
+}
+
+
+class Recipe(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.root = root = pathlib.Path(temporary.name)
+        (root / "data/tiny").mkdir(parents=True)
+        rng = random.Random(1)
+        for split, count in (("train", 300), ("valid", 30)):
+            words = [["".join(rng.choices(SYLLABLES, k=2)) for _ in range(rng.randrange(1, 4))] for _ in range(count)]
+            (root / f"data/tiny/{split}.src").write_text("".join(" ".join(w) + " 줘\n" for w in words), encoding="utf-8")
+            (root / f"data/tiny/{split}.tgt").write_text("".join(" ".join(w) + "\n" for w in words), encoding="utf-8")
+        (root / "data/tiny/attribution.txt").write_text(ATTRIBUTION, encoding="utf-8")
+        (root / "tiny-ko.json").write_text(json.dumps(RECIPE), encoding="utf-8")
+        (root / "tiny-ko").mkdir()
+        for name, content in DOCUMENTS.items():
+            (root / "tiny-ko" / name).write_text(content, encoding="utf-8")
+        cls.run_command()
+
+    @classmethod
+    def run_command(cls, *more: str) -> str:
+        where = ["--data", "data", "--work", "work", "--bundle", "models/tiny-ko"]
+        where = [w if w.startswith("--") else str(cls.root / w) for w in where]
+        printed = io.StringIO()
+        with mock.patch.object(sys, "argv", ["recipe", str(cls.root / "tiny-ko.json"), *where, *more]):
+            with contextlib.redirect_stdout(printed):
+                recipe.main()
+        return printed.getvalue()
+
+    def test_the_sums_list_every_other_file_sorted_by_name(self):
+        folder = self.root / "models/tiny-ko"
+        lines = (folder / "SHA256SUMS").read_text().splitlines()
+        names = [line.split("  ")[1] for line in lines]
+        self.assertEqual(sorted(p.name for p in folder.iterdir() if p.name != "SHA256SUMS"), names)
+        for line in lines:
+            digest, name = line.split("  ")
+            self.assertEqual(hashlib.sha256((folder / name).read_bytes()).hexdigest(), digest)
+        expected = ["LICENSE", "NOTICE", "README.md", "joint.spm", "model.json", "parity.json", "weights.safetensors"]
+        self.assertEqual(expected, names)
+
+    def test_documents_carry_the_facts(self):
+        made = bundle.read(self.root / "models/tiny-ko")
+        self.assertEqual(b"Thanks to\n  al fo, Bea\n", made.files["NOTICE"])
+        card = made.files["README.md"].decode()
+        self.assertIn("# tiny-ko 0.1", card)
+        self.assertIn(f"{sum(t.size for t in made.tensors.values()):,}", card)
+        self.assertRegex(card, r"\| greedy \| \d+\.\d+ \| \d")
+        self.assertRegex(card, r"\| beam 5, length alpha 1 \| ")
+
+    def test_parity_holds_what_the_stored_weights_give(self):
+        made = bundle.read(self.root / "models/tiny-ko")
+        parity = json.loads(made.files["parity.json"])
+        self.assertEqual(["가나 다라", "바"], [case["text"] for case in parity["cases"]])
+        words = text.Text(made)
+        found = decode.greedy(decode.Model(made), [case["source_ids"] for case in parity["cases"]], attention=True)
+        for case, got in zip(parity["cases"], found):
+            self.assertEqual(words.encode(case["text"]), case["source_ids"])
+            self.assertEqual(2, case["source_ids"][-1])
+            self.assertEqual(got.tokens, case["target_ids"])
+            self.assertEqual(words.decode(got.tokens), case["output"])
+            self.assertEqual("eos" if got.tokens[-1] == 2 else "length", case["finish"])
+            tolerance = parity["tolerance"]
+            np.testing.assert_allclose(got.log_probabilities, case["log_probabilities"], atol=tolerance["log_probability"])
+            attention = case["attentions"][0]
+            self.assertEqual("attention", attention["attend"])
+            np.testing.assert_allclose(got.weights, attention["weights"], atol=tolerance["weight"])
+            np.testing.assert_allclose(got.energies, attention["energies"], atol=tolerance["energy"])
+
+    def test_matrices_are_stored_rounded_and_vectors_in_full(self):
+        made = bundle.read(self.root / "models/tiny-ko")
+        model, _ = assemble.load_model(self.root / "work/best.pt")
+        table = model.tgt_embed.weight.detach()
+        np.testing.assert_array_equal(table.bfloat16().float().numpy(), made.tensors["embedding"])
+        np.testing.assert_array_equal(model.out_bias.detach().numpy(), made.tensors["output.bias"])
+
+    def test_exporting_again_replaces_the_bundle_by_the_same_one(self):
+        folder = self.root / "models/tiny-ko"
+        before = bundle.read(folder).digest
+        (folder / "stray").write_text("left over")
+        self.assertIn(before, self.run_command("--no-train"))
+        self.assertEqual(before, bundle.read(folder).digest)
+        self.assertEqual(["tiny-ko"], [p.name for p in folder.parent.iterdir()])
+
+    def test_a_changed_or_unlisted_file_is_refused_by_name(self):
+        folder = self.root / "models/tiny-ko"
+        self.addCleanup(self.run_command, "--no-train")
+        (folder / "stray").write_text("x")
+        with self.assertRaisesRegex(ValueError, "stray"):
+            bundle.read(folder)
+        (folder / "stray").unlink()
+        (folder / "NOTICE").write_text("x")
+        with self.assertRaisesRegex(ValueError, "NOTICE"):
+            bundle.read(folder)
+
+    def test_a_recipe_with_an_unknown_field_is_refused_by_name(self):
+        wrong = {**RECIPE, "train": {**RECIPE["train"], "epoch": 3}}
+        path = self.root / "wrong.json"
+        path.write_text(json.dumps(wrong), encoding="utf-8")
+        with self.assertRaisesRegex(TypeError, "epoch"):
+            recipe.read(path)
+
+
+class Shipped(unittest.TestCase):
+    def test_shipped_recipes_parse_and_their_documents_need_no_unknown_fact(self):
+        folder = support.ROOT / "export/recipes"
+        facts = {"name", "version", "license", "parameters", "storage", "source_pieces", "target_pieces", "valid_ppl"}
+        facts |= {"quality", "contributors", "recipe", "epochs", "best_epoch", "minutes"}
+        paths = sorted(folder.glob("*.json"))
+        self.assertEqual(["pydocs-ko-en", "sae4k-ko"], [p.stem for p in paths])
+        for path in paths:
+            self.assertEqual(path.stem, recipe.read(path).name)
+            for name in assemble.DOCUMENTS:
+                template = (path.with_suffix("") / name).read_text(encoding="utf-8")
+                assemble.fill(template, dict.fromkeys(facts, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()

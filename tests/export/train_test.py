@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+import contextlib
+import io
+import json
+import pathlib
+import random
+import tempfile
+import unittest
+from dataclasses import replace
+
+import torch
+
+import support  # noqa: F401  (sets the import path)
+from heed_export import data, models, train
+
+MODEL = models.ModelOptions(
+    "luong-lstm", src_pieces=12, tgt_pieces=12, embedding=6, encoder_hidden=4, encoder_layers=1, decoder_hidden=8
+)
+OPTIONS = train.TrainOptions(epochs=3, positions=60, warmup=5, decay_from=2, word_dropout=0.2, average=0.9)
+
+
+def pairs(count: int, seed: int) -> list[data.Pair]:
+    """The target is the source, reversed."""
+    rng = random.Random(seed)
+    sources = [[rng.randrange(3, 12) for _ in range(rng.randrange(1, 7))] for _ in range(count)]
+    return [data.Pair(s, s[::-1]) for s in sources]
+
+
+def run(folder: pathlib.Path, options: train.TrainOptions, model: models.ModelOptions = MODEL) -> list[dict]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        train.train(folder, model, options, pairs(80, 1), pairs(20, 2))
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in entry.items() if k not in ("seconds", "tokens_per_s")} for entry in log]
+
+
+class Train(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def test_a_run_that_was_stopped_goes_on_to_the_same_result(self):
+        gru = models.ModelOptions("bahdanau-gru", 12, 12, 6, 4, 1, 8, attention=5, joint=True)
+        for name, model in (("lstm", MODEL), ("gru", gru)):
+            whole, parts = self.folder / f"{name}-whole", self.folder / f"{name}-parts"
+            log = run(whole, OPTIONS, model)
+            for epochs in (1, 2, 3):
+                resumed = run(parts, replace(OPTIONS, epochs=epochs), model)
+            self.assertEqual(log, resumed)
+            for file in ("best.pt", "last.pt"):
+                a, b = (train.load(f / file)["model"] for f in (whole, parts))
+                self.assertEqual(set(a), set(b))
+                for key in a:
+                    self.assertTrue(torch.equal(a[key], b[key]), f"{name} {file} {key}")
+
+    def test_training_lowers_the_validation_loss(self):
+        log = run(self.folder, replace(OPTIONS, epochs=8, learning_rate=1e-2))
+        self.assertLess(log[-1]["valid_nll"], log[0]["valid_nll"] - 0.2)
+
+    def test_it_stops_when_validation_stops_getting_better_and_keeps_the_best(self):
+        log = run(self.folder, replace(OPTIONS, epochs=40, learning_rate=0.3, patience=1, average=0.0))
+        losses = [entry["valid_nll"] for entry in log]
+        self.assertLess(len(losses), 40)
+        self.assertGreater(min(losses[-2:]), min(losses), "the last two epochs were no better")
+        best = train.load(self.folder / "best.pt")
+        self.assertAlmostEqual(min(losses), best["nll"], places=3)
+
+
+class Step(unittest.TestCase):
+    def test_deferred_weight_gradients_equal_autograds(self):
+        for arch, options in support.ARCHITECTURES.items():
+            model = support.tiny_model(arch).train()
+            for module in model.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            batch = data.make_batch([data.Pair([3, 4, 5], [6, 7]), data.Pair([8], [9, 10, 11])])
+            loss, _ = train._loss(model, batch, 0.1)
+            loss.backward()
+            model.flush()
+            name, parameter = next((n, p) for n, p in model.named_parameters() if n == "cell_h.weight")
+            at, shift = (2, 1), 1e-2
+            with torch.no_grad():
+                sides = []
+                for sign in (1, -1):
+                    parameter[at] += sign * shift
+                    sides.append(float(train._loss(model, batch, 0.1)[0].detach()))
+                    parameter[at] -= sign * shift
+            self.assertAlmostEqual((sides[0] - sides[1]) / (2 * shift), float(parameter.grad[at].detach()), places=2, msg=f"{arch} {name}")
+
+
+if __name__ == "__main__":
+    unittest.main()
