@@ -6,17 +6,12 @@
 #include <cstddef>
 #include <string>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace heed {
 
-// `outside` with anything but printable ASCII escaped, cut after `max_bytes` ("..." says so), in quotes:
-// Quote("a\n") is "\"a\\n\"".
-inline std::string Quote(absl::string_view outside, std::size_t max_bytes = 80) {
-  const bool cut = outside.size() > max_bytes;
-  return absl::StrCat("\"", absl::CHexEscape(outside.substr(0, max_bytes)), cut ? "...\"" : "\"");
-}
+// `outside` in quotes, cut after `max_bytes` ("..." says so), with quotes, backslashes and all that is not printable
+// ASCII escaped: a, newline, b gives "a\x0ab".
+std::string Quote(absl::string_view outside, std::size_t max_bytes = 80);
 
 }  // namespace heed

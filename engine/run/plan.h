@@ -24,6 +24,9 @@ struct EngineOptions {
   // Longest source and target that buffers are made for.
   int max_source_tokens = 512;
   int max_target_tokens = 512;
+  // Largest tabulated product of an embedding and a cell's input weights, one table per such cell; 0 tabulates none.
+  // More memory, less work per token.
+  std::int64_t max_table_bytes = 64 << 20;
 };
 
 // One `attend` of the step program, as introspection sees it.

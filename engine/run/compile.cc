@@ -1,0 +1,473 @@
+#include "engine/run/compile.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+
+namespace heed {
+namespace {
+
+// Columns [begin, begin + count) of a [rows, all] matrix.
+std::vector<float> Columns(const Tensor& w, int begin, int count) {
+  const int rows = static_cast<int>(w.rows()), all = static_cast<int>(w.columns());
+  std::vector<float> out(static_cast<std::size_t>(rows) * count);
+  for (int r = 0; r < rows; ++r) {
+    std::copy_n(&w.data[static_cast<std::size_t>(r) * all + begin], count, &out[static_cast<std::size_t>(r) * count]);
+  }
+  return out;
+}
+
+class Compiler {
+ public:
+  Compiler(const CheckedProgram& program, std::int64_t max_table_bytes)
+      : program_(program), max_table_bytes_(max_table_bytes) {}
+
+  absl::StatusOr<CompiledModel> Run(TokenId eos) {
+    model_.start_zero = program_.start_zero;
+    model_.start_id = program_.start_id;
+    model_.eos_id = eos;
+    HEED_RETURN_IF_ERROR(Source(program_.encoder));
+    NumberInit();
+    HEED_RETURN_IF_ERROR(Source(program_.init));
+    HEED_RETURN_IF_ERROR(Step());
+    for (const Primed& primed : program_.primed) {
+      const int size = program_.step.values[primed.step_value].size;
+      const int kept = primed.init_value < 0 ? -1 : KeepVector(init_to_source_[primed.init_value]);
+      model_.primed.push_back({primed.step_value, size, kept});
+    }
+    for (std::size_t v = 0; v < program_.step.values.size(); ++v) {
+      const Value& value = program_.step.values[v];
+      if (value.encoder_value >= 0 && value.type == ValueType::kVector) {
+        model_.step_vectors.emplace_back(static_cast<int>(v), KeepVector(value.encoder_value));
+      }
+    }
+    MarkUnread();
+    for (const auto& m : model_.matrices) model_.bytes += static_cast<std::int64_t>(m->bytes());
+    for (const Buffer& c : model_.constants) model_.bytes += static_cast<std::int64_t>(c.size() * sizeof(float));
+    return std::move(model_);
+  }
+
+ private:
+  // --- numbering -----------------------------------------------------------------------------------------------------
+
+  // Init's values follow the encoder's in one list of source slots; those that are the encoder's keep its number.
+  void NumberInit() {
+    for (const Value& value : program_.init.values) {
+      if (value.encoder_value >= 0) {
+        init_to_source_.push_back(value.encoder_value);
+      } else {
+        init_to_source_.push_back(AddSourceSlot(value.type, value.size));
+      }
+    }
+  }
+
+  int AddSourceSlot(ValueType type, int size) {
+    model_.source_slots.push_back({type, size});
+    return static_cast<int>(model_.source_slots.size()) - 1;
+  }
+
+  int Keep(std::vector<Kept>& list, int value) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (list[i].value == value) return static_cast<int>(i);
+    }
+    list.push_back({value, model_.source_slots[value].size});
+    return static_cast<int>(list.size()) - 1;
+  }
+  int KeepVector(int value) { return Keep(model_.vectors, value); }
+  int KeepSequence(int value) { return Keep(model_.sequences, value); }
+
+  // A reference of the program being compiled as a slot number.
+  Ref Slotted(Ref ref) const {
+    if (in_init_) ref.value = init_to_source_[ref.value];
+    return ref;
+  }
+  int Slotted(int value) const { return value < 0 || !in_init_ ? value : init_to_source_[value]; }
+
+  const Program& current() const { return in_step_ ? program_.step : in_init_ ? program_.init : program_.encoder; }
+
+  Inputs MakeInputs(const std::vector<Ref>& refs) const {
+    Inputs inputs;
+    for (const Ref& ref : refs) {
+      inputs.refs.push_back(Slotted(ref));
+      inputs.sizes.push_back(current().values[ref.value].size);
+      inputs.total += inputs.sizes.back();
+    }
+    return inputs;
+  }
+
+  // --- weights -------------------------------------------------------------------------------------------------------
+
+  absl::StatusOr<MatrixIndex> Pack(int n, int k, const float* w) {
+    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(n, k, w));
+    model_.matrices.push_back(std::move(packed));
+    return static_cast<MatrixIndex>(model_.matrices.size()) - 1;
+  }
+
+  // Packs a stored tensor, once however often it is named.
+  absl::StatusOr<MatrixIndex> Pack(const Tensor* w) {
+    const auto found = packed_.find(w);
+    if (found != packed_.end()) return found->second;
+    HEED_ASSIGN_OR_RETURN(const MatrixIndex index,
+                          Pack(static_cast<int>(w->rows()), static_cast<int>(w->columns()), w->data.data()));
+    return packed_[w] = index;
+  }
+
+  ConstantIndex Constant(Buffer buffer) {
+    model_.constants.push_back(std::move(buffer));
+    return static_cast<ConstantIndex>(model_.constants.size()) - 1;
+  }
+
+  ConstantIndex Constant(const Tensor* t, float scale = 1) {
+    if (t == nullptr) return -1;
+    const auto key = std::make_pair(t, scale);
+    const auto found = constants_.find(key);
+    if (found != constants_.end()) return found->second;
+    Buffer buffer(t->data.size());
+    for (std::size_t i = 0; i < t->data.size(); ++i) buffer.data()[i] = t->data[i] * scale;
+    return constants_[key] = Constant(std::move(buffer));
+  }
+
+  static void AddTensor(const Tensor* t, Buffer& sum) {
+    if (t == nullptr) return;
+    for (std::size_t i = 0; i < t->data.size(); ++i) sum.data()[i] += t->data[i];
+  }
+
+  // [V + 1, n]: every embedding row times w [n, size] plus bias; the last row is the bias alone. Absent when too large.
+  absl::StatusOr<std::optional<ConstantIndex>> Table(const EmbedNode& embed, int n, const std::vector<float>& w,
+                                                     const Buffer& bias) {
+    const int vocabulary = static_cast<int>(embed.table->rows()), size = static_cast<int>(embed.table->columns());
+    const std::int64_t bytes = (std::int64_t{vocabulary} + 1) * n * static_cast<std::int64_t>(sizeof(float));
+    if (bytes > max_table_bytes_) return std::nullopt;
+    constexpr int kBlock = 64;
+    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(n, size, w.data()));
+    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(packed, kBlock));
+    Buffer x(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * size);
+    Buffer y(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * n);
+    Buffer table((static_cast<std::size_t>(vocabulary) + 1) * n);
+    for (int at = 0; at < vocabulary; at += kBlock) {
+      const int rows = std::min(kBlock, vocabulary - at);
+      const float* from = &embed.table->data[static_cast<std::size_t>(at) * size];
+      for (int i = 0; i < rows * size; ++i) x.data()[i] = from[i] * embed.scale;
+      gemm->Run(rows, x.data(), y.data());
+      std::memcpy(table.data() + static_cast<std::size_t>(at) * n, y.data(), sizeof(float) * rows * n);
+    }
+    for (std::size_t row = 0; row <= static_cast<std::size_t>(vocabulary); ++row) {
+      for (int i = 0; i < n; ++i) table.data()[row * n + i] += bias.data()[i];
+    }
+    return Constant(std::move(table));
+  }
+
+  // The embed op that makes a value of the current program, or null.
+  const EmbedNode* EmbedOf(Ref ref) const {
+    if (ref.previous) return nullptr;
+    for (const Node& node : current().nodes) {
+      const auto* embed = std::get_if<EmbedNode>(&node);
+      if (embed != nullptr && embed->out == ref.value) return embed;
+    }
+    return nullptr;
+  }
+
+  // --- recurrences ---------------------------------------------------------------------------------------------------
+
+  static int Blocks(CellType type) { return type == CellType::kLstm ? 4 : type == CellType::kGru ? 3 : 1; }
+
+  // What steps and whole-source recurrences share: sizes, biases, the tabulated input, the packed matrices. `joint`:
+  // one product for inputs and state.
+  absl::StatusOr<CellOp> MakeCell(const CellWeights& weights, std::vector<Ref> refs, bool joint) {
+    CellOp op;
+    op.type = weights.type;
+    op.reset_before = weights.reset_before;
+    op.function = weights.function;
+    op.hidden = weights.hidden;
+    op.blocks = Blocks(weights.type);
+    const int n = op.blocks * op.hidden;
+    Buffer bias(n);
+    AddTensor(weights.bias_input, bias);
+    if (op.type == CellType::kGru) {
+      op.state_bias = Constant(weights.bias_state);
+    } else {
+      AddTensor(weights.bias_state, bias);
+    }
+    // The first input that is an embedding becomes a table, if it fits.
+    int skip_begin = 0, skip_count = 0, at = 0;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      const int size = current().values[refs[i].value].size;
+      const EmbedNode* embed = EmbedOf(refs[i]);
+      if (embed != nullptr) {
+        HEED_ASSIGN_OR_RETURN(const auto table,
+                              Table(*embed, n, Columns(*weights.weight_input, at, size), bias));
+        if (table.has_value()) {
+          op.table = *table;
+          skip_begin = at;
+          skip_count = size;
+          refs.erase(refs.begin() + static_cast<std::ptrdiff_t>(i));
+          break;
+        }
+      }
+      at += size;
+    }
+    if (op.table < 0) op.bias = Constant(std::move(bias));
+    op.inputs = MakeInputs(refs);
+    std::vector<float> input;  // [n, op.inputs.total]
+    if (op.inputs.total > 0) {
+      const int all = static_cast<int>(weights.weight_input->columns());
+      for (int r = 0; r < n; ++r) {
+        const float* row = &weights.weight_input->data[static_cast<std::size_t>(r) * all];
+        input.insert(input.end(), row, row + skip_begin);
+        input.insert(input.end(), row + skip_begin + skip_count, row + all);
+      }
+    }
+    HEED_RETURN_IF_ERROR(PackCell(weights, input, joint, op));
+    return op;
+  }
+
+  absl::Status PackCell(const CellWeights& weights, const std::vector<float>& input, bool joint, CellOp& op) {
+    const int n = op.blocks * op.hidden, h = op.hidden, k = op.inputs.total;
+    const float* state = weights.weight_state->data.data();
+    if (joint && op.type != CellType::kGru) {
+      std::vector<float> both;
+      for (int r = 0; r < n; ++r) {
+        both.insert(both.end(), input.begin() + static_cast<std::ptrdiff_t>(r) * k,
+                    input.begin() + static_cast<std::ptrdiff_t>(r + 1) * k);
+        both.insert(both.end(), state + static_cast<std::ptrdiff_t>(r) * h,
+                    state + static_cast<std::ptrdiff_t>(r + 1) * h);
+      }
+      HEED_ASSIGN_OR_RETURN(op.joint, Pack(n, k + h, both.data()));
+      return absl::OkStatus();
+    }
+    if (k > 0) {
+      HEED_ASSIGN_OR_RETURN(op.input, Pack(n, k, input.data()));
+    }
+    if (op.reset_before) {
+      HEED_ASSIGN_OR_RETURN(op.state, Pack(2 * h, h, state));
+      HEED_ASSIGN_OR_RETURN(op.state_n, Pack(h, h, state + static_cast<std::ptrdiff_t>(2 * h) * h));
+    } else {
+      HEED_ASSIGN_OR_RETURN(op.state, Pack(n, h, state));
+    }
+    return absl::OkStatus();
+  }
+
+  // --- ops -----------------------------------------------------------------------------------------------------------
+
+  absl::Status Source(const Program& program) {
+    in_init_ = &program == &program_.init;
+    if (!in_init_) {
+      for (const Value& value : program.values) AddSourceSlot(value.type, value.size);
+    }
+    for (const Node& node : program.nodes) {
+      HEED_ASSIGN_OR_RETURN(std::optional<Op> op, Make(node));
+      if (op.has_value()) model_.source_ops.push_back(*std::move(op));
+    }
+    in_init_ = false;
+    return absl::OkStatus();
+  }
+
+  absl::Status Step() {
+    in_step_ = true;
+    for (const Value& value : program_.step.values) model_.step_slots.push_back({value.type, value.size});
+    for (const Node& node : program_.step.nodes) {
+      HEED_ASSIGN_OR_RETURN(std::optional<Op> op, Make(node));
+      if (op.has_value()) model_.step_ops.push_back(*std::move(op));
+    }
+    in_step_ = false;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::optional<Op>> Make(const Node& node) {
+    return std::visit([this](const auto& n) -> absl::StatusOr<std::optional<Op>> { return From(n); }, node);
+  }
+  using Made = absl::StatusOr<std::optional<Op>>;
+
+  int SizeOf(Ref ref) const { return current().values[ref.value].size; }
+
+  Made From(const EmbedNode& node) {
+    EmbedOp op;
+    op.table = Constant(node.table, node.scale);
+    op.size = static_cast<int>(node.table->columns());
+    op.out = Slotted(node.out);
+    return op;
+  }
+
+  Made From(const RnnNode& node) {
+    RnnOp op;
+    HEED_ASSIGN_OR_RETURN(op.cell, MakeCell(node.cell, {Ref{node.input, false}}, /*joint=*/false));
+    op.input = op.cell.table < 0 ? Slotted(node.input) : -1;
+    op.backward = node.backward;
+    op.out = Slotted(node.out);
+    op.cell.out_h = Slotted(node.out_h);
+    op.cell.out_c = Slotted(node.out_c);
+    return op;
+  }
+
+  Made From(const CellNode& node) {
+    HEED_ASSIGN_OR_RETURN(CellOp op, MakeCell(node.cell, node.inputs, /*joint=*/true));
+    op.state_h = node.state_h;
+    op.state_c = node.state_c;
+    op.out_h = node.out_h;
+    op.out_c = node.out_c;
+    return op;
+  }
+
+  Made From(const LinearNode& node) {
+    LinearOp op;
+    op.inputs = MakeInputs(node.inputs);
+    HEED_ASSIGN_OR_RETURN(op.matrix, Pack(node.weight));
+    op.bias = Constant(node.bias);
+    op.function = node.function;
+    op.out = Slotted(node.out);
+    return op;
+  }
+
+  // A projection of an encoder sequence, made once per source.
+  absl::StatusOr<int> Projected(int memory, const Tensor* weight, const Tensor* bias) {
+    if (weight == nullptr && bias == nullptr) return KeepSequence(memory);
+    LinearOp op;
+    const int size = model_.source_slots[memory].size;
+    op.inputs = {{Ref{memory, false}}, {size}, size};
+    if (weight != nullptr) {
+      HEED_ASSIGN_OR_RETURN(op.matrix, Pack(weight));
+    }
+    op.bias = Constant(bias);
+    op.out = AddSourceSlot(ValueType::kSequence, weight == nullptr ? size : static_cast<int>(weight->rows()));
+    model_.source_ops.push_back(op);
+    return KeepSequence(op.out);
+  }
+
+  Made From(const AttendNode& node) {
+    AttendOp op;
+    op.score = node.score;
+    op.query = MakeInputs(node.query);
+    if (node.query_weight != nullptr) {
+      HEED_ASSIGN_OR_RETURN(op.query_matrix, Pack(node.query_weight));
+    }
+    op.query_bias = Constant(node.query_bias);
+    op.v = Constant(node.v);
+    op.v_bias = node.v_bias == nullptr ? 0 : node.v_bias->data[0];
+    op.scale = node.scale;
+    op.heads = node.heads;
+    op.key_size = node.key_size;
+    op.value_size = node.value_size;
+    const int memory = program_.step.values[node.memory].encoder_value;
+    HEED_ASSIGN_OR_RETURN(op.keys, Projected(memory, node.key_weight, node.key_bias));
+    HEED_ASSIGN_OR_RETURN(op.values, Projected(memory, node.value_weight, node.value_bias));
+    op.index = static_cast<int>(model_.attend_names.size());
+    op.out = node.out;
+    op.out_weights = node.out_weights;
+    op.out_energies = node.out_energies;
+    model_.attend_names.push_back(program_.step.values[node.out].name);
+    model_.attend_heads.push_back(node.heads);
+    return op;
+  }
+
+  Made From(const ActivationNode& node) {
+    return ActivationOp{Slotted(node.input), node.function, SizeOf(node.input), Slotted(node.out)};
+  }
+  Made From(const ConcatNode& node) { return ConcatOp{MakeInputs(node.inputs), Slotted(node.out)}; }
+  Made From(const AddNode& node) { return Combine(node.inputs, false, node.out); }
+  Made From(const MulNode& node) { return Combine(node.inputs, true, node.out); }
+  Made Combine(const std::vector<Ref>& inputs, bool product, int out) {
+    CombineOp op{{}, product, SizeOf(inputs[0]), Slotted(out)};
+    for (const Ref& ref : inputs) op.inputs.push_back(Slotted(ref));
+    return op;
+  }
+  Made From(const LerpNode& node) {
+    return LerpOp{Slotted(node.gate), Slotted(node.a), Slotted(node.b), SizeOf(node.a), Slotted(node.out)};
+  }
+  Made From(const LayerNormNode& node) {
+    return LayerNormOp{Slotted(node.input), Constant(node.scale),  Constant(node.bias),
+                       node.epsilon,        SizeOf(node.input), Slotted(node.out)};
+  }
+  Made From(const SliceNode& node) {
+    return SliceOp{Slotted(node.input), SizeOf(node.input), node.begin, node.end - node.begin, Slotted(node.out)};
+  }
+  Made From(const MaxoutNode& node) {
+    return MaxoutOp{Slotted(node.input), node.group, SizeOf(node.input) / node.group, Slotted(node.out)};
+  }
+  Made From(const PoolNode& node) {
+    return PoolOp{Slotted(node.input), node.kind, current().values[node.input].size, Slotted(node.out)};
+  }
+
+  // The output layer is no op of the list: search reads its logits.
+  Made From(const OutputNode& node) {
+    model_.output_inputs = MakeInputs(node.inputs);
+    HEED_ASSIGN_OR_RETURN(model_.output_matrix, Pack(node.weight));
+    model_.output_bias = Constant(node.bias);
+    model_.vocabulary = static_cast<int>(node.weight->rows());
+    return std::nullopt;
+  }
+
+  // --- what nobody reads -----------------------------------------------------------------------------------------------
+
+  static void Reads(const Inputs& inputs, std::vector<bool>& read) {
+    for (const Ref& ref : inputs.refs) read[ref.value] = true;
+  }
+  static void Reads(Ref ref, std::vector<bool>& read) {
+    if (ref.value >= 0) read[ref.value] = true;
+  }
+
+  static void MarkReads(const std::vector<Op>& ops, std::vector<bool>& read) {
+    for (const Op& op : ops) {
+      std::visit(
+          [&read](const auto& o) {
+            using T = std::decay_t<decltype(o)>;
+            if constexpr (std::is_same_v<T, CellOp> || std::is_same_v<T, LinearOp> || std::is_same_v<T, ConcatOp>) {
+              Reads(o.inputs, read);
+            } else if constexpr (std::is_same_v<T, AttendOp>) {
+              Reads(o.query, read);
+            } else if constexpr (std::is_same_v<T, RnnOp> || std::is_same_v<T, PoolOp>) {
+              Reads(Ref{o.input, false}, read);
+            } else if constexpr (std::is_same_v<T, CombineOp>) {
+              for (const Ref& ref : o.inputs) Reads(ref, read);
+            } else if constexpr (std::is_same_v<T, LerpOp>) {
+              Reads(o.gate, read);
+              Reads(o.a, read);
+              Reads(o.b, read);
+            } else if constexpr (!std::is_same_v<T, EmbedOp>) {
+              Reads(o.input, read);
+            }
+          },
+          op);
+    }
+  }
+
+  // An embedding that only tables stood for is not looked up at all.
+  void MarkUnread() {
+    std::vector<bool> source(model_.source_slots.size()), step(model_.step_slots.size());
+    MarkReads(model_.source_ops, source);
+    MarkReads(model_.step_ops, step);
+    Reads(model_.output_inputs, step);
+    for (const Kept& kept : model_.sequences) source[kept.value] = true;
+    for (const Kept& kept : model_.vectors) source[kept.value] = true;
+    for (const PrimedSlot& primed : model_.primed) step[primed.step_value] = true;
+    const auto drop = [](std::vector<Op>& ops, const std::vector<bool>& read, std::vector<Slot>& slots) {
+      std::erase_if(ops, [&](const Op& op) {
+        const auto* embed = std::get_if<EmbedOp>(&op);
+        if (embed == nullptr || read[embed->out]) return false;
+        slots[embed->out].buffered = false;
+        return true;
+      });
+    };
+    drop(model_.source_ops, source, model_.source_slots);
+    drop(model_.step_ops, step, model_.step_slots);
+  }
+
+  const CheckedProgram& program_;
+  const std::int64_t max_table_bytes_;
+  CompiledModel model_;
+  std::vector<int> init_to_source_;
+  bool in_init_ = false, in_step_ = false;
+  std::map<const Tensor*, MatrixIndex> packed_;
+  std::map<std::pair<const Tensor*, float>, ConstantIndex> constants_;
+};
+
+}  // namespace
+
+absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, TokenId eos, std::int64_t max_table_bytes) {
+  return Compiler(program, max_table_bytes).Run(eos);
+}
+
+}  // namespace heed

@@ -1,0 +1,192 @@
+// A model as the engine runs it: the checked programs with every weight packed, biases folded and embedding products
+// tabulated. The encoder and init programs and the projections of attention keys and values become one list of ops
+// over a source; the step program becomes another over rows.
+//
+// Immutable after Compile, so safe to share between workers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/activation.h"
+#include "engine/base/buffer.h"
+#include "engine/kernels/gemm.h"
+#include "engine/model/program.h"
+
+namespace heed {
+
+// Index into CompiledModel::matrices or ::constants; -1 is none.
+using MatrixIndex = int;
+using ConstantIndex = int;
+
+// A concatenation that feeds one product.
+struct Inputs {
+  std::vector<Ref> refs;
+  std::vector<int> sizes;
+  int total = 0;
+};
+
+struct EmbedOp {
+  ConstantIndex table = -1;  // [V, size], scaled
+  int size = 0;
+  int out = -1;
+};
+
+// A recurrence's products. Pre-activations of the input are a tabulated row per token, a product, or both.
+struct CellOp {
+  CellType type = CellType::kLstm;
+  bool reset_before = false;
+  Activation function = Activation::kTanh;  // plain RNN
+  int hidden = 0;
+  int blocks = 0;             // gate blocks: 4 LSTM, 3 GRU, 1 RNN
+  ConstantIndex table = -1;   // [V + 1, blocks * hidden]: the token's embedding times its part of W, bias included;
+                              // row V is the zero embedding's
+  ConstantIndex bias = -1;    // [blocks * hidden], where there is no table
+  Inputs inputs;              // what is not tabulated; the state follows it in `joint`
+  MatrixIndex joint = -1;     // LSTM and RNN steps: [inputs, state]
+  MatrixIndex input = -1;     // GRU steps and whole-source recurrences: inputs alone
+  MatrixIndex state = -1;     // GRU and whole-source recurrences: the state's part (reset before: r and z alone)
+  MatrixIndex state_n = -1;   // GRU, reset before: the candidate's part
+  ConstantIndex state_bias = -1;  // GRU: [3 * hidden]
+  Ref state_h, state_c;       // steps
+  int out_h = -1, out_c = -1;
+};
+
+// A CellOp over a whole source.
+struct RnnOp {
+  CellOp cell;
+  int input = -1;  // sequence, where there is no table
+  bool backward = false;
+  int out = -1;    // sequence
+};
+
+struct LinearOp {
+  Inputs inputs;
+  MatrixIndex matrix = -1;
+  ConstantIndex bias = -1;
+  Activation function = Activation::kIdentity;
+  int out = -1;
+};
+
+struct AttendOp {
+  AttendNode::Score score = AttendNode::Score::kDot;
+  Inputs query;
+  MatrixIndex query_matrix = -1;  // none: the query as it stands
+  ConstantIndex query_bias = -1;
+  ConstantIndex v = -1;  // additive: [A]
+  float v_bias = 0;
+  float scale = 1;
+  int heads = 1;
+  int key_size = 0, value_size = 0;
+  int keys = -1, values = -1;  // indices into CompiledModel::sequences
+  int index = 0;               // among the step program's attends
+  int out = -1, out_weights = -1, out_energies = -1;
+};
+
+struct ActivationOp {
+  Ref input;
+  Activation function = Activation::kIdentity;
+  int size = 0;
+  int out = -1;
+};
+
+struct ConcatOp {
+  Inputs inputs;
+  int out = -1;
+};
+
+// out = inputs[0] + inputs[1] + ..., or their product.
+struct CombineOp {
+  std::vector<Ref> inputs;
+  bool product = false;
+  int size = 0;
+  int out = -1;
+};
+
+struct LerpOp {
+  Ref gate, a, b;
+  int size = 0;
+  int out = -1;
+};
+
+struct LayerNormOp {
+  Ref input;
+  ConstantIndex scale = -1, bias = -1;
+  float epsilon = 0;
+  int size = 0;
+  int out = -1;
+};
+
+struct SliceOp {
+  Ref input;
+  int input_size = 0, begin = 0, size = 0;
+  int out = -1;
+};
+
+struct MaxoutOp {
+  Ref input;
+  int group = 1, size = 0;
+  int out = -1;
+};
+
+struct PoolOp {
+  int input = -1;
+  PoolNode::Kind kind = PoolNode::Kind::kLast;
+  int size = 0;
+  int out = -1;
+};
+
+using Op = std::variant<EmbedOp, CellOp, RnnOp, LinearOp, AttendOp, ActivationOp, ConcatOp, CombineOp, LerpOp,
+                        LayerNormOp, SliceOp, MaxoutOp, PoolOp>;
+
+// Type and size of a value, and whether anything reads it from a buffer (a tabulated embedding may need none).
+struct Slot {
+  ValueType type = ValueType::kVector;
+  int size = 0;
+  bool buffered = true;
+};
+
+// A value of the source program that a live job keeps.
+struct Kept {
+  int value = -1;  // source slot
+  int size = 0;
+};
+
+// First value of a primed step value.
+struct PrimedSlot {
+  int step_value = -1;
+  int size = 0;
+  int kept = -1;  // index into CompiledModel::vectors; -1: zeros
+};
+
+struct CompiledModel {
+  std::vector<std::shared_ptr<const PackedMatrix>> matrices;
+  std::vector<Buffer> constants;
+
+  std::vector<Slot> source_slots;
+  std::vector<Op> source_ops;
+  std::vector<Slot> step_slots;
+  std::vector<Op> step_ops;
+
+  std::vector<Kept> sequences;      // memories, keys and values that attends read
+  std::vector<Kept> vectors;        // first values of primed ones, and encoder vectors that the step program reads
+  std::vector<PrimedSlot> primed;
+  std::vector<std::pair<int, int>> step_vectors;  // (step value, index into vectors): constant over the steps
+
+  // The output layer.
+  Inputs output_inputs;
+  MatrixIndex output_matrix = -1;
+  ConstantIndex output_bias = -1;
+  int vocabulary = 0;
+
+  std::vector<std::string> attend_names;
+  std::vector<int> attend_heads;
+  bool start_zero = false;
+  TokenId start_id = 0;
+  TokenId eos_id = 0;
+  std::int64_t bytes = 0;  // of matrices and constants
+};
+
+}  // namespace heed

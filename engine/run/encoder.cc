@@ -1,0 +1,209 @@
+#include "engine/run/encoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "engine/kernels/cell.h"
+#include "engine/kernels/elementwise.h"
+
+namespace heed {
+namespace {
+
+std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
+
+}  // namespace
+
+Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
+    : model_(model), ops_(ops), max_positions_(max_positions) {
+  const int block = ops->block(), slack = RowOps::Slack();
+  for (const Slot& slot : model.source_slots) {
+    const int rows = slot.type == ValueType::kSequence ? max_positions : block;
+    buffers_.emplace_back(slot.buffered ? Floats(rows + slack, slot.size) : 0);
+    frame_.values.push_back(buffers_.back().data());
+  }
+  int input = 0, gates = 0, hidden = 0;
+  for (const Op& op : model.source_ops) {
+    const auto* rnn = std::get_if<RnnOp>(&op);
+    if (rnn == nullptr) continue;
+    const int n = rnn->cell.blocks * rnn->cell.hidden;
+    if (rnn->cell.table < 0) input = std::max(input, n);
+    gates = std::max(gates, n);
+    hidden = std::max(hidden, rnn->cell.hidden);
+  }
+  input_ = Buffer(Floats(max_positions + slack, input));
+  gates_ = Buffer(Floats(block + slack, gates));
+  for (Buffer* buffer : {&reset_gates_, &z_, &reset_h_, &h_, &c_}) *buffer = Buffer(Floats(block + slack, hidden));
+  for (auto* list : {&order_, &length_, &offset_}) list->reserve(block);
+  jobs_.reserve(block);
+  ids_.reserve(max_positions);
+  rows_.resize(block);
+}
+
+void Encoder::Start(const std::vector<LiveJob*>& jobs) {
+  jobs_.assign(jobs.begin(), jobs.end());
+  order_.resize(jobs.size());
+  std::iota(order_.begin(), order_.end(), 0);
+  // std::stable_sort would allocate.
+  std::sort(order_.begin(), order_.end(), [&](int a, int b) {
+    const int m = jobs[a]->positions(), n = jobs[b]->positions();
+    return m != n ? m > n : a < b;
+  });
+  length_.clear();
+  offset_.clear();
+  ids_.clear();
+  for (const int index : order_) {
+    const std::vector<TokenId>& source = jobs[index]->job().source;
+    offset_.push_back(static_cast<int>(ids_.size()));
+    length_.push_back(static_cast<int>(source.size()));
+    ids_.insert(ids_.end(), source.begin(), source.end());
+  }
+  positions_ = static_cast<int>(ids_.size());
+  op_ = 0;
+  cursor_ = {};
+}
+
+int Encoder::Advance(int budget) {
+  int spent = 0;
+  while (busy() && spent < budget) {
+    done_ = false;
+    spent += std::visit([this](const auto& op) { return Piece(op); }, model_.source_ops[op_]);
+    if (done_) {
+      ++op_;
+      cursor_ = {};
+    }
+  }
+  return spent;
+}
+
+void Encoder::Finish() {
+  for (std::size_t s = 0; s < order_.size(); ++s) {
+    LiveJob& job = *jobs_[order_[s]];
+    for (std::size_t i = 0; i < model_.sequences.size(); ++i) {
+      const Kept& kept = model_.sequences[i];
+      std::memcpy(job.sequence(static_cast<int>(i)), frame_.values[kept.value] + Floats(offset_[s], kept.size),
+                  sizeof(float) * Floats(length_[s], kept.size));
+    }
+    for (std::size_t i = 0; i < model_.vectors.size(); ++i) {
+      const Kept& kept = model_.vectors[i];
+      std::memcpy(job.vector(static_cast<int>(i)), frame_.values[kept.value] + Floats(static_cast<int>(s), kept.size),
+                  sizeof(float) * kept.size);
+    }
+  }
+  jobs_.clear();
+}
+
+template <typename RowOp>
+int Encoder::Piece(const RowOp& op) {
+  const bool sequence = model_.source_slots[op.out].type == ValueType::kSequence;
+  const int total = sequence ? positions_ : static_cast<int>(order_.size());
+  const int count = std::min(ops_->block(), total - cursor_.at);
+  ops_->Run(op, frame_, cursor_.at, count);
+  cursor_.at += count;
+  done_ = cursor_.at == total;
+  return count;
+}
+
+int Encoder::Piece(const EmbedOp& op) {
+  const float* table = ops_->constant(op.table);
+  float* out = frame_.values[op.out];
+  for (int p = 0; p < positions_; ++p, out += op.size) {
+    std::memcpy(out, table + Floats(ids_[p], op.size), sizeof(float) * op.size);
+  }
+  done_ = true;
+  return 1;
+}
+
+int Encoder::Piece(const PoolOp& op) {
+  float* out = frame_.values[op.out];
+  for (std::size_t s = 0; s < order_.size(); ++s, out += op.size) {
+    const float* first = frame_.values[op.input] + Floats(offset_[s], op.size);
+    if (op.kind == PoolNode::Kind::kMean) {
+      MeanOfRows(length_[s], op.size, first, out);
+      continue;
+    }
+    const int row = op.kind == PoolNode::Kind::kFirst ? 0 : length_[s] - 1;
+    std::memcpy(out, first + Floats(row, op.size), sizeof(float) * op.size);
+  }
+  done_ = true;
+  return 1;
+}
+
+int Encoder::Piece(const RnnOp& op) {
+  if (cursor_.states) return RunStates(op);
+  if (op.cell.table >= 0) {
+    StartStates(op);
+    return 0;
+  }
+  // The input's part of every position, some rows at a time.
+  const int n = op.cell.blocks * op.cell.hidden;
+  const int count = std::min(ops_->block(), positions_ - cursor_.at);
+  float* y = input_.data() + Floats(cursor_.at, n);
+  ops_->gemm(op.cell.input).Run(count, frame_.values[op.input] + Floats(cursor_.at, op.cell.inputs.total), y);
+  BiasActivateRows(Activation::kIdentity, count, n, ops_->constant(op.cell.bias), y);
+  cursor_.at += count;
+  if (cursor_.at == positions_) StartStates(op);
+  return count;
+}
+
+void Encoder::StartStates(const RnnOp& op) {
+  cursor_ = {true, 0};
+  const std::size_t bytes = sizeof(float) * Floats(static_cast<int>(order_.size()), op.cell.hidden);
+  std::memset(h_.data(), 0, bytes);
+  std::memset(c_.data(), 0, bytes);
+}
+
+// One time step of every source that is still running.
+int Encoder::RunStates(const RnnOp& op) {
+  const int n = op.cell.blocks * op.cell.hidden, hidden = op.cell.hidden;
+  const int time = cursor_.at;
+  const float* table = op.cell.table >= 0 ? ops_->constant(op.cell.table) : input_.data();
+  int running = 0;
+  while (running < static_cast<int>(length_.size()) && length_[running] > time) ++running;
+  const auto position = [&](int s) { return offset_[s] + (op.backward ? length_[s] - 1 - time : time); };
+  for (int s = 0; s < running; ++s) {
+    rows_[s] = table + Floats(op.cell.table >= 0 ? ids_[position(s)] : position(s), n);
+  }
+  CellStep(op.cell, running);
+  float* out = frame_.values[op.out];
+  for (int s = 0; s < running; ++s) {
+    std::memcpy(out + Floats(position(s), hidden), h_.data() + Floats(s, hidden), sizeof(float) * hidden);
+  }
+  cursor_.at = time + 1;
+  if (cursor_.at == length_[0]) {
+    const std::size_t bytes = sizeof(float) * Floats(static_cast<int>(order_.size()), hidden);
+    if (op.cell.out_h >= 0) std::memcpy(frame_.values[op.cell.out_h], h_.data(), bytes);
+    if (op.cell.out_c >= 0) std::memcpy(frame_.values[op.cell.out_c], c_.data(), bytes);
+    done_ = true;
+  }
+  return running;
+}
+
+void Encoder::CellStep(const CellOp& op, int rows) {
+  const int hidden = op.hidden;
+  const Addend input{rows_.data(), nullptr};
+  ops_->gemm(op.state).Run(rows, h_.data(), gates_.data());
+  switch (op.type) {
+    case CellType::kLstm:
+      LstmRows(rows, hidden, gates_.data(), input, c_.data(), c_.data(), h_.data());
+      return;
+    case CellType::kGru:
+      if (op.reset_before) {
+        const float* bias = ops_->constant(op.state_bias);
+        GruGateRows(rows, hidden, nullptr, input, gates_.data(), bias, h_.data(), z_.data(), reset_h_.data());
+        ops_->gemm(op.state_n).Run(rows, reset_h_.data(), reset_gates_.data());
+        GruUpdateRows(rows, hidden, nullptr, input, reset_gates_.data(), bias == nullptr ? nullptr : bias + 2 * hidden,
+                      z_.data(), h_.data(), h_.data());
+      } else {
+        GruRows(rows, hidden, nullptr, input, gates_.data(), ops_->constant(op.state_bias), h_.data(), h_.data());
+      }
+      return;
+    case CellType::kRnn:
+      RnnRows(op.function, rows, hidden, gates_.data(), input, h_.data());
+      return;
+    case CellType::kSsru:
+      return;  // the checker refuses it
+  }
+}
+
+}  // namespace heed

@@ -1,0 +1,76 @@
+// Runs the source program (encoder, first states, attention keys) over a group of sources at once, a bounded piece of
+// work at a time: recurrences over several sources share their products, and live rows are never held up for long.
+//
+// Positions of all sources lie one after the other; nothing is padded. Sources are sorted by length, longest first, so
+// that those a recurrence still runs over are always the first ones.
+//
+// Not thread-safe: one step thread owns it.
+#pragma once
+
+#include <vector>
+
+#include "engine/run/live_job.h"
+#include "engine/run/row_ops.h"
+
+namespace heed {
+
+class Encoder {
+ public:
+  // Groups of at most ops->block() sources with at most max_positions positions together.
+  Encoder(const CompiledModel& model, RowOps* ops, int max_positions);
+
+  int max_positions() const { return max_positions_; }
+  bool busy() const { return !jobs_.empty() && op_ < model_.source_ops.size(); }
+
+  // Starts a group. Requires !busy(); the jobs' sources are copied, so a job may be released meanwhile.
+  void Start(const std::vector<LiveJob*>& jobs);
+
+  // Works on until about `budget` positions have been advanced through one op each, or the group is done. Returns how
+  // many were. Allocates nothing.
+  int Advance(int budget);
+
+  // After the group is done: its jobs with what they keep filled in, in the order of Start.
+  void Finish();
+
+ private:
+  struct Cursor {
+    bool states = false;  // of a recurrence: input products are done, states are running
+    int at = 0;           // next row, or next time step
+  };
+
+  // Each runs one bounded piece of an op from the cursor on and returns its cost; sets done_ at the op's end.
+  int Piece(const EmbedOp& op);
+  int Piece(const RnnOp& op);
+  int Piece(const PoolOp& op);
+  int Piece(const CellOp&) { return 0; }    // step programs alone have these two
+  int Piece(const AttendOp&) { return 0; }
+  template <typename RowOp>
+  int Piece(const RowOp& op);
+
+  void StartStates(const RnnOp& op);
+  int RunStates(const RnnOp& op);
+  void CellStep(const CellOp& op, int rows);
+
+  const CompiledModel& model_;
+  RowOps* const ops_;
+  const int max_positions_;
+  Frame frame_;
+  std::vector<Buffer> buffers_;
+
+  std::vector<LiveJob*> jobs_;  // in the order of Start
+  std::vector<int> order_;      // sorted source -> index in jobs_
+  std::vector<int> length_;     // by sorted source
+  std::vector<int> offset_;     // first position, by sorted source
+  std::vector<TokenId> ids_;    // by position
+  int positions_ = 0;
+
+  std::size_t op_ = 0;
+  Cursor cursor_;
+  bool done_ = false;
+
+  // A recurrence under way.
+  Buffer input_, gates_, reset_gates_, z_, reset_h_, h_, c_;
+  std::vector<const float*> rows_;  // each running source's row of the input's part
+};
+
+}  // namespace heed

@@ -1,0 +1,202 @@
+#include "engine/run/engine.h"
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/kernels/output.h"
+
+namespace heed {
+namespace {
+
+int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
+
+// The job with this id, or end.
+template <typename Jobs>
+auto Find(Jobs& jobs, JobId id) {
+  return std::find_if(jobs.begin(), jobs.end(), [id](const auto& job) { return job->id() == id; });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Make(std::shared_ptr<const CompiledModel> model,
+                                                     const EngineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, RoundUp(options.max_rows, 16)));
+  return std::unique_ptr<Engine>(new Engine(std::move(model), options, std::move(ops)));
+}
+
+Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops)
+    : model_(std::move(model)),
+      max_rows_(options.max_rows),
+      capacity_(options.max_rows + options.max_rows / 2),
+      encode_budget_(options.encode_positions_per_step),
+      ops_(std::move(ops)),
+      // Room for a group of the longest source, or of as many ordinary ones as share a product well.
+      encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024)),
+      stepper_(*model_, ops_.get(), options.max_source_tokens) {
+  for (Jobs* jobs : {&waiting_, &encoding_, &ready_, &finished_}) jobs->reserve(capacity_);
+  decoding_.reserve(capacity_);
+  group_.reserve(capacity_);
+  rows_.reserve(max_rows_);
+  // 2 * beam candidates for each of beam rows at most, of one job at a time.
+  best_.resize(2 * static_cast<std::size_t>(max_rows_) * max_rows_);
+  found_.resize(max_rows_);
+}
+
+void Engine::Admit(JobId id, const DecodeJob* job) {
+  waiting_.push_back(std::make_unique<LiveJob>(id, *job, *model_));
+  reserved_ += waiting_.back()->rows();
+  ++live_jobs_;
+}
+
+void Engine::Release(JobId id) {
+  const auto drop = [&](LiveJob& job) {
+    reserved_ -= job.rows();
+    --live_jobs_;
+  };
+  for (Jobs* jobs : {&waiting_, &ready_, &finished_}) {
+    if (const auto it = Find(*jobs, id); it != jobs->end()) {
+      drop(**it);
+      jobs->erase(it);
+      return;
+    }
+  }
+  // A source that is being encoded stays in its group, whose offsets are fixed, and is forgotten at its end.
+  if (const auto it = Find(encoding_, id); it != encoding_.end() && !(*it)->released) {
+    drop(**it);
+    (*it)->released = true;
+    return;
+  }
+  const auto it =
+      std::find_if(decoding_.begin(), decoding_.end(), [id](const Decoding& d) { return d.job->id() == id; });
+  if (it == decoding_.end()) return;
+  drop(*it->job);
+  decoding_rows_ -= it->job->rows();
+  decoding_.erase(it);
+}
+
+DecodeResult Engine::Take(JobId id) {
+  const auto it = Find(finished_, id);
+  if (it == finished_.end()) return {};
+  DecodeResult result = (*it)->Result();
+  reserved_ -= (*it)->rows();
+  --live_jobs_;
+  finished_.erase(it);
+  return result;
+}
+
+void Engine::Step(StepReport* report) {
+  Encode(report);
+  StartDecoding();
+  if (decoding_.empty()) return;
+  ListRows();
+  stepper_.Run(rows_);
+  report->rows += static_cast<int>(rows_.size());
+  for (Decoding& decoding : decoding_) {
+    Choose(decoding);
+    if (decoding.job->search().steps() == 1) report->first_token.push_back(decoding.job->id());
+  }
+  Retire(report);
+}
+
+void Engine::Encode(StepReport* report) {
+  int budget = decoding_.empty() && ready_.empty() ? INT_MAX : encode_budget_;
+  while (budget > 0) {
+    if (!encoder_.busy()) StartGroup();
+    if (!encoder_.busy()) return;
+    const int spent = encoder_.Advance(budget);
+    report->encoded_positions += spent;
+    budget -= spent;
+    if (!encoder_.busy()) {
+      FinishGroup();
+      // What is ready now decodes before anything else is encoded.
+      return;
+    }
+  }
+}
+
+void Engine::StartGroup() {
+  group_.clear();
+  int positions = 0;
+  for (auto& job : waiting_) {
+    const bool full = static_cast<int>(group_.size()) == ops_->block();
+    if (full || positions + job->positions() > encoder_.max_positions()) break;
+    positions += job->positions();
+    group_.push_back(job.get());
+    encoding_.push_back(std::move(job));
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(group_.size()));
+  if (!group_.empty()) encoder_.Start(group_);
+}
+
+void Engine::FinishGroup() {
+  encoder_.Finish();
+  for (auto& job : encoding_) {
+    if (!job->released) ready_.push_back(std::move(job));
+  }
+  encoding_.clear();
+}
+
+// In order of arrival: a wide beam that does not fit yet keeps later jobs waiting, so that it is not starved.
+void Engine::StartDecoding() {
+  std::size_t started = 0;
+  while (started < ready_.size() && decoding_rows_ + ready_[started]->rows() <= max_rows_) {
+    decoding_rows_ += ready_[started]->rows();
+    decoding_.push_back({std::move(ready_[started]), 0});
+    ++started;
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(started));
+}
+
+void Engine::ListRows() {
+  rows_.clear();
+  for (Decoding& decoding : decoding_) {
+    const int first = static_cast<int>(rows_.size());
+    int index = 0;
+    for (const Search::Row& row : decoding.job->search().rows()) {
+      const int parent = row.parent < 0 ? -1 : decoding.first_row + row.parent;
+      rows_.push_back({decoding.job.get(), index++, parent, row.input});
+    }
+    decoding.first_row = first;
+  }
+}
+
+// Offers each row's best candidates to the job's search, which decides what goes on.
+void Engine::Choose(Decoding& decoding) {
+  Search& search = decoding.job->search();
+  const int rows = static_cast<int>(search.rows().size()), k = search.candidates_per_row();
+  const float* bias = ops_->constant(model_->output_bias);
+  const bool constrains = search.constrains();
+  for (int i = 0; i < rows; ++i) {
+    float* x = stepper_.logits(decoding.first_row + i);
+    ScoredToken* best = &best_[static_cast<std::size_t>(i) * k];
+    const float total = BiasLogSumExp(bias, model_->vocabulary, x);
+    if (const TokenId forced = search.forced_token(); forced >= 0) {
+      best[0] = {forced, x[forced] - total};
+      found_[i] = 1;
+      continue;
+    }
+    if (constrains) {
+      SubtractFrom(total, model_->vocabulary, x);
+      search.Constrain(i, {x, static_cast<std::size_t>(model_->vocabulary)});
+      found_[i] = TopK(x, model_->vocabulary, k, best);
+      continue;
+    }
+    found_[i] = TopK(x, model_->vocabulary, k, best);
+    for (int c = 0; c < found_[i]; ++c) best[c].value -= total;
+  }
+  search.Advance(best_.data(), found_.data());
+}
+
+void Engine::Retire(StepReport* report) {
+  for (Decoding& decoding : decoding_) {
+    if (!decoding.job->search().done()) continue;
+    report->finished.push_back(decoding.job->id());
+    decoding_rows_ -= decoding.job->rows();
+    finished_.push_back(std::move(decoding.job));
+  }
+  std::erase_if(decoding_, [](const Decoding& d) { return d.job == nullptr; });
+}
+
+}  // namespace heed

@@ -1,0 +1,45 @@
+#include "engine/run/plan.h"
+
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/run/compile.h"
+#include "engine/run/engine.h"
+
+namespace heed {
+namespace {
+
+class CompiledPlan : public Plan {
+ public:
+  CompiledPlan(CompiledModel model, const EngineOptions& options)
+      : model_(std::make_shared<const CompiledModel>(std::move(model))), options_(options) {
+    for (std::size_t i = 0; i < model_->attend_names.size(); ++i) {
+      attends_.push_back({model_->attend_names[i], model_->attend_heads[i]});
+    }
+  }
+
+  // Makes an engine's primitives once, so that MakeEngine cannot fail where Make has not.
+  absl::Status Try() const { return Engine::Make(model_, options_).status(); }
+
+  const std::vector<AttendInfo>& attends() const override { return attends_; }
+  std::int64_t weight_bytes() const override { return model_->bytes; }
+  std::unique_ptr<StepEngine> MakeEngine() const override { return Engine::Make(model_, options_).value(); }
+
+ private:
+  const std::shared_ptr<const CompiledModel> model_;
+  const EngineOptions options_;
+  std::vector<AttendInfo> attends_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Plan>> Plan::Make(const Bundle& bundle, const CheckedProgram& program,
+                                                       const EngineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(CompiledModel model,
+                        Compile(program, bundle.spec.target().eos_id(), options.max_table_bytes));
+  auto plan = std::make_shared<const CompiledPlan>(std::move(model), options);
+  HEED_RETURN_IF_ERROR(plan->Try());
+  return plan;
+}
+
+}  // namespace heed

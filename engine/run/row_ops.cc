@@ -1,0 +1,111 @@
+#include "engine/run/row_ops.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/status_macros.h"
+#include "engine/kernels/elementwise.h"
+
+namespace heed {
+namespace {
+
+void CopyRows(const float* from, int from_stride, float* to, int to_stride, int size, int count) {
+  for (int r = 0; r < count; ++r) {
+    std::memcpy(to + static_cast<std::ptrdiff_t>(r) * to_stride, from + static_cast<std::ptrdiff_t>(r) * from_stride,
+                sizeof(float) * size);
+  }
+}
+
+// First element of row `begin` of a value whose rows have `size` elements.
+float* Row(float* value, int begin, int size) { return value + static_cast<std::ptrdiff_t>(begin) * size; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block) {
+  std::unique_ptr<RowOps> ops(new RowOps(model, block));
+  int widest = 1;
+  for (const auto& matrix : model.matrices) {
+    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(matrix, block));
+    ops->gemms_.push_back(std::move(gemm));
+    widest = std::max(widest, matrix->k());
+  }
+  // Attend queries without a projection are joined too; their size is that of the keys.
+  for (const Op& op : model.step_ops) {
+    if (const auto* attend = std::get_if<AttendOp>(&op)) widest = std::max(widest, attend->query.total);
+  }
+  ops->joined_ = Buffer(static_cast<std::size_t>(block + Slack()) * widest);
+  return ops;
+}
+
+const float* RowOps::Join(const Inputs& inputs, const Frame& frame, int begin, int count, Ref last, int last_size) {
+  if (last.value < 0 && inputs.refs.size() == 1) return Row(frame.at(inputs.refs[0]), begin, inputs.sizes[0]);
+  const int total = inputs.total + last_size;
+  float* to = joined_.data();
+  for (std::size_t i = 0; i < inputs.refs.size(); ++i) {
+    const int size = inputs.sizes[i];
+    CopyRows(Row(frame.at(inputs.refs[i]), begin, size), size, to, total, size, count);
+    to += size;
+  }
+  if (last.value >= 0) CopyRows(Row(frame.at(last), begin, last_size), last_size, to, total, last_size, count);
+  return joined_.data();
+}
+
+void RowOps::Run(const LinearOp& op, const Frame& frame, int begin, int count) {
+  const float* x = Join(op.inputs, frame, begin, count);
+  if (op.matrix < 0) {  // a bias alone
+    float* y = Row(frame.values[op.out], begin, op.inputs.total);
+    std::memcpy(y, x, sizeof(float) * count * op.inputs.total);
+    BiasActivateRows(op.function, count, op.inputs.total, constant(op.bias), y);
+    return;
+  }
+  Gemm& gemm = *gemms_[op.matrix];
+  float* y = Row(frame.values[op.out], begin, gemm.n());
+  gemm.Run(count, x, y);
+  BiasActivateRows(op.function, count, gemm.n(), constant(op.bias), y);
+}
+
+void RowOps::Run(const ActivationOp& op, const Frame& frame, int begin, int count) {
+  float* y = Row(frame.values[op.out], begin, op.size);
+  std::memcpy(y, Row(frame.at(op.input), begin, op.size), sizeof(float) * count * op.size);
+  BiasActivateRows(op.function, count, op.size, nullptr, y);
+}
+
+void RowOps::Run(const ConcatOp& op, const Frame& frame, int begin, int count) {
+  float* to = Row(frame.values[op.out], begin, op.inputs.total);
+  for (std::size_t i = 0; i < op.inputs.refs.size(); ++i) {
+    const int size = op.inputs.sizes[i];
+    CopyRows(Row(frame.at(op.inputs.refs[i]), begin, size), size, to, op.inputs.total, size, count);
+    to += size;
+  }
+}
+
+void RowOps::Run(const CombineOp& op, const Frame& frame, int begin, int count) {
+  float* y = Row(frame.values[op.out], begin, op.size);
+  std::memcpy(y, Row(frame.at(op.inputs[0]), begin, op.size), sizeof(float) * count * op.size);
+  for (std::size_t i = 1; i < op.inputs.size(); ++i) {
+    const float* x = Row(frame.at(op.inputs[i]), begin, op.size);
+    op.product ? MulTo(count * op.size, x, y) : AddTo(count * op.size, x, y);
+  }
+}
+
+void RowOps::Run(const LerpOp& op, const Frame& frame, int begin, int count) {
+  Lerp(count * op.size, Row(frame.at(op.gate), begin, op.size), Row(frame.at(op.a), begin, op.size),
+       Row(frame.at(op.b), begin, op.size), Row(frame.values[op.out], begin, op.size));
+}
+
+void RowOps::Run(const LayerNormOp& op, const Frame& frame, int begin, int count) {
+  LayerNormRows(count, op.size, Row(frame.at(op.input), begin, op.size), constant(op.scale), constant(op.bias),
+                op.epsilon, Row(frame.values[op.out], begin, op.size));
+}
+
+void RowOps::Run(const SliceOp& op, const Frame& frame, int begin, int count) {
+  CopyRows(Row(frame.at(op.input), begin, op.input_size) + op.begin, op.input_size,
+           Row(frame.values[op.out], begin, op.size), op.size, op.size, count);
+}
+
+void RowOps::Run(const MaxoutOp& op, const Frame& frame, int begin, int count) {
+  MaxoutRows(count, op.size, op.group, Row(frame.at(op.input), begin, op.size * op.group),
+             Row(frame.values[op.out], begin, op.size));
+}
+
+}  // namespace heed

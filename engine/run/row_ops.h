@@ -1,0 +1,56 @@
+// Runs the row-wise ops of a compiled program: every op that turns rows of some values into rows of another without
+// looking across rows. The step program uses it on live rows, the source program on source positions.
+//
+// Owns one worker's primitives and scratch. Not thread-safe: one step thread owns it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/run/compiled.h"
+
+namespace heed {
+
+// Where a program's values live: dense rows of the slot's size. `previous` is empty but for primed step values.
+struct Frame {
+  std::vector<float*> values;
+  std::vector<float*> previous;
+
+  float* at(Ref ref) const { return ref.previous ? previous[ref.value] : values[ref.value]; }
+};
+
+class RowOps {
+ public:
+  // `block` rows at most per call, a multiple of 16. Every buffer of a Frame needs room for Slack() rows more than it
+  // holds, since products work on padded rows.
+  static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block);
+  static constexpr int Slack() { return 64; }
+
+  // Rows [begin, begin + count) of the op's output; begin is a multiple of 16, count at most block().
+  void Run(const LinearOp& op, const Frame& frame, int begin, int count);
+  void Run(const ActivationOp& op, const Frame& frame, int begin, int count);
+  void Run(const ConcatOp& op, const Frame& frame, int begin, int count);
+  void Run(const CombineOp& op, const Frame& frame, int begin, int count);
+  void Run(const LerpOp& op, const Frame& frame, int begin, int count);
+  void Run(const LayerNormOp& op, const Frame& frame, int begin, int count);
+  void Run(const SliceOp& op, const Frame& frame, int begin, int count);
+  void Run(const MaxoutOp& op, const Frame& frame, int begin, int count);
+
+  // The concatenated inputs as dense rows: the value itself where there is but one, else packed into scratch, followed
+  // by `last` where it is given. Valid until the next call.
+  const float* Join(const Inputs& inputs, const Frame& frame, int begin, int count, Ref last = {}, int last_size = 0);
+
+  Gemm& gemm(MatrixIndex index) { return *gemms_[index]; }
+  const float* constant(ConstantIndex index) const { return index < 0 ? nullptr : model_.constants[index].data(); }
+  int block() const { return block_; }
+
+ private:
+  RowOps(const CompiledModel& model, int block) : model_(model), block_(block) {}
+  const CompiledModel& model_;
+  const int block_;
+  std::vector<std::unique_ptr<Gemm>> gemms_;
+  Buffer joined_;
+};
+
+}  // namespace heed

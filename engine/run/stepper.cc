@@ -1,0 +1,180 @@
+#include "engine/run/stepper.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/cell.h"
+#include "engine/kernels/elementwise.h"
+
+namespace heed {
+namespace {
+
+std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
+
+}  // namespace
+
+Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
+    : model_(model), ops_(ops), max_source_(max_source_tokens) {
+  const int capacity = ops->block() + RowOps::Slack();
+  const auto add = [&](int size) {
+    buffers_.emplace_back(Floats(capacity, size));
+    return buffers_.back().data();
+  };
+  for (const Slot& slot : model.step_slots) {
+    // Sequences are each job's own, and the distribution is logits_.
+    const bool positions = slot.type == ValueType::kPositions;
+    const bool here = slot.buffered && (slot.type == ValueType::kVector || positions);
+    frame_.values.push_back(here ? add(positions ? slot.size * max_source_ : slot.size) : nullptr);
+  }
+  frame_.previous.resize(model.step_slots.size());
+  for (const PrimedSlot& primed : model.primed) frame_.previous[primed.step_value] = add(primed.size);
+  logits_ = Buffer(Floats(capacity, model.vocabulary));
+  int gates = 0, hidden = 0, query = 0, embedding = 0;
+  for (const Op& op : model.step_ops) {
+    if (const auto* cell = std::get_if<CellOp>(&op)) {
+      gates = std::max(gates, cell->blocks * cell->hidden);
+      hidden = std::max(hidden, cell->hidden);
+    } else if (const auto* attend = std::get_if<AttendOp>(&op)) {
+      query = std::max(query, std::max(attend->key_size, attend->query.total));
+    } else if (const auto* embed = std::get_if<EmbedOp>(&op)) {
+      embedding = std::max(embedding, embed->size);
+    }
+  }
+  gates_ = Buffer(Floats(capacity, gates));
+  state_gates_ = Buffer(Floats(capacity, gates));
+  for (Buffer* buffer : {&reset_gates_, &z_, &reset_h_}) *buffer = Buffer(Floats(capacity, hidden));
+  query_ = Buffer(Floats(capacity, query));
+  zero_embedding_ = Buffer(embedding);
+  table_rows_.resize(ops->block());
+}
+
+// Gives every primed value its previous row, and every constant vector its job's.
+void Stepper::TakeUp(const std::vector<StepRow>& rows) {
+  bool same = true;
+  for (std::size_t r = 0; r < rows.size(); ++r) same = same && rows[r].parent == static_cast<int>(r);
+  for (const PrimedSlot& primed : model_.primed) {
+    float*& current = frame_.values[primed.step_value];
+    float*& previous = frame_.previous[primed.step_value];
+    if (same) {  // nobody came, left or moved
+      std::swap(current, previous);
+      continue;
+    }
+    const std::size_t bytes = sizeof(float) * primed.size;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      float* to = previous + r * primed.size;
+      if (rows[r].parent >= 0) {
+        std::memcpy(to, current + Floats(rows[r].parent, primed.size), bytes);
+      } else if (primed.kept >= 0) {
+        std::memcpy(to, rows[r].job->vector(primed.kept), bytes);
+      } else {
+        std::memset(to, 0, bytes);
+      }
+    }
+  }
+  for (const auto& [value, kept] : model_.step_vectors) {
+    const int size = model_.step_slots[value].size;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      std::memcpy(frame_.values[value] + r * size, rows[r].job->vector(kept), sizeof(float) * size);
+    }
+  }
+}
+
+void Stepper::Run(const std::vector<StepRow>& rows) {
+  TakeUp(rows);
+  for (const Op& op : model_.step_ops) {
+    std::visit([&](const auto& o) { RunOp(o, rows); }, op);
+  }
+  const int count = static_cast<int>(rows.size());
+  ops_->gemm(model_.output_matrix).Run(count, ops_->Join(model_.output_inputs, frame_, 0, count), logits_.data());
+}
+
+void Stepper::RunOp(const EmbedOp& op, const std::vector<StepRow>& rows) {
+  const float* table = ops_->constant(op.table);
+  float* out = frame_.values[op.out];
+  for (const StepRow& row : rows) {
+    const bool zero = row.parent < 0 && model_.start_zero;
+    std::memcpy(out, zero ? zero_embedding_.data() : table + Floats(row.input, op.size), sizeof(float) * op.size);
+    out += op.size;
+  }
+}
+
+void Stepper::RunOp(const CellOp& op, const std::vector<StepRow>& rows) {
+  const int count = static_cast<int>(rows.size()), n = op.blocks * op.hidden;
+  Addend addend{nullptr, ops_->constant(op.bias)};
+  if (op.table >= 0) {
+    const float* table = ops_->constant(op.table);
+    const Buffer& buffer = model_.constants[op.table];
+    const std::size_t zero_row = buffer.size() / n - 1;
+    for (int r = 0; r < count; ++r) {
+      const bool zero = rows[r].parent < 0 && model_.start_zero;
+      table_rows_[r] = table + (zero ? zero_row : static_cast<std::size_t>(rows[r].input)) * n;
+    }
+    addend.rows = table_rows_.data();
+  }
+  const float* h_in = frame_.at(op.state_h);
+  float* h = frame_.values[op.out_h];
+  if (op.joint >= 0) {
+    const float* x = ops_->Join(op.inputs, frame_, 0, count, op.state_h, op.hidden);
+    ops_->gemm(op.joint).Run(count, x, gates_.data());
+    if (op.type == CellType::kLstm) {
+      LstmRows(count, op.hidden, gates_.data(), addend, frame_.at(op.state_c), frame_.values[op.out_c], h);
+    } else {
+      RnnRows(op.function, count, op.hidden, gates_.data(), addend, h);
+    }
+    return;
+  }
+  const float* x = nullptr;
+  if (op.input >= 0) {
+    ops_->gemm(op.input).Run(count, ops_->Join(op.inputs, frame_, 0, count), gates_.data());
+    x = gates_.data();
+  }
+  ops_->gemm(op.state).Run(count, h_in, state_gates_.data());
+  const float* bias = ops_->constant(op.state_bias);
+  if (!op.reset_before) {
+    GruRows(count, op.hidden, x, addend, state_gates_.data(), bias, h_in, h);
+    return;
+  }
+  GruGateRows(count, op.hidden, x, addend, state_gates_.data(), bias, h_in, z_.data(), reset_h_.data());
+  ops_->gemm(op.state_n).Run(count, reset_h_.data(), reset_gates_.data());
+  GruUpdateRows(count, op.hidden, x, addend, reset_gates_.data(), bias == nullptr ? nullptr : bias + 2 * op.hidden,
+                z_.data(), h_in, h);
+}
+
+void Stepper::RunOp(const AttendOp& op, const std::vector<StepRow>& rows) {
+  const int count = static_cast<int>(rows.size());
+  const float* query = ops_->Join(op.query, frame_, 0, count);
+  int query_size = op.query.total;
+  if (op.query_matrix >= 0) {
+    query_size = ops_->gemm(op.query_matrix).n();
+    ops_->gemm(op.query_matrix).Run(count, query, query_.data());
+    BiasActivateRows(Activation::kIdentity, count, query_size, ops_->constant(op.query_bias), query_.data());
+    query = query_.data();
+  }
+  const int key = op.key_size / op.heads, value = op.value_size / op.heads;
+  const float* v = ops_->constant(op.v);
+  for (int r = 0; r < count; ++r) {
+    LiveJob& job = *rows[r].job;
+    const int positions = job.positions();
+    const float* keys = job.sequence(op.keys);
+    const float* values = job.sequence(op.values);
+    float* energies = frame_.values[op.out_energies] + Floats(r, op.heads * max_source_);
+    float* weights = frame_.values[op.out_weights] + Floats(r, op.heads * max_source_);
+    float* context = frame_.values[op.out] + Floats(r, op.value_size);
+    for (int head = 0; head < op.heads; ++head) {
+      const float* q = query + Floats(r, query_size) + head * key;
+      float* e = energies + Floats(head, positions);
+      float* w = weights + Floats(head, positions);
+      if (op.score == AttendNode::Score::kAdditive) {
+        AdditiveEnergies(q, keys + head * key, v + head * key, op.v_bias, positions, key, op.key_size, e);
+      } else {
+        DotEnergies(q, keys + head * key, positions, key, op.key_size, op.scale, e);
+      }
+      Softmax(e, positions, w);
+      WeightedSum(w, values + head * value, positions, value, op.value_size, context + head * value);
+    }
+    job.Record(op.index, rows[r].index, weights, energies);
+  }
+}
+
+}  // namespace heed

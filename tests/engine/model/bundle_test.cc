@@ -1,0 +1,257 @@
+#include "engine/model/bundle.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "engine/model/checker.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/bundle_folder.h"
+#include "tests/support/test_models.h"
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ReadBundleTest : public ::testing::Test {
+ protected:
+  ReadBundleTest() : files_(FilesOfBundle(LuongLstm().Build(), {{"source.spm", "source"}, {"target.spm", "target"}})) {}
+
+  std::string folder() const { return temp_.path() + "/bundle"; }
+
+  absl::StatusOr<Bundle> Read(const BundleLimits& limits = {}) {
+    WriteBundleFolder(folder(), files_);
+    return ReadBundle(folder(), limits);
+  }
+
+  // Replaces a part of model.json that stands there.
+  void Edit(const std::string& from, const std::string& to) {
+    std::string& json = files_["model.json"];
+    const std::size_t at = json.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    json.replace(at, from.size(), to);
+  }
+
+  void ExpectFault(absl::StatusCode code, const std::string& message) { ExpectFault(Read().status(), code, message); }
+
+  static void ExpectFault(const absl::Status& status, absl::StatusCode code, const std::string& message) {
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_THAT(status.message(), HasSubstr(message));
+    EXPECT_EQ(status.message().find('\n'), absl::string_view::npos) << status;
+  }
+
+  TempFolder temp_;
+  BundleFileMap files_;
+};
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kNotFound = absl::StatusCode::kNotFound;
+
+TEST_F(ReadBundleTest, GivesBackWhatWasWritten) {
+  const Bundle written = LuongLstm().Build();
+  const auto bundle = Read();
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  EXPECT_EQ(bundle->folder, folder());
+  EXPECT_EQ(bundle->spec.SerializeAsString(), written.spec.SerializeAsString());
+  ASSERT_EQ(bundle->tensors.size(), written.tensors.size());
+  for (const auto& [name, tensor] : written.tensors) {
+    EXPECT_EQ(bundle->tensors.at(name).shape, tensor.shape);
+    EXPECT_EQ(bundle->tensors.at(name).data, tensor.data);
+  }
+  EXPECT_EQ(bundle->files.at("source.spm"), "source");
+  EXPECT_EQ(bundle->files.at("SHA256SUMS"), SumsOf(files_));
+  EXPECT_FALSE(bundle->files.contains("weights.safetensors"));
+  EXPECT_TRUE(CheckProgram(*bundle).ok());
+}
+
+TEST_F(ReadBundleTest, DigestIsThatOfTheSums) {
+  const std::string sums = SumsOf(files_);
+  const std::string line = SumsOf({{"x", sums}});
+  EXPECT_EQ(Read()->digest, line.substr(0, 64));
+}
+
+TEST_F(ReadBundleTest, WidensBf16ToTheSameWeights) {
+  BundleBuilder builder = BahdanauGru();
+  builder.RoundToBf16();
+  const Bundle written = builder.Build();
+  files_ = FilesOfBundle(written, {{"source.spm", ""}, {"target.spm", ""}}, TestDtype::kBf16);
+  const auto bundle = Read();
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  for (const auto& [name, tensor] : written.tensors) EXPECT_EQ(bundle->tensors.at(name).data, tensor.data) << name;
+}
+
+TEST_F(ReadBundleTest, TakesFilesThatAreListedBeyondTheRequiredOnes) {
+  files_["NOTICE"] = "Made of this and that.\n";
+  const auto bundle = Read();
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  EXPECT_EQ(bundle->files.at("NOTICE"), "Made of this and that.\n");
+}
+
+TEST_F(ReadBundleTest, FollowsALinkToTheFolderItself) {
+  WriteBundleFolder(folder(), files_);
+  std::filesystem::create_directory_symlink(folder(), temp_.path() + "/link");
+  EXPECT_TRUE(ReadBundle(temp_.path() + "/link").ok());
+}
+
+TEST_F(ReadBundleTest, RefusesAFolderThatIsNotThere) {
+  ExpectFault(ReadBundle(folder()).status(), kNotFound, "/bundle\": no such folder");
+  std::ofstream(temp_.path() + "/file") << "x";
+  ExpectFault(ReadBundle(temp_.path() + "/file").status(), kNotFound, "/file\": no such folder");
+}
+
+TEST_F(ReadBundleTest, RefusesAMissingFile) {
+  for (const char* name : {"model.json", "weights.safetensors", "LICENSE", "README.md"}) {
+    const BundleFileMap whole = files_;
+    files_.erase(name);
+    ExpectFault(kNotFound, std::string(name) + ": missing from the bundle");
+    files_ = whole;
+  }
+  files_.erase("target.spm");
+  ExpectFault(kNotFound, "target.spm: named by model.json but missing from the bundle");
+}
+
+TEST_F(ReadBundleTest, RefusesAFolderWithoutSums) {
+  WriteBundleFolder(folder(), files_);
+  std::filesystem::remove(folder() + "/SHA256SUMS");
+  ExpectFault(ReadBundle(folder()).status(), kNotFound, "SHA256SUMS: missing from the bundle");
+}
+
+TEST_F(ReadBundleTest, RefusesAListedFileThatIsMissing) {
+  WriteBundleFolder(folder(), files_);
+  std::filesystem::remove(folder() + "/README.md");
+  ExpectFault(ReadBundle(folder()).status(), kNotFound, "README.md: listed in SHA256SUMS but missing");
+}
+
+TEST_F(ReadBundleTest, RefusesAFileThatIsNotListed) {
+  WriteBundleFolder(folder(), files_);
+  std::ofstream(folder() + "/extra.txt") << "x";
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "extra.txt: not listed in SHA256SUMS");
+}
+
+TEST_F(ReadBundleTest, RefusesAFileThatWasTamperedWith) {
+  const std::string sums = SumsOf(files_);
+  files_["weights.safetensors"].back() ^= 1;
+  files_["SHA256SUMS"] = sums;
+  ExpectFault(kInvalid, "weights.safetensors: SHA-256 is ");
+}
+
+TEST_F(ReadBundleTest, RefusesAnythingButRegularFiles) {
+  WriteBundleFolder(folder(), files_);
+  const std::string readme = folder() + "/README.md";
+  std::filesystem::remove(readme);
+  std::filesystem::create_symlink(folder() + "/LICENSE", readme);
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "README.md: not a regular file");
+  std::filesystem::remove(readme);
+  ASSERT_EQ(mkfifo(readme.c_str(), 0600), 0);
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "README.md: not a regular file");
+  std::filesystem::remove(readme);
+  std::filesystem::create_directory(readme);
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "README.md: not a regular file");
+}
+
+TEST_F(ReadBundleTest, RefusesNamesThatCouldLeadElsewhere) {
+  WriteBundleFolder(folder(), files_);
+  std::ofstream(folder() + "/.hidden") << "x";
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "\".hidden\": a file's name must be 1 to 128 of [A-Za-z0-9._-]");
+  std::filesystem::remove(folder() + "/.hidden");
+  std::ofstream(folder() + "/a\nb") << "x";
+  ExpectFault(ReadBundle(folder()).status(), kInvalid, "\"a\\x0ab\": a file's name");
+  Edit("\"source.spm\"", "\"../source.spm\"");
+  ExpectFault(kInvalid, "model.json: source.sentencepiece.file is \"../source.spm\", expected a file of the bundle");
+}
+
+TEST_F(ReadBundleTest, RefusesSumsOfAnyOtherForm) {
+  const std::string good = SumsOf(files_);
+  const std::string hex(64, 'a');
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "not listed in SHA256SUMS"},
+      {good.substr(0, good.size() - 1), "SHA256SUMS: line 6: does not end in a newline"},
+      {good + hex + " *x\n", "SHA256SUMS: line 7: expected 64 lower-case hex digits, two spaces and a file name"},
+      {good + std::string(64, 'A') + "  x\n", "SHA256SUMS: line 7: expected 64 lower-case hex digits"},
+      {good + hex.substr(1) + "  x\n", "SHA256SUMS: line 7: expected 64 lower-case hex digits"},
+      {good + "\n", "SHA256SUMS: line 7: expected 64"},
+      {good + hex + "  ../x\n", "SHA256SUMS: line 7: not a file name: \"../x\""},
+      {good + hex + "  x\r\n", "SHA256SUMS: line 7: not a file name: \"x\\x0d\""},
+      {good + hex + "  SHA256SUMS\n", "SHA256SUMS: line 7: lists itself"},
+      {good + hex + "  LICENSE\n", "SHA256SUMS: line 7: lists LICENSE twice"},
+      {good + hex + "  gone\n", "gone: listed in SHA256SUMS but missing"},
+  };
+  for (const auto& [sums, fault] : cases) {
+    files_["SHA256SUMS"] = sums;
+    const absl::Status status = Read().status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(status.message(), HasSubstr(fault));
+  }
+}
+
+TEST_F(ReadBundleTest, HoldsItsBounds) {
+  EXPECT_TRUE(Read({.max_files = 7}).ok());
+  ExpectFault(Read({.max_files = 6}).status(), kInvalid, "more than 6 files");
+  ExpectFault(Read({.max_tensors = 3}).status(), kInvalid, "weights.safetensors: header: more than 3 tensors");
+  const auto size = static_cast<std::int64_t>(files_["weights.safetensors"].size());
+  EXPECT_TRUE(Read({.max_file_bytes = size}).ok());
+  ExpectFault(Read({.max_file_bytes = size - 1}).status(), kInvalid, "weights.safetensors: ");
+}
+
+TEST_F(ReadBundleTest, RefusesASparseGiantWithoutReadingIt) {
+  WriteBundleFolder(folder(), files_);
+  std::filesystem::resize_file(folder() + "/weights.safetensors", std::uintmax_t{5} << 30);
+  ExpectFault(ReadBundle(folder()).status(), kInvalid,
+              "weights.safetensors: 5368709120 bytes, more than the bound of 4294967296");
+}
+
+TEST_F(ReadBundleTest, RefusesJsonThatIsNoModelSpec) {
+  const std::string json = files_["model.json"];
+  for (const std::string& bad :
+       {std::string(""), std::string("{"), std::string("[]"), std::string("\xff\xfe"), json + "}",
+        std::string(100000, '['), std::string(100000, '{'), "{\"encoder\":" + std::string(3000, '[')}) {
+    files_["model.json"] = bad;
+    ExpectFault(kInvalid, "model.json: ");
+  }
+  files_["model.json"] = std::string((4 << 20) + 1, ' ');
+  ExpectFault(kInvalid, "model.json: 4194305 bytes, more than the bound of 4194304");
+  files_["model.json"] = json;
+  Edit("\"name\": \"test-model\"", "\"name\": \"test-model\", \"colour\": 1");
+  ExpectFault(kInvalid, "colour");
+}
+
+TEST_F(ReadBundleTest, RefusesFieldsOutOfTheirBounds) {
+  const std::string json = files_["model.json"];
+  const struct {
+    const char *from, *to, *fault;
+  } cases[] = {
+      {"\"format_version\": 1", "\"format_version\": 2", "format_version is 2, expected 1 to 1"},
+      {"\"test-model\"", "\"Test\"", "name is \"Test\", expected 1 to 64 of [a-z0-9._-]"},
+      {"\"test-model\"", "\"\"", "name is \"\""},
+      {"\"version\": \"1\"", "\"version\": \"a b\"", "version is \"a b\""},
+      {"TASK_TRANSLATE", "TASK_UNSPECIFIED", "task is 0, expected TASK_TRANSLATE or TASK_SUMMARIZE"},
+      {"TASK_TRANSLATE", "TASK_SUMMARIZE", "target_language is en, expected ko"},
+      {"TASK_TRANSLATE", "TASK_DANCE", "TASK_DANCE"},
+      {"\"source_language\": \"ko\"", "\"source_language\": \"k o\"", "source_language is \"k o\""},
+      {"\"Apache-2.0\"", "\"\"", "license is \"\""},
+      {"SEGMENTATION_NONE", "SEGMENTATION_UNSPECIFIED", "segmentation is 0"},
+      {"\"size\": 23", "\"size\": 0", "source.size is 0, expected 1 to 16777216"},
+      {"\"size\": 19", "\"size\": 2", "target.eos_id is 2, expected 0 to 1"},
+      {"\"bos_id\": 1", "\"bos_id\": -1", "source.bos_id is -1, expected 0 to 22"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"beam_size\": 0}", "search.beam_size is 0"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"length_alpha\": \"NaN\"}", "length_alpha is nan"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"max_length_a\": -1}", "max_length_a is -1"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"max_length_b\": -1}", "max_length_b is -1"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"limits\": {\"max_source_tokens\": 0}", "max_source_tokens is 0"},
+      {"\"file\": \"target.spm\"", "", "target.sentencepiece.file is \"\""},
+  };
+  for (const auto& c : cases) {
+    files_["model.json"] = json;
+    Edit(c.from, c.to);
+    ExpectFault(kInvalid, c.fault);
+    EXPECT_THAT(std::string(Read().status().message()), StartsWith("model.json: "));
+  }
+}
+
+}  // namespace
+}  // namespace heed

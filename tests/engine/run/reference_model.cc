@@ -1,0 +1,324 @@
+#include "tests/engine/run/reference_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace heed {
+namespace {
+
+using Vector = ReferenceModel::Vector;
+using Sequence = ReferenceModel::Sequence;
+using Values = ReferenceModel::Values;
+
+double Apply(Activation f, double x) {
+  switch (f) {
+    case Activation::kIdentity:
+      return x;
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::kRelu:
+      return x > 0 ? x : 0;
+    case Activation::kHardSigmoid:
+      return std::min(1.0, std::max(0.0, 0.2 * x + 0.5));
+  }
+  return x;
+}
+
+// W x + b; either may be absent.
+Vector Affine(const Tensor* w, const Tensor* b, const Vector& x) {
+  Vector y;
+  if (w == nullptr) {
+    y = x;
+  } else {
+    for (std::int64_t r = 0; r < w->rows(); ++r) {
+      double sum = 0;
+      for (std::int64_t c = 0; c < w->columns(); ++c) sum += w->data[r * w->columns() + c] * x.at(c);
+      y.push_back(sum);
+    }
+  }
+  for (std::size_t i = 0; b != nullptr && i < y.size(); ++i) y[i] += b->data[i];
+  return y;
+}
+
+void Append(Vector& to, const Vector& from) { to.insert(to.end(), from.begin(), from.end()); }
+
+struct State {
+  Vector h, c;
+};
+
+// model.proto's CellKind, equation by equation.
+State RunCell(const CellWeights& w, const Vector& x, const State& in) {
+  const int n = w.hidden;
+  const int blocks = w.type == CellType::kLstm ? 4 : w.type == CellType::kGru ? 3 : 1;
+  const Vector wx = w.weight_input == nullptr ? Affine(nullptr, w.bias_input, Vector(blocks * n, 0.0))
+                                              : Affine(w.weight_input, w.bias_input, x);
+  const Vector uh = Affine(w.weight_state, w.bias_state, in.h);
+  State out{Vector(n), Vector(n)};
+  if (w.type == CellType::kRnn) {
+    for (int i = 0; i < n; ++i) out.h[i] = Apply(w.function, wx[i] + uh[i]);
+    return out;
+  }
+  const auto gate = [&](int block, int i) { return Apply(w.gate, wx[block * n + i] + uh[block * n + i]); };
+  if (w.type == CellType::kLstm) {
+    for (int i = 0; i < n; ++i) {
+      const double g = Apply(w.function, wx[2 * n + i] + uh[2 * n + i]);
+      out.c[i] = gate(1, i) * in.c[i] + gate(0, i) * g;
+      out.h[i] = gate(3, i) * Apply(w.function, out.c[i]);
+    }
+    return out;
+  }
+  Vector reset_h(n);
+  for (int i = 0; i < n; ++i) reset_h[i] = gate(0, i) * in.h[i];
+  const Vector u_reset = Affine(w.weight_state, w.bias_state, reset_h);
+  for (int i = 0; i < n; ++i) {
+    const double state = w.reset_before ? u_reset[2 * n + i] : gate(0, i) * uh[2 * n + i];
+    const double candidate = Apply(w.function, wx[2 * n + i] + state);
+    out.h[i] = (1 - gate(1, i)) * candidate + gate(1, i) * in.h[i];
+  }
+  return out;
+}
+
+Vector Softmax(const Vector& e) {
+  const double most = *std::max_element(e.begin(), e.end());
+  Vector w;
+  double sum = 0;
+  for (const double x : e) sum += w.emplace_back(std::exp(x - most));
+  for (double& x : w) x /= sum;
+  return w;
+}
+
+// Runs one program. `previous` holds the primed values of a step program; `ids` what embed reads.
+class Runner {
+ public:
+  Runner(const Program& program, Values values, const Values* previous, const std::vector<TokenId>& ids, bool zero)
+      : program_(program), values_(std::move(values)), previous_(previous), ids_(ids), zero_(zero) {}
+
+  Values Run() {
+    for (const Node& node : program_.nodes) std::visit([this](const auto& n) { On(n); }, node);
+    return std::move(values_);
+  }
+  Vector log_probabilities;
+  std::vector<Vector> weights, energies;
+
+ private:
+  const Sequence& Get(Ref ref) const { return ref.previous ? (*previous_)[ref.value] : values_[ref.value]; }
+
+  Sequence Joined(const std::vector<Ref>& refs) const {
+    Sequence out = Get(refs.at(0));
+    for (std::size_t i = 1; i < refs.size(); ++i) {
+      for (std::size_t r = 0; r < out.size(); ++r) Append(out[r], Get(refs[i]).at(r));
+    }
+    return out;
+  }
+  template <typename F>
+  void Each(const std::vector<Ref>& refs, int out, F f) {
+    Sequence y = Joined(refs);
+    for (Vector& row : y) row = f(row);
+    values_[out] = std::move(y);
+  }
+
+  void On(const EmbedNode& n) {
+    Sequence out;
+    for (const TokenId id : ids_) {
+      Vector row(n.table->columns(), 0.0);
+      for (std::size_t i = 0; !zero_ && i < row.size(); ++i) {
+        row[i] = double{n.table->data[id * row.size() + i]} * n.scale;
+      }
+      out.push_back(row);
+    }
+    values_[n.out] = out;
+  }
+  void On(const RnnNode& n) {
+    const Sequence x = values_[n.input];
+    Sequence out(x.size());
+    State state{Vector(n.cell.hidden, 0.0), Vector(n.cell.hidden, 0.0)};
+    for (std::size_t t = 0; t < x.size(); ++t) {
+      const std::size_t at = n.backward ? x.size() - 1 - t : t;
+      state = RunCell(n.cell, x[at], state);
+      out[at] = state.h;
+    }
+    values_[n.out] = out;
+    if (n.out_h >= 0) values_[n.out_h] = {state.h};
+    if (n.out_c >= 0) values_[n.out_c] = {state.c};
+  }
+  void On(const CellNode& n) {
+    const Vector x = n.inputs.empty() ? Vector{} : Joined(n.inputs)[0];
+    const State in{Get(n.state_h)[0], n.state_c.value < 0 ? Vector{} : Get(n.state_c)[0]};
+    const State out = RunCell(n.cell, x, in);
+    values_[n.out_h] = {out.h};
+    if (n.out_c >= 0) values_[n.out_c] = {out.c};
+  }
+  void On(const AttendNode& n) {
+    const Sequence& memory = values_[n.memory];
+    const Vector query = Affine(n.query_weight, n.query_bias, Joined(n.query)[0]);
+    Sequence keys, values;
+    for (const Vector& m : memory) {
+      keys.push_back(Affine(n.key_weight, n.key_bias, m));
+      values.push_back(Affine(n.value_weight, n.value_bias, m));
+    }
+    const int key = n.key_size / n.heads, value = n.value_size / n.heads;
+    Vector context(n.value_size, 0.0), all_weights, all_energies;
+    for (int head = 0; head < n.heads; ++head) {
+      Vector e;
+      for (const Vector& k : keys) {
+        double sum = 0;
+        for (int i = head * key; i < (head + 1) * key; ++i) {
+          sum += n.score == AttendNode::Score::kAdditive ? n.v->data[i] * std::tanh(query[i] + k[i]) : query[i] * k[i];
+        }
+        const double bias = n.v_bias == nullptr ? 0 : n.v_bias->data[0];
+        e.push_back(n.score == AttendNode::Score::kAdditive ? sum + bias : n.scale * sum);
+      }
+      const Vector w = Softmax(e);
+      for (std::size_t j = 0; j < w.size(); ++j) {
+        for (int i = head * value; i < (head + 1) * value; ++i) context[i] += w[j] * values[j][i];
+      }
+      Append(all_weights, w);
+      Append(all_energies, e);
+    }
+    values_[n.out] = {context};
+    weights.push_back(all_weights);
+    energies.push_back(all_energies);
+  }
+  void On(const LinearNode& n) {
+    Each(n.inputs, n.out, [&](const Vector& x) {
+      Vector y = Affine(n.weight, n.bias, x);
+      for (double& v : y) v = Apply(n.function, v);
+      return y;
+    });
+  }
+  void On(const ActivationNode& n) {
+    Each({n.input}, n.out, [&](Vector x) {
+      for (double& v : x) v = Apply(n.function, v);
+      return x;
+    });
+  }
+  void On(const ConcatNode& n) {
+    Each(n.inputs, n.out, [](const Vector& x) { return x; });
+  }
+  void On(const AddNode& n) { Combine(n.inputs, n.out, false); }
+  void On(const MulNode& n) { Combine(n.inputs, n.out, true); }
+  void Combine(const std::vector<Ref>& inputs, int out, bool product) {
+    Sequence y = Get(inputs.at(0));
+    for (std::size_t k = 1; k < inputs.size(); ++k) {
+      const Sequence& x = Get(inputs[k]);
+      for (std::size_t r = 0; r < y.size(); ++r) {
+        for (std::size_t i = 0; i < y[r].size(); ++i) y[r][i] = product ? y[r][i] * x[r][i] : y[r][i] + x[r][i];
+      }
+    }
+    values_[out] = std::move(y);
+  }
+  void On(const LerpNode& n) {
+    Sequence y = Get(n.a);
+    for (std::size_t r = 0; r < y.size(); ++r) {
+      for (std::size_t i = 0; i < y[r].size(); ++i) {
+        const double g = Get(n.gate)[r][i];
+        y[r][i] = (1 - g) * y[r][i] + g * Get(n.b)[r][i];
+      }
+    }
+    values_[n.out] = std::move(y);
+  }
+  void On(const LayerNormNode& n) {
+    Each({n.input}, n.out, [&](Vector x) {
+      double mean = 0, variance = 0;
+      for (const double v : x) mean += v / static_cast<double>(x.size());
+      for (const double v : x) variance += (v - mean) * (v - mean) / static_cast<double>(x.size());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        x[i] = (x[i] - mean) / std::sqrt(variance + n.epsilon) * n.scale->data[i];
+        if (n.bias != nullptr) x[i] += n.bias->data[i];
+      }
+      return x;
+    });
+  }
+  void On(const PoolNode& n) {
+    const Sequence& x = values_[n.input];
+    Vector y(x[0].size(), 0.0);
+    if (n.kind == PoolNode::Kind::kFirst) y = x.front();
+    if (n.kind == PoolNode::Kind::kLast) y = x.back();
+    if (n.kind == PoolNode::Kind::kMean) {
+      for (const Vector& row : x) {
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] += row[i] / static_cast<double>(x.size());
+      }
+    }
+    values_[n.out] = {y};
+  }
+  void On(const SliceNode& n) {
+    Each({n.input}, n.out, [&](const Vector& x) { return Vector(x.begin() + n.begin, x.begin() + n.end); });
+  }
+  void On(const MaxoutNode& n) {
+    Each({n.input}, n.out, [&](const Vector& x) {
+      Vector y;
+      for (std::size_t i = 0; i < x.size(); i += n.group) y.push_back(*std::max_element(&x[i], &x[i] + n.group));
+      return y;
+    });
+  }
+  void On(const OutputNode& n) {
+    const Vector logits = Affine(n.weight, n.bias, Joined(n.inputs)[0]);
+    for (const double p : Softmax(logits)) log_probabilities.push_back(std::log(p));
+  }
+
+  const Program& program_;
+  Values values_;
+  const Values* previous_;
+  const std::vector<TokenId>& ids_;
+  const bool zero_;
+};
+
+// A program's values before it runs: those that are the encoder's are there already.
+Values Given(const Program& program, const Values& encoder) {
+  Values values(program.values.size());
+  for (std::size_t v = 0; v < values.size(); ++v) {
+    if (program.values[v].encoder_value >= 0) values[v] = encoder[program.values[v].encoder_value];
+  }
+  return values;
+}
+
+}  // namespace
+
+ReferenceModel::ReferenceModel(const CheckedProgram& program, const std::vector<TokenId>& source) : program_(program) {
+  encoder_ = Runner(program.encoder, Values(program.encoder.values.size()), nullptr, source, false).Run();
+  init_ = Runner(program.init, Given(program.init, encoder_), nullptr, source, false).Run();
+}
+
+ReferenceModel::StepResult ReferenceModel::Step(const StepResult* previous, TokenId input) const {
+  Values first;
+  if (previous == nullptr) {
+    first.resize(program_.step.values.size());
+    for (const Primed& primed : program_.primed) {
+      first[primed.step_value] = primed.init_value >= 0
+                                     ? init_[primed.init_value]
+                                     : Sequence{Vector(program_.step.values[primed.step_value].size, 0.0)};
+    }
+  }
+  const std::vector<TokenId> ids = {input};
+  Runner runner(program_.step, Given(program_.step, encoder_), previous == nullptr ? &first : &previous->values, ids,
+                previous == nullptr && program_.start_zero);
+  StepResult result;
+  result.values = runner.Run();
+  result.log_probabilities = std::move(runner.log_probabilities);
+  result.weights = std::move(runner.weights);
+  result.energies = std::move(runner.energies);
+  return result;
+}
+
+std::vector<ReferenceModel::StepResult> ReferenceModel::Force(const std::vector<TokenId>& tokens) const {
+  std::vector<StepResult> results;
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    results.push_back(t == 0 ? First() : Step(&results.back(), tokens[t - 1]));
+  }
+  return results;
+}
+
+std::vector<TokenId> ReferenceModel::Greedy(TokenId eos, int max_length) const {
+  std::vector<TokenId> tokens;
+  StepResult last = First();
+  while (true) {
+    const auto best = std::max_element(last.log_probabilities.begin(), last.log_probabilities.end());
+    tokens.push_back(static_cast<TokenId>(best - last.log_probabilities.begin()));
+    if (tokens.back() == eos || static_cast<int>(tokens.size()) == max_length) return tokens;
+    last = Step(&last, tokens.back());
+  }
+}
+
+}  // namespace heed
