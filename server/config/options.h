@@ -31,7 +31,7 @@ struct ServerOptions {
   TlsOptions tls;
 
   SchedulerOptions scheduler;  // --workers, --max_queue
-  EngineOptions engine;        // --max_rows, --encode_positions_per_step, --max_source_tokens, --max_target_tokens
+  EngineOptions engine;        // --max_rows, --encode_positions_per_step, --max_table_bytes, --max_source_tokens, ...
   AdmissionLimits admission;   // the bounds of a request
 
   std::int64_t max_message_bytes = 4 << 20;  // of a request as received

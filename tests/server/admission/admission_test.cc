@@ -1,0 +1,323 @@
+#include "server/admission/admission.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "server/admission/errors.h"
+#include "server/admission/reply_size.h"
+#include "tests/server/admission/fake_model.h"
+
+namespace heed {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class AdmissionTest : public ::testing::Test {
+ protected:
+  void Serve(const FakeModelOptions& options) { registry_ = FakeRegistry({options}); }
+
+  absl::StatusOr<AdmittedRequest> Admit(TextRequest request) {
+    if (request.task == v1::TASK_UNSPECIFIED) request.task = v1::TASK_TRANSLATE;
+    return Admission(registry_.get(), limits_).Admit(std::move(request));
+  }
+  AdmittedRequest MustAdmit(TextRequest request) {
+    auto admitted = Admit(std::move(request));
+    EXPECT_TRUE(admitted.ok()) << admitted.status();
+    return admitted.ok() ? *std::move(admitted) : AdmittedRequest();
+  }
+
+  AdmissionLimits limits_;
+  std::unique_ptr<Registry> registry_ = FakeRegistry({FakeModelOptions{}});
+};
+
+TextRequest Texts(std::vector<std::string> texts) {
+  TextRequest request;
+  request.texts = std::move(texts);
+  return request;
+}
+
+struct Refusal {
+  const char* name;
+  std::function<void(TextRequest*)> change;
+  const char* message;
+};
+
+class AdmissionRefusal : public AdmissionTest, public ::testing::WithParamInterface<Refusal> {};
+
+TEST_P(AdmissionRefusal, NamesTheFieldItsValueAndTheBound) {
+  TextRequest request = Texts({"hello"});
+  GetParam().change(&request);
+  const absl::Status status = Admit(std::move(request)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), GetParam().message);
+}
+
+const auto kNan = std::numeric_limits<float>::quiet_NaN();
+const auto kInfinity = std::numeric_limits<float>::infinity();
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, AdmissionRefusal,
+    ::testing::Values(
+        Refusal{"NoTexts", [](TextRequest* r) { r->texts.clear(); }, "texts is a list of 0; it must be a list of 1 to 256"},
+        Refusal{"TooManyTexts", [](TextRequest* r) { r->texts.resize(257); },
+                "texts is a list of 257; it must be a list of 1 to 256"},
+        Refusal{"BeamZero", [](TextRequest* r) { r->search.set_beam_size(0); },
+                "search.beam_size is 0; it must be 1 to 16"},
+        Refusal{"BeamHuge", [](TextRequest* r) { r->search.set_beam_size(10000); },
+                "search.beam_size is 10000; it must be 1 to 16"},
+        Refusal{"BeamNegative", [](TextRequest* r) { r->search.set_beam_size(-1); },
+                "search.beam_size is -1; it must be 1 to 16"},
+        Refusal{"NBestAboveBeam",
+                [](TextRequest* r) {
+                  r->search.set_beam_size(5);
+                  r->search.set_n_best(6);
+                },
+                "search.n_best is 6; it must be 1 to 5 (the beam size)"},
+        Refusal{"NBestZero", [](TextRequest* r) { r->search.set_n_best(0); },
+                "search.n_best is 0; it must be 1 to 1 (the beam size)"},
+        Refusal{"MaxLengthZero", [](TextRequest* r) { r->search.set_max_length(0); },
+                "search.max_length is 0; it must be 1 to 512"},
+        Refusal{"MaxLengthHuge", [](TextRequest* r) { r->search.set_max_length(513); },
+                "search.max_length is 513; it must be 1 to 512"},
+        Refusal{"MinLengthNegative", [](TextRequest* r) { r->search.set_min_length(-1); },
+                "search.min_length is -1; it must be 0 to 512"},
+        Refusal{"MinLengthAboveMaxLength",
+                [](TextRequest* r) {
+                  r->search.set_max_length(4);
+                  r->search.set_min_length(5);
+                },
+                "search.min_length is 5; it must be 0 to 4"},
+        Refusal{"PenaltyNegative", [](TextRequest* r) { r->search.set_repetition_penalty(-1); },
+                "search.repetition_penalty is -1; it must be 1 to 10"},
+        Refusal{"PenaltyBelowOne", [](TextRequest* r) { r->search.set_repetition_penalty(0.5); },
+                "search.repetition_penalty is 0.5; it must be 1 to 10"},
+        Refusal{"PenaltyNan", [](TextRequest* r) { r->search.set_repetition_penalty(kNan); },
+                "search.repetition_penalty is nan; it must be 1 to 10"},
+        Refusal{"PenaltyInfinite", [](TextRequest* r) { r->search.set_repetition_penalty(kInfinity); },
+                "search.repetition_penalty is inf; it must be 1 to 10"},
+        Refusal{"NgramHuge", [](TextRequest* r) { r->search.set_no_repeat_ngram_size(17); },
+                "search.no_repeat_ngram_size is 17; it must be 0 to 16"},
+        Refusal{"AverageAlphaNegative", [](TextRequest* r) { r->search.mutable_average()->set_alpha(-0.5); },
+                "search.average.alpha is -0.5; it must be 0 to 5"},
+        Refusal{"GnmtAlphaHuge", [](TextRequest* r) { r->search.mutable_gnmt()->set_alpha(6); },
+                "search.gnmt.alpha is 6; it must be 0 to 5"},
+        Refusal{"UnknownPolicy", [](TextRequest* r) { r->too_long = static_cast<v1::TooLongPolicy>(7); },
+                "too_long is 7; it must be a known TooLongPolicy"},
+        Refusal{"ReplyBytesZero", [](TextRequest* r) { r->max_reply_bytes = 0; },
+                "max_reply_bytes is 0; it must be 1 to 67108864"},
+        Refusal{"UnknownAttend",
+                [](TextRequest* r) { r->attention.emplace().add_attends("zz"); },
+                "attention.attends[0] is \"zz\"; it must be an attend of the model: c"},
+        Refusal{"ComponentTwice",
+                [](TextRequest* r) {
+                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+                  r->attention->add_components(v1::ATTENTION_COMPONENT_UNSPECIFIED);
+                },
+                "attention.components[1] is given twice; it must be there at most once"},
+        Refusal{"UnknownUnit",
+                [](TextRequest* r) { r->attention.emplace().set_unit(static_cast<v1::AttentionUnit>(9)); },
+                "attention.unit is 9; it must be a known AttentionUnit"},
+        Refusal{"EnergiesOfWords",
+                [](TextRequest* r) {
+                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+                  r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
+                },
+                "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"}),
+    [](const auto& refusal) { return std::string(refusal.param.name); });
+
+TEST_F(AdmissionTest, SourceTokensCarryRangesOfTheWholeTextAndAFlaggedEos) {
+  const AdmittedRequest admitted = MustAdmit(Texts({"  hello world"}));
+  ASSERT_EQ(admitted.texts.size(), 1U);
+  ASSERT_EQ(admitted.texts[0].segments.size(), 1U);
+  const AdmittedSegment& segment = admitted.texts[0].segments[0];
+  EXPECT_EQ(segment.range, (ByteRange{2, 13}));
+  std::vector<std::string> tokens;
+  for (const v1::Token& token : segment.source_tokens) {
+    tokens.push_back(token.piece() + " " + std::to_string(token.begin()) + "-" + std::to_string(token.end()) +
+                     (token.special() ? " special" : ""));
+  }
+  EXPECT_THAT(tokens, ElementsAre("_hello 2-7", "_wor 8-11", "ld 11-13", "</s> 13-13 special"));
+  EXPECT_THAT(admitted.jobs.at(0).source, ElementsAre(3, 4, 5, 2));
+  EXPECT_EQ(admitted.source_tokens, 4);
+}
+
+TEST_F(AdmissionTest, UnsetFieldsTakeTheModelsDefaults) {
+  auto model = FakeModel();
+  model->spec.mutable_search()->set_beam_size(3);
+  model->spec.mutable_search()->set_length_alpha(0.8F);
+  model->spec.mutable_search()->set_max_length_a(3);
+  model->spec.mutable_search()->set_max_length_b(1);
+  std::vector<std::unique_ptr<ServedModel>> models;
+  models.push_back(std::move(model));
+  registry_ = std::make_unique<Registry>(std::move(models), std::vector<v1::ModelSummary>());
+  const SearchOptions search = MustAdmit(Texts({"hello world"})).jobs.at(0).search;
+  EXPECT_EQ(search.beam_size, 3);
+  EXPECT_EQ(search.n_best, 1);
+  EXPECT_EQ(search.max_length, 3 * 4 + 1);
+  EXPECT_EQ(search.length_normalization, LengthNormalization::kAverage);
+  EXPECT_FLOAT_EQ(search.length_alpha, 0.8F);
+}
+
+TEST_F(AdmissionTest, ARequestsOwnOptionsReachTheJob) {
+  TextRequest request = Texts({"hello"});
+  request.search.set_beam_size(4);
+  request.search.set_n_best(2);
+  request.search.set_min_length(3);
+  request.search.set_max_length(9);
+  request.search.set_repetition_penalty(1.5);
+  request.search.set_no_repeat_ngram_size(2);
+  request.search.mutable_gnmt();
+  const SearchOptions search = MustAdmit(std::move(request)).jobs.at(0).search;
+  EXPECT_EQ(search.beam_size, 4);
+  EXPECT_EQ(search.n_best, 2);
+  EXPECT_EQ(search.min_length, 3);
+  EXPECT_EQ(search.max_length, 9);
+  EXPECT_FLOAT_EQ(search.repetition_penalty, 1.5F);
+  EXPECT_EQ(search.no_repeat_ngram_size, 2);
+  EXPECT_EQ(search.length_normalization, LengthNormalization::kGnmt);
+  EXPECT_FLOAT_EQ(search.length_alpha, 0.6F);
+}
+
+TEST_F(AdmissionTest, TheDefaultMaxLengthStaysWithinTheServersBoundAndAboveMinLength) {
+  limits_.max_target_tokens = 10;
+  EXPECT_EQ(MustAdmit(Texts({"hello world"})).jobs.at(0).search.max_length, 10);
+  limits_.max_target_tokens = 512;
+  TextRequest request = Texts({"hello"});
+  request.search.set_min_length(100);
+  EXPECT_EQ(MustAdmit(std::move(request)).jobs.at(0).search.max_length, 101);
+}
+
+TEST_F(AdmissionTest, EmptyTextAndTextOfSpacesHaveNoSegmentsAndNoJobs) {
+  const AdmittedRequest admitted = MustAdmit(Texts({"", " \n\t ", "hello"}));
+  EXPECT_TRUE(admitted.texts[0].segments.empty());
+  EXPECT_FALSE(admitted.texts[0].error.has_value());
+  EXPECT_TRUE(admitted.texts[1].segments.empty());
+  EXPECT_EQ(admitted.texts[2].segments.at(0).job, 0);
+  EXPECT_EQ(admitted.jobs.size(), 1U);
+}
+
+TEST_F(AdmissionTest, ASegmentWithoutPiecesHasNoJob) {
+  const AdmittedRequest admitted = MustAdmit(Texts({std::string("\0\0", 2)}));
+  ASSERT_EQ(admitted.texts[0].segments.size(), 1U);
+  EXPECT_EQ(admitted.texts[0].segments[0].job, -1);
+  EXPECT_TRUE(admitted.jobs.empty());
+}
+
+TEST_F(AdmissionTest, EachSentenceIsAJobOfItsOwn) {
+  Serve({.split_sentences = true});
+  const AdmittedRequest admitted = MustAdmit(Texts({"hello world.\n\ngood day."}));
+  ASSERT_EQ(admitted.texts[0].segments.size(), 2U);
+  EXPECT_EQ(admitted.texts[0].segments[0].range, (ByteRange{0, 12}));
+  EXPECT_EQ(admitted.texts[0].segments[1].range, (ByteRange{14, 23}));
+  EXPECT_EQ(admitted.texts[0].segments[1].job, 1);
+  EXPECT_EQ(admitted.texts[0].segments[1].source_tokens[0].begin(), 14);
+}
+
+TEST_F(AdmissionTest, FaultsOfATextAreItsOwn) {
+  limits_.max_text_bytes = 20;
+  const AdmittedRequest admitted = MustAdmit(Texts({"hello", std::string(21, 'x'), "hello \xff", "hello"}));
+  EXPECT_FALSE(admitted.texts[0].error.has_value());
+  ASSERT_TRUE(admitted.texts[1].error.has_value());
+  EXPECT_EQ(admitted.texts[1].error->code(), 11);
+  EXPECT_EQ(admitted.texts[1].error->quantity(), "bytes");
+  EXPECT_EQ(admitted.texts[1].error->value(), 21);
+  EXPECT_EQ(admitted.texts[1].error->bound(), 20);
+  ASSERT_TRUE(admitted.texts[2].error.has_value());
+  EXPECT_EQ(admitted.texts[2].error->code(), 3);
+  EXPECT_EQ(admitted.jobs.size(), 2U);
+  EXPECT_EQ(admitted.texts[3].segments.at(0).job, 1);
+}
+
+TEST_F(AdmissionTest, ATextOfTooManyTokensIsRefusedWithCountAndBound) {
+  Serve({.max_source_tokens = 4});
+  const AdmittedRequest admitted = MustAdmit(Texts({"hello world hello", "hello world"}));
+  ASSERT_TRUE(admitted.texts[0].error.has_value());
+  EXPECT_EQ(admitted.texts[0].error->code(), 11);
+  EXPECT_EQ(admitted.texts[0].error->quantity(), "source tokens");
+  EXPECT_EQ(admitted.texts[0].error->value(), 5);
+  EXPECT_EQ(admitted.texts[0].error->bound(), 4);
+  EXPECT_TRUE(admitted.texts[0].segments.empty());
+  EXPECT_EQ(admitted.texts[1].segments.at(0).job, 0);
+}
+
+TEST_F(AdmissionTest, ATruncatedSegmentKeepsItsEosAndSaysSo) {
+  Serve({.max_source_tokens = 3});
+  TextRequest request = Texts({"hello world"});
+  request.too_long = v1::TOO_LONG_POLICY_TRUNCATE;
+  const AdmittedRequest admitted = MustAdmit(std::move(request));
+  const AdmittedSegment& segment = admitted.texts[0].segments.at(0);
+  EXPECT_TRUE(segment.truncated);
+  EXPECT_THAT(admitted.jobs.at(0).source, ElementsAre(3, 4, 2));
+  EXPECT_EQ(segment.source_tokens.back().begin(), 9);
+}
+
+TEST_F(AdmissionTest, MoreSegmentsThanTheServerTakesFailTheRequest) {
+  limits_.max_segments = 2;
+  const absl::Status status = Admit(Texts({"hello", "hello", "hello"})).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), StartsWith("texts is more than 2 segments"));
+}
+
+TEST_F(AdmissionTest, AttentionOfAModelWithoutIsAFailedPrecondition) {
+  Serve({.attends = {}});
+  TextRequest request = Texts({"hello"});
+  request.attention.emplace();
+  const absl::Status status = Admit(std::move(request)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(), "model echo has no attention to return");
+}
+
+TEST_F(AdmissionTest, AttentionDefaultsToTheWeightsOfEveryAttend) {
+  Serve({.attends = {"c", "d"}});
+  EXPECT_FALSE(MustAdmit(Texts({"hello"})).jobs.at(0).capture.any());
+  TextRequest request = Texts({"hello"});
+  request.attention.emplace();
+  Capture capture = MustAdmit(request).jobs.at(0).capture;
+  EXPECT_TRUE(capture.weights);
+  EXPECT_FALSE(capture.energies);
+  EXPECT_THAT(capture.attends, ElementsAre(0, 1));
+  request.attention->add_attends("d");
+  request.attention->add_attends("d");
+  request.attention->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+  capture = MustAdmit(request).jobs.at(0).capture;
+  EXPECT_FALSE(capture.weights);
+  EXPECT_TRUE(capture.energies);
+  EXPECT_THAT(capture.attends, ElementsAre(1));
+}
+
+TEST_F(AdmissionTest, AReplyThatCouldBeTooLargeIsRefusedBeforeDecodingWithRemedies) {
+  TextRequest request = Texts({"hello world", "hello"});
+  request.search.set_beam_size(4);
+  request.search.set_n_best(4);
+  request.search.set_max_length(512);
+  request.attention.emplace();
+  request.max_reply_bytes = 40000;
+  const absl::Status status = Admit(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(RetryDelay(status).has_value());
+  const std::string message(status.message());
+  EXPECT_THAT(message, HasSubstr("over max_reply_bytes (40000)"));
+  for (const char* remedy : {"fewer texts", "words instead of pieces", "a lower max_length", "a lower n_best",
+                             "a higher max_reply_bytes (at most 67108864)"}) {
+    EXPECT_THAT(message, HasSubstr(remedy));
+  }
+  request.search.set_max_length(64);
+  EXPECT_TRUE(Admit(request).ok());
+}
+
+TEST_F(AdmissionTest, AnOrdinaryRequestWithoutAttentionFitsTheDefaultReply) {
+  Serve({.split_sentences = true, .max_source_tokens = 512});
+  std::string text;
+  for (int i = 0; i < 15; ++i) text += "good day world ";
+  TextRequest request = Texts(std::vector<std::string>(256, text + "."));
+  request.search.set_beam_size(5);
+  EXPECT_TRUE(Admit(std::move(request)).ok());
+}
+
+}  // namespace
+}  // namespace heed

@@ -1,0 +1,206 @@
+// A served model without a bundle: a tokeniser of known words, an engine that echoes its source, attends of any name.
+// Small working versions of the real seams, so that the server's layers are tested without weights.
+//
+// Echo: a job of source ids s_1..s_n (</s> last) takes n steps and answers s_1..s_n, each token with log-probability
+// -0.5, n_best times; attention weights are the identity matrix, energies ten times that.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/run/plan.h"
+#include "server/admission/registry.h"
+
+namespace heed {
+
+// Pieces are matched longest first; one that starts with "_" starts a word ("_" stands for the space before it). Bytes
+// that no piece matches are unk, one by one. Ids 0, 1, 2 are <unk>, <s>, </s>.
+class FakeTokenizer : public Tokenizer {
+ public:
+  explicit FakeTokenizer(std::vector<std::string> pieces) : pieces_({"<unk>", "<s>", "</s>"}) {
+    pieces_.insert(pieces_.end(), pieces.begin(), pieces.end());
+  }
+
+  EncodedText Encode(std::string_view text) const override {
+    EncodedText encoded;
+    bool word_start = true;
+    for (std::size_t at = 0; at < text.size();) {
+      if (IsSpace(text[at]) || text[at] == '\0') {  // a NUL is a control character: it yields no piece
+        word_start = IsSpace(text[at]);
+        ++at;
+        continue;
+      }
+      TokenId best = 0;
+      std::size_t length = 1;
+      for (std::size_t id = 3; id < pieces_.size(); ++id) {
+        std::string_view piece = pieces_[id];
+        if ((piece[0] == '_') != word_start) continue;
+        if (word_start) piece.remove_prefix(1);
+        if (text.substr(at, piece.size()) == piece && (best == 0 || piece.size() > length)) {
+          best = static_cast<TokenId>(id);
+          length = piece.size();
+        }
+      }
+      encoded.ids.push_back(best);
+      encoded.ranges.push_back({static_cast<int>(at), static_cast<int>(at + length)});
+      at += length;
+      word_start = false;
+    }
+    return encoded;
+  }
+
+  DecodedText Decode(absl::Span<const TokenId> ids) const override {
+    DecodedText decoded;
+    for (TokenId id : ids) {
+      std::string piece = IsSpecial(id) ? "" : id == 0 ? "?" : pieces_[static_cast<std::size_t>(id)];
+      if (!piece.empty() && piece[0] == '_') {
+        piece.erase(0, 1);
+        if (!decoded.text.empty()) decoded.text.push_back(' ');
+      }
+      const int begin = static_cast<int>(decoded.text.size());
+      decoded.text += piece;
+      decoded.ranges.push_back({begin, static_cast<int>(decoded.text.size())});
+    }
+    return decoded;
+  }
+
+  std::string_view Piece(TokenId id) const override { return pieces_[static_cast<std::size_t>(id)]; }
+  bool IsSpecial(TokenId id) const override { return id == 1 || id == 2; }
+
+ private:
+  static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t'; }
+  std::vector<std::string> pieces_;
+};
+
+class EchoEngine : public StepEngine {
+ public:
+  EchoEngine(int rows, int max_target_tokens) : rows_(rows), max_target_tokens_(max_target_tokens) {}
+  int free_rows() const override {
+    int free = rows_;
+    for (const auto& [id, live] : jobs_) free -= std::max(1, live.job->search.beam_size);
+    return free;
+  }
+  int max_rows() const override { return rows_; }
+  int live_jobs() const override { return static_cast<int>(jobs_.size()); }
+  void Admit(JobId id, const DecodeJob* job) override { jobs_[id] = {job, 0}; }
+  void Release(JobId id) override { jobs_.erase(id); }
+  void Step(StepReport* report) override {
+    for (auto& [id, live] : jobs_) {
+      report->rows += live.job->search.beam_size;
+      if (live.steps == 0) {
+        report->encoded_positions += static_cast<int>(live.job->source.size());
+        report->first_token.push_back(id);
+      }
+      if (++live.steps == Length(*live.job)) report->finished.push_back(id);
+    }
+  }
+  DecodeResult Take(JobId id) override {
+    const DecodeJob& job = *jobs_.at(id).job;
+    DecodeResult result;
+    for (int n = 0; n < job.search.n_best; ++n) result.hypotheses.push_back(Echo(job));
+    jobs_.erase(id);
+    return result;
+  }
+
+ private:
+  struct Live {
+    const DecodeJob* job = nullptr;
+    int steps = 0;
+  };
+
+  int Length(const DecodeJob& job) const {
+    return std::min({static_cast<int>(job.source.size()), job.search.max_length, max_target_tokens_});
+  }
+
+  DecodedHypothesis Echo(const DecodeJob& job) const {
+    const int length = Length(job);
+    const int columns = static_cast<int>(job.source.size());
+    DecodedHypothesis hypothesis;
+    hypothesis.tokens.assign(job.source.begin(), job.source.begin() + length);
+    hypothesis.log_probabilities.assign(static_cast<std::size_t>(length), -0.5F);
+    hypothesis.log_probability = hypothesis.score = -0.5F * static_cast<float>(length);
+    hypothesis.finish = length == columns ? FinishReason::kEos : FinishReason::kLength;
+    for (int attend : job.capture.attends) {
+      for (bool energies : {false, true}) {
+        if (energies ? !job.capture.energies : !job.capture.weights) continue;
+        AttentionMatrix matrix{.attend = attend, .energies = energies, .rows = length, .columns = columns};
+        matrix.values.assign(static_cast<std::size_t>(length * columns), 0.0F);
+        for (int i = 0; i < length; ++i) matrix.values[static_cast<std::size_t>(i * columns + i)] = energies ? 10 : 1;
+        hypothesis.attentions.push_back(std::move(matrix));
+      }
+    }
+    return hypothesis;
+  }
+
+  const int rows_;
+  const int max_target_tokens_;
+  std::map<JobId, Live> jobs_;
+};
+
+class FakePlan : public Plan {
+ public:
+  explicit FakePlan(std::vector<std::string> attends) {
+    for (std::string& name : attends) attends_.push_back({std::move(name), 1});
+  }
+  const std::vector<AttendInfo>& attends() const override { return attends_; }
+  std::int64_t weight_bytes() const override { return 1000; }
+  std::unique_ptr<StepEngine> MakeEngine() const override { return std::make_unique<EchoEngine>(64, 512); }
+
+ private:
+  std::vector<AttendInfo> attends_;
+};
+
+struct FakeModelOptions {
+  std::string name = "echo";
+  std::string version = "1";
+  v1::Task task = v1::TASK_TRANSLATE;
+  std::string source_language = "ko";
+  std::string target_language = "en";
+  std::vector<std::string> attends = {"c"};
+  bool split_sentences = false;
+  int max_source_tokens = 16;
+};
+
+inline std::vector<std::string> FakePieces() {
+  return {"_hello", "_wor", "ld", "_good", "_day", ".", "_안녕", "하세요"};
+}
+
+inline std::unique_ptr<ServedModel> FakeModel(const FakeModelOptions& options = {}) {
+  auto model = std::make_unique<ServedModel>();
+  v1::ModelSummary& summary = model->summary;
+  summary.set_name(options.name);
+  summary.set_version(options.version);
+  summary.set_folder(options.name);
+  summary.set_task(options.task);
+  summary.set_source_language(options.source_language);
+  summary.set_target_language(options.target_language);
+  summary.set_bundle_digest("d1ge57");
+  summary.set_max_source_tokens(options.max_source_tokens);
+  for (model::v1::Vocabulary* side : {model->spec.mutable_source(), model->spec.mutable_target()}) {
+    side->set_size(static_cast<int>(FakePieces().size()) + 3);
+    side->set_bos_id(1);
+    side->set_eos_id(2);
+    side->set_add_eos(true);
+  }
+  model->spec_json = "{}";
+  model->card = "# Echo\n";
+  model->source_tokenizer = std::make_unique<FakeTokenizer>(FakePieces());
+  model->target_tokenizer = std::make_unique<FakeTokenizer>(FakePieces());
+  if (options.split_sentences) model->splitter = *SentenceSplitter::Make("en");
+  model->plan = std::make_shared<FakePlan>(options.attends);
+  return model;
+}
+
+inline std::unique_ptr<Registry> FakeRegistry(const std::vector<FakeModelOptions>& options,
+                                              std::vector<v1::ModelSummary> failed = {}) {
+  std::vector<std::unique_ptr<ServedModel>> models;
+  for (const FakeModelOptions& model : options) models.push_back(FakeModel(model));
+  return std::make_unique<Registry>(std::move(models), std::move(failed));
+}
+
+}  // namespace heed
