@@ -99,6 +99,7 @@ def parse(text: str) -> list[Output]:
                 outputs.append(Output("", [], result["error"].get("message", "error")))
             else:
                 output = result["output"]
-                segments = [_segment(s) for s in output.get("segments", [])]
+                # A segment without a hypothesis had nothing to decode: control characters alone.
+                segments = [_segment(s) for s in output.get("segments", []) if s.get("hypotheses")]
                 outputs.append(Output(output.get("text", ""), segments))
     return outputs

@@ -89,10 +89,10 @@ class Parity(unittest.TestCase):
 class Served(unittest.TestCase):
     def test_a_stream_of_values_in_either_spelling_is_read_in_order(self):
         one = '{"results": [{"output": {"text": "a"}}, {"error": {"message": "m"}}]}'
-        two = '{"output": {"text": "b", "segments": [{"source_tokens": [{"piece": "x"}], "hypotheses": [{"text": "b"}]}]}}'
+        two = '{"output": {"text": "b", "segments": [{"source_tokens": [{"piece": "x"}], "hypotheses": [{"text": "b"}]}, {"begin": 3}]}}'
         found = served.parse(one + "\n" + two + "\n")
         self.assertEqual([("a", ""), ("", "m"), ("b", "")], [(o.text, o.error) for o in found])
-        self.assertEqual([0], found[2].segments[0].source_ids)
+        self.assertEqual([[0]], [s.source_ids for s in found[2].segments])
 
 
 class Metrics(unittest.TestCase):
