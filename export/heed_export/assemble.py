@@ -147,7 +147,7 @@ def _training_facts(work: pathlib.Path) -> dict[str, str]:
 
 
 def make(job: Job, folder: pathlib.Path) -> str:
-    """Writes the bundle and returns its digest. Weights are rounded first: what parity.json and the card say is theirs."""
+    """Writes the bundle and returns its digest. parity.json and the card speak of the weights as stored, rounded."""
     o = job.options
     model, nll = load_model(job.work / "best.pt")
     p = programs.make(model)

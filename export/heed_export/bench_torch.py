@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=pathlib.Path, required=True)
     parser.add_argument("--texts", type=pathlib.Path, required=True, help="source sentences, a line each")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--sentences", type=int, default=1024, help="taken evenly from the file; batch 1 takes an eighth")
+    parser.add_argument("--sentences", type=int, default=1024, help="taken evenly; batch 1 takes an eighth")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

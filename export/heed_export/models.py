@@ -35,7 +35,7 @@ class ModelOptions:
 
 
 class _LinearFunction(torch.autograd.Function):
-    """x @ weight.T in the weight's precision (float32 or bfloat16, float32 sums); its weight gradient goes to `sink`."""
+    """x @ weight.T in the weight's precision (float32 or bfloat16, float32 sums); the weight's gradient is for `sink`."""
 
     @staticmethod
     def forward(ctx, x, weight, sink):  # noqa: D102
@@ -114,7 +114,7 @@ class _RowsFunction(torch.autograd.Function):
 
 
 class StepRows:
-    """x [B, K] times a matrix per row, m [B, K, N], once per decoder step; the gradient of m is one product at the end."""
+    """x [B, K] times a matrix per row, m [B, K, N], once per step; the gradient of m is one product at the end."""
 
     def __init__(self, m: Tensor):
         self._sink: list[tuple[Tensor, Tensor]] = []

@@ -68,7 +68,8 @@ def _embeddings(writer: _Writer, model: models.Seq2Seq) -> tuple[str, str]:
     if model.src_embed is model.tgt_embed:
         table = writer.put("embedding", model.tgt_embed.weight)
         return table, table
-    return writer.put("source.embedding", model.src_embed.weight), writer.put("target.embedding", model.tgt_embed.weight)
+    source = writer.put("source.embedding", model.src_embed.weight)
+    return source, writer.put("target.embedding", model.tgt_embed.weight)
 
 
 def _encoder(writer: _Writer, encoder: models.Encoder, table: str) -> dict:

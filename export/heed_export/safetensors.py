@@ -17,7 +17,7 @@ _ITEM_BYTES = {"F32": 4, "BF16": 2}
 
 
 def to_bf16(values: np.ndarray) -> np.ndarray:
-    """float32 to the upper halves of the nearest bfloat16s, ties to even, as uint16. Raises ValueError on NaN or inf."""
+    """float32 to the upper halves of the nearest bfloat16s, ties to even, as uint16. Raises ValueError on NaN, inf."""
     values = np.ascontiguousarray(values, dtype="<f4")
     if not np.isfinite(values).all():
         raise ValueError("a tensor to be stored as BF16 holds a value that is not finite")
@@ -53,7 +53,7 @@ def dumps(tensors: Mapping[str, np.ndarray], bf16: set[str] | frozenset[str] = f
 
 
 def loads(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors of a file, widened to float32. Raises ValueError, naming the tensor, for a file not made like this."""
+    """The tensors of a file, widened to float32. Raises ValueError, with the tensor's name, for any other file."""
     if len(data) < 8:
         raise ValueError("file is shorter than its header's length")
     size = int.from_bytes(data[:8], "little")

@@ -22,7 +22,7 @@ class FakeText:
 
 
 def reply_of(source: bundle.Bundle, texts: list[str], cut: int) -> dict:
-    """A response as the server would give it, each text cut into segments of `cut` characters; camelCase as protobuf's."""
+    """A response as the server would give it, each text cut into segments of `cut` characters; in camelCase."""
     words, model = FakeText(source), decode.Model(source)
     results = []
     for text in texts:
@@ -57,7 +57,8 @@ class Parity(unittest.TestCase):
     def test_replies_of_the_same_model_are_parity(self):
         report = self.compare(self.reply)
         self.assertTrue(evaluate.within_bounds(report), report)
-        self.assertEqual((3, 3, 4, 1), tuple(report[k] for k in ("lines", "lines_equal", "segments", "lines_of_several_segments")))
+        counts = ("lines", "lines_equal", "segments", "lines_of_several_segments")
+        self.assertEqual((3, 3, 4, 1), tuple(report[k] for k in counts))
         self.assertEqual(0, report["segments_tokenised_differently"])
         self.assertGreater(report["numbers_compared"]["weight"], 50)
         self.assertEqual(0, report["numbers_compared"]["energy"])
@@ -89,7 +90,8 @@ class Parity(unittest.TestCase):
 class Served(unittest.TestCase):
     def test_a_stream_of_values_in_either_spelling_is_read_in_order(self):
         one = '{"results": [{"output": {"text": "a"}}, {"error": {"message": "m"}}]}'
-        two = '{"output": {"text": "b", "segments": [{"source_tokens": [{"piece": "x"}], "hypotheses": [{"text": "b"}]}, {"begin": 3}]}}'
+        segments = '[{"source_tokens": [{"piece": "x"}], "hypotheses": [{"text": "b"}]}, {"begin": 3}]'
+        two = '{"output": {"text": "b", "segments": %s}}' % segments
         found = served.parse(one + "\n" + two + "\n")
         self.assertEqual([("a", ""), ("", "m"), ("b", "")], [(o.text, o.error) for o in found])
         self.assertEqual([[0]], [s.source_ids for s in found[2].segments])

@@ -26,8 +26,10 @@ class Programs(unittest.TestCase):
                     state, out, weights, energies = model.step(e, state, fixed)
                     log_p = torch.log_softmax(model.finish(out), -1)
                     values = run.step(target[t])
-                    for name, got in (("prediction", log_p), ("attention.weights", weights), ("attention.energies", energies)):
-                        np.testing.assert_allclose(values[name], got[0].numpy(), atol=2e-5, err_msg=f"{arch} {name} {t}")
+                    wanted = {"prediction": log_p, "attention.weights": weights, "attention.energies": energies}
+                    for name, want in wanted.items():
+                        message = f"{arch} {name} {t}"
+                        np.testing.assert_allclose(values[name], want[0].numpy(), atol=2e-5, err_msg=message)
 
     def test_every_field_is_one_of_the_schema(self):
         fields = support.schema_fields()

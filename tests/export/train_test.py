@@ -85,7 +85,8 @@ class Step(unittest.TestCase):
                     parameter[at] += sign * shift
                     sides.append(float(train._loss(model, batch, 0.1)[0].detach()))
                     parameter[at] -= sign * shift
-            self.assertAlmostEqual((sides[0] - sides[1]) / (2 * shift), float(parameter.grad[at].detach()), places=2, msg=f"{arch} {name}")
+            slope = (sides[0] - sides[1]) / (2 * shift)
+            self.assertAlmostEqual(slope, float(parameter.grad[at].detach()), places=2, msg=f"{arch} {name}")
 
 
 if __name__ == "__main__":
