@@ -35,7 +35,7 @@ class ModelOptions:
 
 
 class _LinearFunction(torch.autograd.Function):
-    """x @ weight.T in the weight's precision (float32 or bfloat16, float32 sums); the weight's gradient is for `sink`."""
+    """x @ weight.T in the weight's precision (float32 or bfloat16, float32 sums); the gradient is for `sink`."""
 
     @staticmethod
     def forward(ctx, x, weight, sink):  # noqa: D102

@@ -66,7 +66,7 @@ def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=pathlib.Path, help="the recipe's JSON file; its documents are in a folder beside")
+    parser.add_argument("recipe", type=pathlib.Path, help="the recipe's JSON file; its documents are beside it")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder that the corpora's prefixes are in")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for tokenisers, checkpoints and log")
     parser.add_argument("--bundle", type=pathlib.Path, help="bundle folder to write; without it, training is all")
