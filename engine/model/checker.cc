@@ -115,7 +115,7 @@ absl::Status CheckStep(const ModelSpec& spec, TensorTable* tensors, Exports* exp
   const auto& step = spec.step();
   ImportExports(checked->encoder, AllReferences(step.ops()), exports, scope);
   HEED_RETURN_IF_ERROR(scope->Declare(step.ops(), exports->taken));
-  InferSizes(step.ops(), *tensors, scope);
+  HEED_RETURN_IF_ERROR(InferSizes(step.ops(), *tensors, scope));
   HEED_RETURN_IF_ERROR(CheckOps(ProgramKind::kStep, spec.target().size(), step.ops(), tensors, scope, &checked->step));
 
   const Place place("step.output");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/strip.h"
+#include "engine/base/status_macros.h"
 
 namespace heed {
 namespace {
@@ -23,18 +24,35 @@ std::vector<int> ResolveAll(const Op& op, const Scope& scope) {
 
 std::int64_t SizeOf(const Scope& scope, int value) { return value < 0 ? 0 : scope.value(value).size; }
 
-std::int64_t Rows(const TensorTable& tensors, const std::string& name) {
-  const Tensor* tensor = tensors.Find(name);
-  return tensor == nullptr ? 0 : tensor->rows();
+// The tensor that fixes the size of an op's values by its rows or columns.
+struct SizeTensor {
+  const char* field = nullptr;  // null: none does, the inputs do
+  std::string name;
+  bool by_rows = true;
+};
+
+SizeTensor SizeTensorOf(const Op& op) {
+  switch (op.op_case()) {
+    case Op::kEmbed:
+      return {.field = "table", .name = op.embed().table(), .by_rows = false};
+    case Op::kCell:
+      if (op.cell().cell().kind() == model::v1::CELL_KIND_SSRU) return {};  // has none, and does not run
+      return {.field = "weight_state", .name = op.cell().cell().weight_state(), .by_rows = false};
+    case Op::kAttend:
+      if (op.attend().value_weight().empty()) return {};
+      return {.field = "value_weight", .name = op.attend().value_weight()};
+    case Op::kLinear:
+      return {.field = "weight", .name = op.linear().weight()};
+    case Op::kOutput:
+      return {.field = "weight", .name = op.output().weight()};
+    default:
+      return {};
+  }
 }
 
-std::int64_t Columns(const TensorTable& tensors, const std::string& name) {
-  const Tensor* tensor = tensors.Find(name);
-  return tensor == nullptr ? 0 : tensor->columns();
-}
-
-// Size of the op's first value; 0: not known yet. `reads` are the values behind ReferencesOf(op).
-std::int64_t OpSize(const Op& op, const TensorTable& tensors, const Scope& scope, const std::vector<int>& reads) {
+// Size of the op's first value where no tensor says it; 0: not known yet. `reads` are the values behind
+// ReferencesOf(op).
+std::int64_t SizeFromInputs(const Op& op, const Scope& scope, const std::vector<int>& reads) {
   const auto first_known = [&]() -> std::int64_t {
     for (const int value : reads) {
       if (SizeOf(scope, value) > 0) return SizeOf(scope, value);
@@ -42,17 +60,8 @@ std::int64_t OpSize(const Op& op, const TensorTable& tensors, const Scope& scope
     return 0;
   };
   switch (op.op_case()) {
-    case Op::kEmbed:
-      return Columns(tensors, op.embed().table());
-    case Op::kCell:
-      return Columns(tensors, op.cell().cell().weight_state());
     case Op::kAttend:
-      return op.attend().value_weight().empty() ? SizeOf(scope, reads.back())
-                                                : Rows(tensors, op.attend().value_weight());
-    case Op::kLinear:
-      return Rows(tensors, op.linear().weight());
-    case Op::kOutput:
-      return Rows(tensors, op.output().weight());
+      return SizeOf(scope, reads.back());  // the memory
     case Op::kConcat: {
       std::int64_t sum = 0;
       for (const int value : reads) {
@@ -76,33 +85,43 @@ std::int64_t OpSize(const Op& op, const TensorTable& tensors, const Scope& scope
   }
 }
 
+// Sets the size of all values that op makes, but for an attend's weights and energies.
+void SetSize(const Op& op, std::int64_t size, Scope* scope) {
+  scope->values()[scope->Find(op.name())].size = static_cast<int>(size);
+  const int c = scope->Find(op.name() + ".c");
+  if (c >= 0) scope->values()[c].size = static_cast<int>(size);
+}
+
 }  // namespace
 
-void InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const TensorTable& tensors, Scope* scope) {
+absl::Status InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const TensorTable& tensors, Scope* scope) {
   std::vector<std::vector<int>> reads;
   for (const Op& op : ops) {
     reads.push_back(ResolveAll(op, *scope));
-    if (op.op_case() != Op::kAttend) continue;
-    for (const char* part : {".weights", ".energies"}) {
-      scope->values()[scope->Find(op.name() + part)].size = std::clamp(op.attend().heads(), 1, 1 << 20);
+    if (op.op_case() == Op::kAttend) {
+      for (const char* part : {".weights", ".energies"}) {
+        scope->values()[scope->Find(op.name() + part)].size = std::clamp(op.attend().heads(), 1, 1 << 20);
+      }
     }
+    const SizeTensor by = SizeTensorOf(op);
+    if (by.field == nullptr) continue;
+    HEED_ASSIGN_OR_RETURN(const Tensor* tensor, tensors.Existing(PlaceOf(ProgramKind::kStep, op), by.field, by.name));
+    const std::int64_t size = by.by_rows ? tensor->rows() : tensor->columns();
+    if (size <= kMaxVectorSize) SetSize(op, size, scope);
   }
   // One pass settles what flows downwards; each prime that a size flows through may take one more.
   bool changed = true;
   while (changed) {
     changed = false;
     for (int i = 0; i < ops.size(); ++i) {
-      const Op& op = ops[i];
-      const int value = scope->Find(op.name());
-      if (scope->value(value).size != 0) continue;
-      const std::int64_t size = OpSize(op, tensors, *scope, reads[i]);
+      if (scope->value(scope->Find(ops[i].name())).size != 0) continue;
+      const std::int64_t size = SizeFromInputs(ops[i], *scope, reads[i]);
       if (size < 1 || size > kMaxVectorSize) continue;
-      scope->values()[value].size = static_cast<int>(size);
-      const int c = scope->Find(op.name() + ".c");
-      if (c >= 0) scope->values()[c].size = static_cast<int>(size);
+      SetSize(ops[i], size, scope);
       changed = true;
     }
   }
+  return absl::OkStatus();
 }
 
 }  // namespace heed

@@ -33,9 +33,7 @@ absl::Status TensorTable::CheckData() const {
 
 absl::StatusOr<const Tensor*> TensorTable::Required(const Place& place, const char* field, const std::string& name,
                                                     std::initializer_list<std::int64_t> expected) {
-  if (name.empty()) return place.Invalid(field, " is missing, expected a tensor ", ExpectedShape(expected));
-  const Tensor* tensor = Find(name);
-  if (tensor == nullptr) return place.Invalid(field, " ", Quote(name), " is not in ", kWeightsFile);
+  HEED_ASSIGN_OR_RETURN(const Tensor* tensor, Existing(place, field, name));
   bool same = tensor->shape.size() == expected.size();
   for (std::size_t i = 0; same && i < expected.size(); ++i) {
     const std::int64_t n = expected.begin()[i];
@@ -55,9 +53,12 @@ absl::StatusOr<const Tensor*> TensorTable::Optional(const Place& place, const ch
   return Required(place, field, name, expected);
 }
 
-const Tensor* TensorTable::Find(const std::string& name) const {
+absl::StatusOr<const Tensor*> TensorTable::Existing(const Place& place, const char* field,
+                                                    const std::string& name) const {
+  if (name.empty()) return place.Invalid(field, " is missing, expected the name of a tensor");
   const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
+  if (found == tensors_.end()) return place.Invalid(field, " ", Quote(name), " is not in ", kWeightsFile);
+  return &found->second;
 }
 
 absl::Status TensorTable::CheckAllUsed() const {

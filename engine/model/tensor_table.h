@@ -37,8 +37,8 @@ class TensorTable {
   absl::StatusOr<const Tensor*> Optional(const Place& place, const char* field, const std::string& name,
                                          std::initializer_list<std::int64_t> expected);
 
-  // The named tensor if there is one, whatever its shape; does not count as use.
-  const Tensor* Find(const std::string& name) const;
+  // The same, whatever its shape; does not count as use.
+  absl::StatusOr<const Tensor*> Existing(const Place& place, const char* field, const std::string& name) const;
 
   // INVALID_ARGUMENT naming the first tensor that nothing asked for.
   absl::Status CheckAllUsed() const;

@@ -1,11 +1,10 @@
 // Small model bundles for tests, made in memory from a spec in JSON and seeded random weights.
 //
 // A test takes one of the ready-made models of test_models.h, or writes its own program here, changes whatever it wants
-// to see changed through spec() and tensors(), and builds. bundle_files.h writes a Bundle as a real folder.
+// to see changed through spec() and tensors(), and builds. bundle_folder.h writes a Bundle as a real folder.
 //
-//   BundleBuilder b(/*seed=*/7);
-//   b.Merge(R"({"step": {"output": "out"}})");
-//   b.AddTensor("output.weight", {19, 6});
+//   BundleBuilder b = LuongLstm({.embedding = 12}, /*seed=*/7);
+//   b.spec().mutable_step()->set_start_id(2);
 //   Bundle bundle = b.Build();
 //
 // Not thread-safe; each test makes its own.
