@@ -1,11 +1,18 @@
 // Cuts a text into sentences by ICU's rules for a language, so that each is a row of its own and the parts go back
 // together with the source's own spacing.
 //
+// ICU's cuts are corrected where technical text needs it. No cut: after an abbreviation ("e.g. ", "Dr. ", "No. 5";
+// CLDR's list for the language as well), after an initial ("J. Kim"), after a list number ("1. "), or inside what has
+// no space ("a!=b", "f().G()", a closing quote with a particle). A cut although a small letter follows: after a word
+// of a script without capitals ("합니다. pip").
+//
 // Thread-safe: every call makes its own iterator.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,16 +25,20 @@ class SentenceSplitter {
   // `language` is a BCP 47 tag, "ko". INVALID_ARGUMENT when ICU has no such locale syntax.
   static absl::StatusOr<SentenceSplitter> Make(const std::string& language);
 
-  // Byte ranges of the sentences of valid UTF-8 `text`, in order, without the spaces around them; a line break always
-  // ends a sentence. What lies between two ranges is space (Unicode White_Space). Text of spaces alone gives none.
+  // Byte ranges of the sentences of valid UTF-8 `text`, in order, without the spaces around them; a line break (LF, CR,
+  // VT, FF, NEL, U+2028, U+2029) always ends a sentence. What lies between two ranges is space (Unicode White_Space) or
+  // nothing. Text of spaces alone gives none.
   std::vector<ByteRange> Split(std::string_view text) const;
 
   // The same for a text that is not cut: one range without surrounding space, or none.
   static std::vector<ByteRange> Whole(std::string_view text);
 
  private:
-  explicit SentenceSplitter(std::string language) : language_(std::move(language)) {}
-  std::string language_;
+  struct Rules;
+  explicit SentenceSplitter(std::shared_ptr<const Rules> rules) : rules_(std::move(rules)) {}
+  void SplitLine(std::string_view text, ByteRange line, std::vector<ByteRange>* sentences) const;
+
+  std::shared_ptr<const Rules> rules_;
 };
 
 }  // namespace heed

@@ -1,0 +1,203 @@
+#include "server/text/sentencepiece_tokenizer.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "server/text/normalizer.h"
+#include "server/text/piece_trie.h"
+#include "server/text/ranges.h"
+#include "server/text/segmenter.h"
+#include "server/text/sentencepiece_model.h"
+#include "server/text/utf8.h"
+
+namespace heed {
+namespace {
+
+using PieceType = SentencePieceModel::PieceType;
+
+constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
+
+PieceTrie UserDefinedSymbols(const SentencePieceModel& model) {
+  std::vector<std::pair<std::string_view, TokenId>> entries;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    const SentencePieceModel::Piece& piece = model.pieces[id];
+    if (piece.type == PieceType::kUserDefined) entries.emplace_back(piece.text, static_cast<TokenId>(id));
+  }
+  return PieceTrie(std::move(entries));
+}
+
+class SentencePieceTokenizer : public Tokenizer {
+ public:
+  explicit SentencePieceTokenizer(SentencePieceModel model)
+      : model_(std::move(model)),
+        symbols_(UserDefinedSymbols(model_)),
+        normalizer_(model_, symbols_),
+        segmenter_(model_, symbols_) {}
+
+  EncodedText Encode(std::string_view text) const override;
+  DecodedText Decode(absl::Span<const TokenId> ids) const override;
+  std::string_view Piece(TokenId id) const override { return Known(id).text; }
+  bool IsSpecial(TokenId id) const override { return Known(id).type == PieceType::kControl; }
+
+ private:
+  const SentencePieceModel::Piece& Known(TokenId id) const {
+    const bool known = id >= 0 && static_cast<std::size_t>(id) < model_.pieces.size();
+    return model_.pieces[known ? id : model_.unk_id];
+  }
+  void EncodeBytes(std::string_view bytes, ByteRange range, EncodedText* encoded) const;
+  void DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const;
+  // What a piece that is no byte adds to a decoded text; `first`: no word has begun yet. Sets `*begins_word` when it
+  // took a "▁" off the beginning.
+  std::string Surface(const SentencePieceModel::Piece& piece, bool first, bool* begins_word) const;
+
+  // The later members refer to the earlier ones.
+  const SentencePieceModel model_;
+  const PieceTrie symbols_;
+  const Normalizer normalizer_;
+  const Segmenter segmenter_;
+};
+
+void SentencePieceTokenizer::EncodeBytes(std::string_view bytes, ByteRange range, EncodedText* encoded) const {
+  if (bytes.front() == kLiteralSpaceSymbol) bytes = kSpaceSymbol;
+  for (char byte : bytes) {
+    encoded->ids.push_back(model_.byte_ids[static_cast<std::uint8_t>(byte)]);
+    encoded->ranges.push_back(range);
+  }
+}
+
+EncodedText SentencePieceTokenizer::Encode(std::string_view text) const {
+  const NormalizedText normalized = normalizer_.Normalize(text);
+  const std::vector<Segment> segments = segmenter_.Run(normalized.text);
+  std::vector<ByteRange> units = normalized.units;
+  CoverText(text, &units);
+  const bool no_units = std::all_of(units.begin(), units.end(), [](ByteRange unit) { return unit.begin == unit.end; });
+  EncodedText encoded;
+  encoded.ids.reserve(segments.size());
+  encoded.ranges.reserve(segments.size());
+  // Where no unit is left to own the text (nothing but deleted characters), its pieces share all of it.
+  const ByteRange unowned = no_units ? TrimWhiteSpace(text, {0, static_cast<int>(text.size())}) : ByteRange{};
+  std::size_t position = 0;  // in normalized.text
+  bool after_unknown = false;
+  for (const Segment& segment : segments) {
+    ByteRange range = unowned;
+    const std::size_t begin = position;
+    for (; position < begin + segment.size; ++position) {
+      const int unit = normalized.unit[position];
+      if (unit < 0 || units[unit].begin == units[unit].end) continue;
+      if (range.begin == range.end) range.begin = units[unit].begin;
+      range.end = units[unit].end;
+    }
+    const bool unknown = segment.id < 0;
+    if (unknown && model_.byte_fallback) {
+      EncodeBytes(std::string_view(normalized.text).substr(begin, segment.size), range, &encoded);
+    } else if (unknown && after_unknown) {  // unknown characters side by side are one unknown
+      ByteRange& last = encoded.ranges.back();
+      if (last.begin == last.end) last = range;
+      if (range.begin < range.end) last.end = range.end;
+    } else {
+      encoded.ids.push_back(unknown ? model_.unk_id : segment.id);
+      encoded.ranges.push_back(range);
+    }
+    after_unknown = unknown;
+  }
+  PlaceEmptyRanges(std::vector<bool>(encoded.ranges.size(), true), &encoded.ranges);
+  return encoded;
+}
+
+void SentencePieceTokenizer::DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const {
+  std::string bytes;
+  for (TokenId id : ids) {
+    const auto byte = std::find(model_.byte_ids.begin(), model_.byte_ids.end(), id);
+    bytes.push_back(static_cast<char>(byte - model_.byte_ids.begin()));
+  }
+  for (std::size_t i = 0, size = 0; i < bytes.size(); i += size) {
+    size = CodePointAt(bytes, i).size;
+    const std::string_view character = std::string_view(bytes).substr(i, size);
+    const int begin = static_cast<int>(decoded->text.size());
+    decoded->text += IsValidUtf8(character) ? character : kReplacementCharacter;
+    const ByteRange range = {begin, static_cast<int>(decoded->text.size())};
+    decoded->ranges.insert(decoded->ranges.end(), size, TrimWhiteSpace(decoded->text, range));
+  }
+}
+
+std::string SentencePieceTokenizer::Surface(const SentencePieceModel::Piece& piece, bool first,
+                                            bool* begins_word) const {
+  *begins_word = false;
+  if (piece.type == PieceType::kControl) return "";
+  if (piece.type == PieceType::kUnknown) return model_.unk_surface;
+  std::string_view text = piece.text;
+  if (first && (model_.add_dummy_prefix || model_.remove_extra_whitespaces) && text.starts_with(kSpaceSymbol)) {
+    text.remove_prefix(kSpaceSymbol.size());
+    // A model that removes extra spaces removes all that begin the text.
+    *begins_word = !model_.remove_extra_whitespaces;
+  }
+  std::string surface;
+  for (std::size_t i = 0; i < text.size();) {
+    const bool space = text.substr(i).starts_with(kSpaceSymbol);
+    surface.push_back(space ? ' ' : text[i]);
+    i += space ? kSpaceSymbol.size() : 1;
+  }
+  return surface;
+}
+
+DecodedText SentencePieceTokenizer::Decode(absl::Span<const TokenId> ids) const {
+  DecodedText decoded;
+  decoded.ranges.reserve(ids.size());
+  std::vector<bool> movable(ids.size());
+  bool first = true, begins_word = false;
+  std::size_t bytes_from = 0;  // byte pieces since here are not decoded yet
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const SentencePieceModel::Piece& piece = Known(ids[i]);
+    movable[i] = piece.type != PieceType::kControl;
+    if (piece.type == PieceType::kByte) continue;
+    DecodeBytes(ids.subspan(bytes_from, i - bytes_from), &decoded);
+    bytes_from = i + 1;
+    if (begins_word || !decoded.text.empty()) first = false;
+    const int begin = static_cast<int>(decoded.text.size());
+    decoded.text += Surface(piece, first, &begins_word);
+    decoded.ranges.push_back(TrimWhiteSpace(decoded.text, {begin, static_cast<int>(decoded.text.size())}));
+  }
+  DecodeBytes(ids.subspan(bytes_from), &decoded);
+  PlaceEmptyRanges(movable, &decoded.ranges);
+  return decoded;
+}
+
+absl::Status CheckSpecial(std::string_view field, TokenId id, const SentencePieceModel& model,
+                          std::vector<TokenId> allowed) {
+  const bool known = id >= 0 && static_cast<std::size_t>(id) < model.pieces.size();
+  if (!known || model.pieces[id].type != PieceType::kControl) {
+    return absl::InvalidArgumentError(absl::StrCat(std::string(field), " ", id, " is no control piece of the model"));
+  }
+  if (allowed[0] >= 0 && std::find(allowed.begin(), allowed.end(), id) == allowed.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(std::string(field), " is ", id, " but that piece of the model is ", allowed[0]));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSentencePieceTokenizer(const model::v1::Vocabulary& vocabulary,
+                                                                      std::string_view file) {
+  HEED_ASSIGN_OR_RETURN(SentencePieceModel model, ReadSentencePieceModel(file, vocabulary.size()));
+  if (vocabulary.unk_id() != model.unk_id) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unk_id is ", vocabulary.unk_id(), " but the model's unknown piece is ", model.unk_id));
+  }
+  if (vocabulary.has_bos_id()) {
+    HEED_RETURN_IF_ERROR(CheckSpecial("bos_id", vocabulary.bos_id(), model, {model.bos_id, model.eos_id}));
+  }
+  if (vocabulary.has_eos_id()) {
+    HEED_RETURN_IF_ERROR(CheckSpecial("eos_id", vocabulary.eos_id(), model, {model.eos_id}));
+  }
+  return std::make_unique<SentencePieceTokenizer>(std::move(model));
+}
+
+}  // namespace heed

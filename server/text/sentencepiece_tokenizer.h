@@ -1,0 +1,25 @@
+// The Tokenizer for SentencePiece models, unigram and BPE, with or without byte fallback.
+//
+// Ids and decoded text are those of SentencePiece 0.1.97's Encode and Decode, but for one thing: "▁" (U+2581) in a text
+// is text, an unknown character (or its three bytes), where SentencePiece takes it for a space.
+//
+// Thread-safe: immutable after Make.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "heed/model/v1/model.pb.h"
+#include "server/text/tokenizer.h"
+
+namespace heed {
+
+// The tokeniser of `file`, the bytes of a SentencePiece model. INVALID_ARGUMENT, in one line without the file's name,
+// when the model is malformed (sentencepiece_model.h) or does not agree with `vocabulary`: its number of pieces; its
+// unknown piece; eos_id, where given, its end-of-sentence piece; bos_id, where given, its beginning- or end-of-sentence
+// piece. A model without such a piece leaves the choice to the vocabulary, among its control pieces.
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSentencePieceTokenizer(const model::v1::Vocabulary& vocabulary,
+                                                                      std::string_view file);
+
+}  // namespace heed

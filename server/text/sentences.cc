@@ -1,0 +1,195 @@
+#include "server/text/sentences.h"
+
+#include <unicode/brkiter.h>
+#include <unicode/locid.h>
+#include <unicode/uchar.h>
+#include <unicode/ures.h>
+#include <unicode/utext.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <set>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "server/text/utf8.h"
+
+namespace heed {
+namespace {
+
+// Abbreviations of English, which technical text of every language uses, as they stand before their last dot. After
+// these a sentence goes on...
+constexpr std::array<std::string_view, 14> kAbbreviations = {"e.g", "i.e", "cf",  "viz", "approx", "resp", "incl",
+                                                             "al",  "vs",  "Dr",  "Mr",  "Mrs",    "Ms",   "Prof"};
+// ...and after these it does if a digit follows.
+constexpr std::array<std::string_view, 16> kBeforeNumber = {"no",  "nos", "fig", "figs", "eq",  "eqs", "sec", "ch",
+                                                            "vol", "p",   "pp",  "ver",  "rev", "art", "pt",  "v"};
+// A "sentence" up to this long with no letter in it is the number of what follows.
+constexpr int kMaxNumberBytes = 8;
+
+int SentenceBreakClass(char32_t c) { return u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_SENTENCE_BREAK); }
+bool IsUncasedLetter(char32_t c) { return SentenceBreakClass(c) == U_SB_OLETTER; }
+bool IsLineBreak(char32_t c) { return (c >= 0x0A && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029; }
+
+bool HasLetter(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const CodePoint c = CodePointAt(text, i);
+    if (u_isalpha(static_cast<UChar32>(c.value))) return true;
+    i += c.size;
+  }
+  return false;
+}
+
+// The last word of `text`, without what opens it: "e.g." of "see (e.g.".
+std::string_view LastToken(std::string_view text) {
+  std::size_t begin = text.size(), token = text.size();
+  while (begin > 0) {
+    const CodePoint c = CodePointBefore(text, begin);
+    if (IsWhiteSpace(c.value)) break;
+    begin -= c.size;
+    if (u_isalnum(static_cast<UChar32>(c.value))) token = begin;
+  }
+  return text.substr(token);
+}
+
+// CLDR's sentence-break suppressions for exactly this language ("z.B."); none where it has none.
+std::set<std::string, std::less<>> Suppressions(const icu::Locale& locale) {
+  std::set<std::string, std::less<>> found;
+  UErrorCode error = U_ZERO_ERROR;
+  // Opened directly: by fallback a language without a list would get that of the machine's own locale.
+  icu::LocalUResourceBundlePointer bundle(ures_openDirect(U_ICUDATA_NAME "-brkitr", locale.getLanguage(), &error));
+  icu::LocalUResourceBundlePointer exceptions(ures_getByKey(bundle.getAlias(), "exceptions", nullptr, &error));
+  icu::LocalUResourceBundlePointer list(ures_getByKey(exceptions.getAlias(), "SentenceBreak", nullptr, &error));
+  const int size = U_SUCCESS(error) ? ures_getSize(list.getAlias()) : 0;
+  for (int i = 0; i < size && U_SUCCESS(error); ++i) {
+    int length = 0;
+    const UChar* entry = ures_getStringByIndex(list.getAlias(), i, &length, &error);
+    if (U_FAILURE(error)) break;
+    std::string utf8;
+    found.insert(icu::UnicodeString(entry, length).toUTF8String(utf8));
+  }
+  return found;
+}
+
+// Ends of candidate sentences inside [0, line.size()), in order, as ICU and the script rule see them.
+std::vector<int> Candidates(icu::BreakIterator* iterator, std::string_view line) {
+  std::vector<int> ends;
+  UErrorCode error = U_ZERO_ERROR;
+  icu::LocalUTextPointer utext(utext_openUTF8(nullptr, line.data(), static_cast<int>(line.size()), &error));
+  iterator->setText(utext.getAlias(), error);
+  if (U_SUCCESS(error)) {
+    for (int end = iterator->next(); end != icu::BreakIterator::DONE; end = iterator->next()) ends.push_back(end);
+  }
+  // ICU does not cut before a small letter, as "etc. and" wants it; a script without capitals has no such excuse.
+  char32_t before = 0, last = 0;
+  bool ended = false;  // inside the closing marks and spaces after a full stop of such a script
+  for (std::size_t i = 0; i < line.size();) {
+    const CodePoint c = CodePointAt(line, i);
+    const bool space = IsWhiteSpace(c.value);
+    if (ended && !space && IsWhiteSpace(last)) ends.push_back(static_cast<int>(i));
+    if (last == '.' && IsUncasedLetter(before)) ended = true;
+    if (!space && (IsWhiteSpace(last) || SentenceBreakClass(c.value) != U_SB_CLOSE)) ended = false;
+    before = last;
+    last = c.value;
+    i += c.size;
+  }
+  std::sort(ends.begin(), ends.end());
+  return ends;
+}
+
+}  // namespace
+
+struct SentenceSplitter::Rules {
+  std::unique_ptr<const icu::BreakIterator> iterator;  // to be copied
+  std::set<std::string, std::less<>> suppressions;
+
+  bool IsAbbreviation(std::string_view token, char32_t next) const;
+  // Whether a sentence that starts at `begin` really ends at `end`.
+  bool Ends(std::string_view line, int begin, int end) const;
+};
+
+bool SentenceSplitter::Rules::IsAbbreviation(std::string_view token, char32_t next) const {
+  if (suppressions.contains(token)) return true;
+  token.remove_suffix(1);  // the dot
+  if (token.size() == 1 && absl::ascii_isupper(token[0]) && next < 0x80 && absl::ascii_isupper(next)) return true;
+  const std::string lower = absl::AsciiStrToLower(std::string(token));
+  const auto is = [&](std::string_view known) { return known == token || known == lower; };
+  return std::any_of(kAbbreviations.begin(), kAbbreviations.end(), is) ||
+         (u_isdigit(static_cast<UChar32>(next)) && std::any_of(kBeforeNumber.begin(), kBeforeNumber.end(), is));
+}
+
+bool SentenceSplitter::Rules::Ends(std::string_view line, int begin, int end) const {
+  if (end >= static_cast<int>(line.size())) return true;
+  const ByteRange sentence = TrimWhiteSpace(line, {begin, end});
+  if (sentence.begin == sentence.end) return false;
+  const std::string_view text = line.substr(sentence.begin, sentence.end - sentence.begin);
+  if (static_cast<int>(text.size()) <= kMaxNumberBytes && !HasLetter(text)) return false;
+  const char32_t next = CodePointAt(line, end).value;
+  const CodePoint last = CodePointBefore(text, text.size());
+  if (sentence.end == end) {  // no space follows
+    if (SentenceBreakClass(last.value) == U_SB_CLOSE) return false;
+    const std::size_t stem = text.size() - last.size;
+    const bool between_words =
+        IsUncasedLetter(next) && stem > 0 && IsUncasedLetter(CodePointBefore(text, stem).value);
+    if (last.value < 0x80 && !between_words) return false;
+  }
+  if (last.value != '.') return true;
+  const std::string_view token = LastToken(text);
+  return token.empty() || token.back() != '.' || !IsAbbreviation(token, next);
+}
+
+absl::StatusOr<SentenceSplitter> SentenceSplitter::Make(const std::string& language) {
+  UErrorCode error = U_ZERO_ERROR;
+  const icu::Locale locale = icu::Locale::forLanguageTag(language, error);
+  if (language.empty() || U_FAILURE(error) || locale.isBogus()) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", language, "\" is not a BCP 47 language tag"));
+  }
+  auto rules = std::make_shared<Rules>();
+  rules->iterator.reset(icu::BreakIterator::createSentenceInstance(locale, error));
+  if (U_FAILURE(error)) {
+    return absl::InternalError(absl::StrCat("ICU has no sentence rules: ", u_errorName(error)));
+  }
+  rules->suppressions = Suppressions(locale);
+  return SentenceSplitter(std::move(rules));
+}
+
+void SentenceSplitter::SplitLine(std::string_view text, ByteRange line, std::vector<ByteRange>* sentences) const {
+  const std::string_view content = text.substr(line.begin, line.end - line.begin);
+  const std::unique_ptr<icu::BreakIterator> iterator(rules_->iterator->clone());
+  int begin = 0;
+  const auto add = [&](int end) {
+    const ByteRange sentence = TrimWhiteSpace(text, {line.begin + begin, line.begin + end});
+    if (sentence.begin < sentence.end) sentences->push_back(sentence);
+    begin = end;
+  };
+  for (int end : Candidates(iterator.get(), content)) {
+    if (end > begin && rules_->Ends(content, begin, end)) add(end);
+  }
+  add(line.end - line.begin);
+}
+
+std::vector<ByteRange> SentenceSplitter::Split(std::string_view text) const {
+  std::vector<ByteRange> sentences;
+  int begin = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const CodePoint c = CodePointAt(text, i);
+    if (IsLineBreak(c.value)) {
+      SplitLine(text, TrimWhiteSpace(text, {begin, static_cast<int>(i)}), &sentences);
+      begin = static_cast<int>(i) + c.size;
+    }
+    i += c.size;
+  }
+  SplitLine(text, TrimWhiteSpace(text, {begin, static_cast<int>(text.size())}), &sentences);
+  return sentences;
+}
+
+std::vector<ByteRange> SentenceSplitter::Whole(std::string_view text) {
+  const ByteRange range = TrimWhiteSpace(text, {0, static_cast<int>(text.size())});
+  if (range.begin == range.end) return {};
+  return {range};
+}
+
+}  // namespace heed

@@ -1,0 +1,102 @@
+#include "server/text/utf8.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace heed {
+namespace {
+
+constexpr char32_t kReplacement = 0xFFFD;
+
+std::uint8_t ByteAt(std::string_view text, std::size_t position) { return static_cast<std::uint8_t>(text[position]); }
+
+// Length that a lead byte announces; 0 for a byte that cannot lead.
+int SequenceLength(std::uint8_t lead) {
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2) return 0;  // continuation bytes, and leads of overlong pairs
+  if (lead < 0xE0) return 2;
+  if (lead < 0xF0) return 3;
+  return lead < 0xF5 ? 4 : 0;
+}
+
+// Decodes the sequence at `position`; size 0 when it is not well-formed.
+CodePoint Decode(std::string_view text, std::size_t position) {
+  const std::uint8_t lead = ByteAt(text, position);
+  const int length = SequenceLength(lead);
+  if (length == 1) return {lead, 1};
+  if (length == 0 || text.size() - position < static_cast<std::size_t>(length)) return {kReplacement, 0};
+  char32_t value = lead & (0x7F >> length);
+  for (int i = 1; i < length; ++i) {
+    const std::uint8_t next = ByteAt(text, position + i);
+    if ((next & 0xC0) != 0x80) return {kReplacement, 0};
+    value = (value << 6) | (next & 0x3F);
+  }
+  const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
+  const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+  if (overlong || surrogate || value > 0x10FFFF) return {kReplacement, 0};
+  return {value, length};
+}
+
+}  // namespace
+
+bool IsValidUtf8(std::string_view text) {
+  std::size_t position = 0;
+  while (position < text.size()) {
+    std::uint64_t eight = 0;
+    if (text.size() - position >= sizeof(eight)) {
+      std::memcpy(&eight, text.data() + position, sizeof(eight));
+      if ((eight & 0x8080808080808080u) == 0) {
+        position += sizeof(eight);
+        continue;
+      }
+    }
+    const CodePoint c = Decode(text, position);
+    if (c.size == 0) return false;
+    position += c.size;
+  }
+  return true;
+}
+
+CodePoint CodePointAt(std::string_view text, std::size_t position) {
+  const CodePoint c = Decode(text, position);
+  return c.size == 0 ? CodePoint{kReplacement, 1} : c;
+}
+
+CodePoint CodePointBefore(std::string_view text, std::size_t position) {
+  std::size_t start = position - 1;
+  while (start > 0 && position - start < 4 && (ByteAt(text, start) & 0xC0) == 0x80) --start;
+  const CodePoint c = Decode(text, start);
+  return static_cast<std::size_t>(c.size) == position - start ? c : CodePoint{kReplacement, 1};
+}
+
+bool IsWhiteSpace(char32_t c) {
+  if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0D);
+  if (c < 0x1680) return c == 0x85 || c == 0xA0;
+  if (c >= 0x2000 && c <= 0x200A) return true;
+  return c == 0x1680 || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool ContainsWhiteSpace(std::string_view text) {
+  for (std::size_t position = 0; position < text.size();) {
+    const CodePoint c = CodePointAt(text, position);
+    if (IsWhiteSpace(c.value)) return true;
+    position += c.size;
+  }
+  return false;
+}
+
+ByteRange TrimWhiteSpace(std::string_view text, ByteRange range) {
+  while (range.begin < range.end) {
+    const CodePoint c = CodePointAt(text, range.begin);
+    if (!IsWhiteSpace(c.value)) break;
+    range.begin += c.size;
+  }
+  while (range.begin < range.end) {
+    const CodePoint c = CodePointBefore(text, range.end);
+    if (!IsWhiteSpace(c.value)) break;
+    range.end -= c.size;
+  }
+  return range;
+}
+
+}  // namespace heed
