@@ -1,0 +1,227 @@
+// Every fast kernel against its plain reference, odd sizes included, and the products' batch independence.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "engine/base/buffer.h"
+#include "engine/kernels/gemm.h"
+#include "engine/kernels/reference.h"
+
+namespace heed {
+namespace {
+
+// Around vector widths and past them.
+const int kSizes[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 48, 64, 65, 100, 257};
+
+std::vector<float> Random(std::mt19937& random, std::size_t count, float scale = 1) {
+  std::uniform_real_distribution<float> uniform(-scale, scale);
+  std::vector<float> values(count);
+  for (float& v : values) v = uniform(random);
+  return values;
+}
+
+void ExpectNear(const std::vector<float>& got, const std::vector<float>& want, float tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], want[i], tolerance * std::max(1.0f, std::abs(want[i]))) << "element " << i;
+  }
+}
+
+class GemmTest : public testing::TestWithParam<std::pair<int, int>> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmTest,
+                         testing::Values(std::pair(1, 1), std::pair(3, 5), std::pair(17, 33), std::pair(64, 48),
+                                         std::pair(255, 97), std::pair(768, 384), std::pair(192, 768),
+                                         std::pair(256, 1001)));
+
+TEST_P(GemmTest, GivesEachRowTheSameBitsForEveryNumberOfRows) {
+  const auto [k, n] = GetParam();
+  constexpr int kMost = 64;
+  std::mt19937 random(k * 1000 + n);
+  const std::vector<float> w = Random(random, static_cast<std::size_t>(n) * k);
+  const auto packed = PackedMatrix::Pack(n, k, w.data());
+  ASSERT_TRUE(packed.ok()) << packed.status();
+  const auto gemm = Gemm::Make(*packed, kMost);
+  ASSERT_TRUE(gemm.ok()) << gemm.status();
+
+  const int padded = Gemm::PaddedRows(kMost);
+  Buffer x(static_cast<std::size_t>(padded) * k), y(static_cast<std::size_t>(padded) * n);
+  const std::vector<float> rows = Random(random, static_cast<std::size_t>(kMost) * k);
+  std::memcpy(x.data(), rows.data(), rows.size() * sizeof(float));
+  std::vector<float> want(static_cast<std::size_t>(kMost) * n);
+  reference::Gemm(kMost, n, k, x.data(), w.data(), want.data());
+  (*gemm)->Run(kMost, x.data(), y.data());
+  const std::vector<float> full(y.data(), y.data() + want.size());
+  ExpectNear(full, want, 2e-6f * std::sqrt(static_cast<float>(k)) + 1e-6f);
+
+  for (int m = 1; m < kMost; ++m) {
+    std::memset(y.data(), 0, y.size() * sizeof(float));
+    (*gemm)->Run(m, x.data(), y.data());
+    ASSERT_EQ(std::memcmp(y.data(), full.data(), sizeof(float) * m * n), 0) << m << " rows";
+  }
+  // And wherever among the others the row stands.
+  std::memcpy(x.data(), rows.data() + static_cast<std::size_t>(63) * k, sizeof(float) * k);
+  (*gemm)->Run(7, x.data(), y.data());
+  EXPECT_EQ(std::memcmp(y.data(), full.data() + static_cast<std::size_t>(63) * n, sizeof(float) * n), 0);
+}
+
+TEST(Elementwise, AgreesWithTheReference) {
+  std::mt19937 random(1);
+  for (const int n : kSizes) {
+    constexpr int kRows = 3;
+    const std::vector<float> x = Random(random, n * kRows, 4), other = Random(random, n * kRows, 4);
+    const std::vector<float> bias = Random(random, n), gate = Random(random, n * kRows);
+    for (const Activation f : {Activation::kIdentity, Activation::kTanh, Activation::kSigmoid, Activation::kRelu,
+                               Activation::kHardSigmoid}) {
+      for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+        std::vector<float> got = x, want = x;
+        BiasActivateRows(f, kRows, n, b, got.data());
+        reference::BiasActivateRows(f, kRows, n, b, want.data());
+        ExpectNear(got, want, 1e-6f);
+      }
+    }
+    std::vector<float> got = x, want = x;
+    AddTo(n * kRows, other.data(), got.data());
+    reference::AddTo(n * kRows, other.data(), want.data());
+    EXPECT_EQ(got, want);
+    MulTo(n * kRows, other.data(), got.data());
+    reference::MulTo(n * kRows, other.data(), want.data());
+    EXPECT_EQ(got, want);
+    Lerp(n * kRows, gate.data(), x.data(), other.data(), got.data());
+    reference::Lerp(n * kRows, gate.data(), x.data(), other.data(), want.data());
+    ExpectNear(got, want, 1e-6f);
+    LayerNormRows(kRows, n, x.data(), other.data(), bias.data(), 1e-5f, got.data());
+    reference::LayerNormRows(kRows, n, x.data(), other.data(), bias.data(), 1e-5f, want.data());
+    ExpectNear(got, want, 1e-5f);
+    std::vector<float> mean(n), mean_want(n);
+    MeanOfRows(kRows, n, x.data(), mean.data());
+    reference::MeanOfRows(kRows, n, x.data(), mean_want.data());
+    ExpectNear(mean, mean_want, 1e-6f);
+    const std::vector<float> wide = Random(random, n * 3 * kRows);
+    MaxoutRows(kRows, n, 3, wide.data(), got.data());
+    reference::MaxoutRows(kRows, n, 3, wide.data(), want.data());
+    EXPECT_EQ(got, want);
+  }
+}
+
+TEST(Elementwise, SaturatesWithoutNaNs) {
+  std::vector<float> x = {-1e30f, -1000, -100, 0, 100, 1000, 1e30f, std::numeric_limits<float>::infinity()};
+  for (const Activation f : {Activation::kTanh, Activation::kSigmoid}) {
+    std::vector<float> y = x;
+    BiasActivateRows(f, 1, static_cast<int>(y.size()), nullptr, y.data());
+    const float low = f == Activation::kTanh ? -1 : 0;
+    EXPECT_THAT(y, testing::Pointwise(testing::FloatNear(1e-7f), {low, low, low, f == Activation::kTanh ? 0 : 0.5f,
+                                                                  1.0f, 1.0f, 1.0f, 1.0f}));
+  }
+}
+
+// Every way that a cell's input part may come: a row per row, one bias, or none.
+TEST(Cells, AgreeWithTheReference) {
+  std::mt19937 random(2);
+  for (const int n : kSizes) {
+    constexpr int kRows = 5;
+    const std::vector<float> gates = Random(random, 4 * n * kRows, 3), s = Random(random, 3 * n * kRows, 3);
+    const std::vector<float> state = Random(random, n * kRows), c = Random(random, n * kRows);
+    const std::vector<float> bias = Random(random, 4 * n), table = Random(random, 4 * n * 9);
+    std::vector<const float*> rows;
+    for (int r = 0; r < kRows; ++r) rows.push_back(&table[random() % 9 * 3 * n]);
+    for (const Addend addend : {Addend{rows.data(), nullptr}, Addend{nullptr, bias.data()}, Addend{}}) {
+      for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+        std::vector<float> h(n * kRows), h_want(n * kRows), c_got(n * kRows), c_want(n * kRows);
+        LstmRows(kRows, n, gates.data(), addend, c.data(), c_got.data(), h.data());
+        reference::LstmRows(kRows, n, gates.data(), addend, c.data(), c_want.data(), h_want.data());
+        ExpectNear(h, h_want, 2e-6f);
+        ExpectNear(c_got, c_want, 2e-6f);
+        for (const float* x : {gates.data(), static_cast<const float*>(nullptr)}) {
+          GruRows(kRows, n, x, addend, s.data(), b, state.data(), h.data());
+          reference::GruRows(kRows, n, x, addend, s.data(), b, state.data(), h_want.data());
+          ExpectNear(h, h_want, 2e-6f);
+          std::vector<float> z(n * kRows), z_want(n * kRows);
+          GruGateRows(kRows, n, x, addend, s.data(), b, state.data(), z.data(), h.data());
+          reference::GruGateRows(kRows, n, x, addend, s.data(), b, state.data(), z_want.data(), h_want.data());
+          ExpectNear(h, h_want, 2e-6f);
+          ExpectNear(z, z_want, 2e-6f);
+          GruUpdateRows(kRows, n, x, addend, s.data(), b, z.data(), state.data(), h.data());
+          reference::GruUpdateRows(kRows, n, x, addend, s.data(), b, z.data(), state.data(), h_want.data());
+          ExpectNear(h, h_want, 2e-6f);
+        }
+        RnnRows(Activation::kTanh, kRows, n, gates.data(), addend, h.data());
+        reference::RnnRows(Activation::kTanh, kRows, n, gates.data(), addend, h_want.data());
+        ExpectNear(h, h_want, 2e-6f);
+      }
+    }
+  }
+}
+
+TEST(AttentionKernels, AgreeWithTheReference) {
+  std::mt19937 random(3);
+  for (const int positions : {1, 2, 15, 16, 17, 50}) {
+    for (const int size : kSizes) {
+      const int stride = size + 3;
+      const std::vector<float> q = Random(random, size), v = Random(random, size);
+      const std::vector<float> keys = Random(random, static_cast<std::size_t>(positions) * stride);
+      std::vector<float> e(positions), e_want(positions), w(positions), w_want(positions), out(size), out_want(size);
+      DotEnergies(q.data(), keys.data(), positions, size, stride, 0.7f, e.data());
+      reference::DotEnergies(q.data(), keys.data(), positions, size, stride, 0.7f, e_want.data());
+      ExpectNear(e, e_want, 1e-5f);
+      AdditiveEnergies(q.data(), keys.data(), v.data(), 0.2f, positions, size, stride, e.data());
+      reference::AdditiveEnergies(q.data(), keys.data(), v.data(), 0.2f, positions, size, stride, e_want.data());
+      ExpectNear(e, e_want, 1e-5f);
+      for (float& x : e) x *= 5;
+      Softmax(e.data(), positions, w.data());
+      reference::Softmax(e.data(), positions, w_want.data());
+      ExpectNear(w, w_want, 1e-6f);
+      WeightedSum(w.data(), keys.data(), positions, size, stride, out.data());
+      reference::WeightedSum(w.data(), keys.data(), positions, size, stride, out_want.data());
+      ExpectNear(out, out_want, 1e-5f);
+    }
+  }
+}
+
+TEST(AttentionKernels, SoftmaxHoldsAtExtremeEnergies) {
+  std::vector<float> e = {-1e30f, 3e4f, 3e4f, -5}, w(4);
+  Softmax(e.data(), 4, w.data());
+  EXPECT_THAT(w, testing::Pointwise(testing::FloatNear(1e-6f), {0.0f, 0.5f, 0.5f, 0.0f}));
+}
+
+TEST(OutputKernels, AgreeWithTheReference) {
+  std::mt19937 random(4);
+  for (const int n : {1, 2, 15, 16, 17, 33, 257, 5000}) {
+    const std::vector<float> x = Random(random, n, 12), bias = Random(random, n);
+    for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+      std::vector<float> got = x, want = x;
+      EXPECT_NEAR(BiasLogSumExp(b, n, got.data()), reference::BiasLogSumExp(b, n, want.data()), 2e-6f * 12);
+      EXPECT_EQ(got, want);
+      for (const int k : {1, 2, 10, 32}) {
+        std::vector<ScoredToken> best(k), best_want(k);
+        const int found = TopK(got.data(), n, k, best.data());
+        ASSERT_EQ(found, reference::TopK(want.data(), n, k, best_want.data()));
+        for (int i = 0; i < found; ++i) {
+          EXPECT_EQ(best[i].token, best_want[i].token);
+          EXPECT_EQ(best[i].value, best_want[i].value);
+        }
+      }
+    }
+  }
+}
+
+TEST(OutputKernels, TopKPrefersTheLowerIdOfEqualsAndNeverTakesABannedToken) {
+  std::vector<float> x(40, -std::numeric_limits<float>::infinity());
+  x[3] = x[20] = x[39] = 1;
+  x[5] = 2;
+  ScoredToken best[6];
+  EXPECT_EQ(TopK(x.data(), 40, 6, best), 4);
+  EXPECT_EQ(best[0].token, 5);
+  EXPECT_EQ(best[1].token, 3);
+  EXPECT_EQ(best[2].token, 20);
+  EXPECT_EQ(best[3].token, 39);
+  EXPECT_EQ(TopK(x.data(), 40, 2, best), 2);
+  EXPECT_EQ(best[1].token, 3);
+}
+
+}  // namespace
+}  // namespace heed
