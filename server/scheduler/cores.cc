@@ -84,7 +84,8 @@ std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_vi
   for (const CgroupMount& mount : CpuMounts(mountinfo)) {
     const std::string own = OwnGroup(cgroup, mount.v2);
     absl::string_view group = own;
-    // A container may see its group under the host's name while only that group is mounted; then the mount is the group.
+    // A container may see its group under the host's name while only that group is mounted; then the mount is the
+    // group.
     if (mount.root != "/" && !absl::ConsumePrefix(&group, mount.root)) group = "";
     if (!absl::StartsWith(group, "/") || absl::StrContains(group, "..")) group = "";
     for (;;) {
@@ -100,12 +101,12 @@ std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_vi
 
 double CgroupQuota(const std::string& root) {
   double quota = kNoQuota;
-  for (const std::string& folder : CgroupFolders(ReadSmallFile(root + "/proc/self/cgroup"),
-                                                 ReadSmallFile(root + "/proc/self/mountinfo"))) {
+  for (const std::string& folder :
+       CgroupFolders(ReadSmallFile(root + "/proc/self/cgroup"), ReadSmallFile(root + "/proc/self/mountinfo"))) {
     const std::string path = root + folder;
     quota = std::min(quota, QuotaFromCpuMax(ReadSmallFile(path + "/cpu.max")));
-    quota = std::min(quota, QuotaFromCfs(ReadSmallFile(path + "/cpu.cfs_quota_us"),
-                                         ReadSmallFile(path + "/cpu.cfs_period_us")));
+    quota = std::min(
+        quota, QuotaFromCfs(ReadSmallFile(path + "/cpu.cfs_quota_us"), ReadSmallFile(path + "/cpu.cfs_period_us")));
   }
   return quota;
 }

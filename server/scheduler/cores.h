@@ -1,7 +1,9 @@
 // How many cores this process may really use: its affinity, cut down by the CPU quotas of the control groups that it is
-// in. A container's quota does not show in the number of processors, and one thread too many is throttled with the rest.
+// in. A container's quota does not show in the number of processors, and one thread too many is throttled with the
+// rest.
 //
-// Plain functions, thread-safe. Files that are missing or make no sense grant everything: a guess must not stop a start.
+// Plain functions, thread-safe. Files that are missing or make no sense grant everything: a guess must not stop a
+// start.
 #pragma once
 
 #include <string>

@@ -4,9 +4,9 @@
 // Order: jobs of a model start in order of arrival. A job that fits no free rows yet is never overtaken by a later job
 // of its model, however small, so a wide beam cannot starve. Models do not wait for each other: each has its own rows.
 //
-// Spread: workers take jobs, nobody deals them out. A worker takes the head if that leaves it within its fair share (all
-// rows, running and waiting, over the workers), or if no worker that could take it has less to do. So an idle worker
-// never leaves a job that fits, and some worker always takes the head as soon as it fits anywhere.
+// Spread: workers take jobs, nobody deals them out. A worker takes the head if that leaves it within its fair share
+// (all rows, running and waiting, over the workers), or if no worker that could take it has less to do. So an idle
+// worker never leaves a job that fits, and some worker always takes the head as soon as it fits anywhere.
 //
 // Not thread-safe: the scheduler's lock guards it.
 #pragma once
@@ -47,8 +47,9 @@ class JobQueue {
   // Takes the jobs of one request whole, or refuses them whole: RESOURCE_EXHAUSTED with how many wait, may wait, came.
   absl::Status Add(int model, const std::vector<WaitingJob>& jobs);
 
-  // Removes jobs that must not start and adds their ids to `dead`: those past their deadline and, where `look_at_flags`,
-  // the cancelled ones. Costs nothing while there are none of the former and the latter are not asked for.
+  // Removes jobs that must not start and adds their ids to `dead`: those past their deadline and, where
+  // `look_at_flags`, the cancelled ones. Costs nothing while there are none of the former and the latter are not asked
+  // for.
   void TakeDead(absl::Time now, bool look_at_flags, std::vector<JobId>* dead);
 
   // Removes and returns the job that `worker` starts next on its engine of `model`; none where it should not start one.

@@ -82,13 +82,13 @@ class ThreadedScheduler : public Scheduler {
   // One step thread and what only it touches.
   struct Worker {
     int number = 0;
-    std::vector<std::unique_ptr<StepEngine>> engines;   // by model
-    std::vector<std::vector<LiveJob>> live;             // by model
-    std::vector<std::pair<int, LiveJob>> leaving;       // (model, job) to release
-    std::vector<std::pair<int, LiveJob>> joining;       // (model, job) to admit
-    std::vector<JobId> dead;                            // scratch
+    std::vector<std::unique_ptr<StepEngine>> engines;    // by model
+    std::vector<std::vector<LiveJob>> live;              // by model
+    std::vector<std::pair<int, LiveJob>> leaving;        // (model, job) to release
+    std::vector<std::pair<int, LiveJob>> joining;        // (model, job) to admit
+    std::vector<JobId> dead;                             // scratch
     std::vector<std::pair<JobRef, DecodeResult>> taken;  // results of a step
-    std::vector<std::unique_ptr<Item>> over;            // whose `done` is to be called
+    std::vector<std::unique_ptr<Item>> over;             // whose `done` is to be called
     StepReport report;
   };
 
@@ -148,7 +148,8 @@ absl::Status ThreadedScheduler::Schedule(std::unique_ptr<WorkItem>& work) {
       std::vector<WaitingJob> jobs;
       jobs.reserve(work->jobs.size());
       for (const DecodeJob& job : work->jobs) {
-        jobs.push_back({next_id_ + static_cast<JobId>(jobs.size()), RowsOf(job), work->deadline, work->cancelled.get()});
+        jobs.push_back(
+            {next_id_ + static_cast<JobId>(jobs.size()), RowsOf(job), work->deadline, work->cancelled.get()});
         if (jobs.back().rows > max_rows_[work->model]) {
           return absl::InvalidArgumentError(absl::StrCat("beam_size is ", jobs.back().rows, "; it must be at most ",
                                                          max_rows_[work->model], ", the rows of an engine"));
@@ -368,11 +369,10 @@ bool ThreadedScheduler::CheckEnded(Item* item, absl::Time now) {
   } else if (now >= item->work->deadline) {
     const std::size_t jobs = item->work->jobs.size();
     item->ended = absl::DeadlineExceededError(
-        item->started == 0
-            ? absl::StrCat("the deadline passed while the request waited in the queue for ",
-                           absl::FormatDuration(now - item->arrival))
-            : absl::StrCat("the deadline passed while decoding: ", jobs - item->remaining, " of ", jobs,
-                           " segments were finished in ", absl::FormatDuration(now - item->arrival)));
+        item->started == 0 ? absl::StrCat("the deadline passed while the request waited in the queue for ",
+                                          absl::FormatDuration(now - item->arrival))
+                           : absl::StrCat("the deadline passed while decoding: ", jobs - item->remaining, " of ", jobs,
+                                          " segments were finished in ", absl::FormatDuration(now - item->arrival)));
   }
   return !item->ended.ok();
 }

@@ -41,10 +41,11 @@ struct JobTiming {
 
 // Everything that one RPC wants decoded: its jobs go in together and come back together.
 struct WorkItem {
-  int model = 0;                 // index into the engines that a worker owns
-  std::vector<DecodeJob> jobs;   // may be empty: done at once
+  int model = 0;                // index into the engines that a worker owns
+  std::vector<DecodeJob> jobs;  // may be empty: done at once
   absl::Time deadline = absl::InfiniteFuture();
-  // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null: never.
+  // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null:
+  // never.
   std::shared_ptr<std::atomic<bool>> cancelled;
   // Required. Called once with the results, in order of the jobs (empty unless OK), and each job's timing. Must be
   // quick: a worker runs it between steps.
@@ -74,7 +75,8 @@ class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  // Starts the workers; returns when each has made its engines. `observer` (may be null) and `clock` outlive the scheduler.
+  // Starts the workers; returns when each has made its engines. `observer` (may be null) and `clock` outlive the
+  // scheduler.
   static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
                                           StepObserver* observer, Clock* clock);
 

@@ -1,6 +1,6 @@
-// Tells the thread sanitizer about Abseil's locks. Debian's libraries are built without it, so it sees no ordering where
-// absl::Mutex makes one and reports every guarded member as a race. This file, linked into the programs of the tsan
-// preset alone, takes the place of the functions that our code calls, annotates, and calls the library's own.
+// Tells the thread sanitizer about Abseil's locks. Debian's libraries are built without it, so it sees no ordering
+// where absl::Mutex makes one and reports every guarded member as a race. This file, linked into the programs of the
+// tsan preset alone, takes the place of the functions that our code calls, annotates, and calls the library's own.
 //
 // While the library works on the lock, the sanitizer looks away; it is told of the lock as of a native mutex, so that
 // real races, double locking and lock-order cycles are still reported.
@@ -80,8 +80,7 @@ class Waiting {
 
 }  // namespace
 
-#define HEED_NEXT(mangled, ...)                         \
-  static auto* const next = Next<__VA_ARGS__>(mangled)
+#define HEED_NEXT(mangled, ...) static auto* const next = Next<__VA_ARGS__>(mangled)
 
 namespace absl {
 ABSL_NAMESPACE_BEGIN

@@ -55,8 +55,9 @@ TEST(Cores, AreWholeAndAtLeastOne) {
 }
 
 TEST(CgroupFolders, AreTheGroupAndItsAncestorsUpToTheMount) {
-  EXPECT_THAT(CgroupFolders("0::/kube/pod7\n", "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n"),
-              ElementsAre("/sys/fs/cgroup/kube/pod7", "/sys/fs/cgroup/kube", "/sys/fs/cgroup"));
+  EXPECT_THAT(
+      CgroupFolders("0::/kube/pod7\n", "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n"),
+      ElementsAre("/sys/fs/cgroup/kube/pod7", "/sys/fs/cgroup/kube", "/sys/fs/cgroup"));
 }
 
 TEST(CgroupFolders, AreTheMountWhereOnlyTheContainersGroupIsMounted) {

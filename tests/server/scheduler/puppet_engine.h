@@ -1,5 +1,6 @@
 // An engine moved by the test: each Step waits until the test lets it happen, and jobs finish when the test says so. A
-// job is known by the first id of its source, its name here; its result is one hypothesis whose only token is that name.
+// job is known by the first id of its source, its name here; its result is one hypothesis whose only token is that
+// name.
 //
 // PuppetStrings is thread-safe and outlives the engine; the test holds it, the scheduler's step thread the engine.
 //

@@ -79,10 +79,10 @@ TEST(JobQueue, TakesARequestWholeOrRefusesItWholeWithTheNumbers) {
 
 struct SpreadCase {
   std::string name;
-  std::vector<int> in_use;       // rows in use by worker, of 16
-  std::vector<int> waiting;      // rows of each waiting job
-  int worker;                    // whose boundary it is
-  std::vector<JobId> takes;      // ids from 1
+  std::vector<int> in_use;   // rows in use by worker, of 16
+  std::vector<int> waiting;  // rows of each waiting job
+  int worker;                // whose boundary it is
+  std::vector<JobId> takes;  // ids from 1
 };
 
 class Spread : public ::testing::TestWithParam<SpreadCase> {};
@@ -133,9 +133,10 @@ TEST(JobQueue, GivesUpCancelledJobsWhenAskedToLook) {
   JobQueue queue(1, 100);
   const std::atomic<bool> cancelled = true;
   const std::atomic<bool> not_cancelled = false;
-  ASSERT_TRUE(queue.Add(0, {{1, 1, absl::InfiniteFuture(), &not_cancelled},
-                            {2, 1, absl::InfiniteFuture(), &cancelled},
-                            {3, 1, absl::InfiniteFuture(), nullptr}})
+  ASSERT_TRUE(queue
+                  .Add(0, {{1, 1, absl::InfiniteFuture(), &not_cancelled},
+                           {2, 1, absl::InfiniteFuture(), &cancelled},
+                           {3, 1, absl::InfiniteFuture(), nullptr}})
                   .ok());
   std::vector<JobId> dead;
   queue.TakeDead(At(0), true, &dead);

@@ -75,8 +75,9 @@ struct Sent {
 };
 
 TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
-  auto scheduler = Scheduler::Start({.max_queue = 200, .workers = 3}, kModels,
-                                    [](int) { return std::make_unique<FakeEngine>(16); }, nullptr, Clock::Real());
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 200, .workers = 3}, kModels, [](int) { return std::make_unique<FakeEngine>(16); }, nullptr,
+      Clock::Real());
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);
   absl::BlockingCounter all_answered(kClients);
   std::vector<std::thread> clients;
@@ -148,8 +149,9 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
 
 TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
   for (int round = 0; round < 20; ++round) {
-    auto scheduler = Scheduler::Start({.max_queue = 1000, .workers = 2}, 1,
-                                      [](int) { return std::make_unique<FakeEngine>(4); }, nullptr, Clock::Real());
+    auto scheduler = Scheduler::Start(
+        {.max_queue = 1000, .workers = 2}, 1, [](int) { return std::make_unique<FakeEngine>(4); }, nullptr,
+        Clock::Real());
     std::atomic<int> accepted = 0;
     std::atomic<int> answered = 0;
     std::vector<std::thread> clients;

@@ -60,7 +60,8 @@ std::unique_ptr<WorkItem> Item(std::vector<DecodeJob> jobs, Outcome* outcome) {
 class SchedulerTest : public ::testing::Test {
  protected:
   void Start(SchedulerOptions options = {.max_queue = 100, .workers = 1}, StepObserver* observer = nullptr) {
-    scheduler_ = Scheduler::Start(options, 1, [this](int) { return strings_.MakeEngine(4); }, observer, &clock_);
+    scheduler_ = Scheduler::Start(
+        options, 1, [this](int) { return strings_.MakeEngine(4); }, observer, &clock_);
   }
   ~SchedulerTest() override { strings_.CutLoose(); }
 
@@ -286,8 +287,8 @@ class FullEngine : public StepEngine {
 
 TEST(IdleScheduler, WakesForTheDeadlineOfAWaitingJob) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start({.max_queue = 10, .workers = 2}, 1,
-                                    [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 10, .workers = 2}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   item->deadline = absl::Now() + absl::Milliseconds(20);
   ASSERT_TRUE(scheduler->Schedule(item).ok());
@@ -297,8 +298,8 @@ TEST(IdleScheduler, WakesForTheDeadlineOfAWaitingJob) {
 
 TEST(IdleScheduler, WakesForANudge) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start({.max_queue = 10, .workers = 2}, 1,
-                                    [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 10, .workers = 2}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   item->cancelled = std::make_shared<std::atomic<bool>>(false);
   const auto cancelled = item->cancelled;
@@ -310,8 +311,8 @@ TEST(IdleScheduler, WakesForANudge) {
 
 TEST(IdleScheduler, DrainEndsWhatWaits) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start({.max_queue = 10, .workers = 1}, 1,
-                                    [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 10, .workers = 1}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   ASSERT_TRUE(scheduler->Schedule(item).ok());
   scheduler->Drain(absl::ZeroDuration());
@@ -427,8 +428,8 @@ TEST(SchedulerOfTwoModels, StepsEachInTurn) {
   Outcome outcomes[2];
   FakeClock clock;
   PuppetStrings strings[2];
-  auto scheduler = Scheduler::Start({.max_queue = 10, .workers = 1}, 2,
-                                    [&](int model) { return strings[model].MakeEngine(4); }, nullptr, &clock);
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 10, .workers = 1}, 2, [&](int model) { return strings[model].MakeEngine(4); }, nullptr, &clock);
   for (int model = 0; model < 2; ++model) {
     auto item = Item({Job(10 + model)}, &outcomes[model]);
     item->model = model;
@@ -456,8 +457,8 @@ TEST(SchedulerOfTwoWorkers, SpreadsTheJobsOfAnItemAndEndsThemTogether) {
   FakeClock clock;
   PuppetStrings strings[2];
   std::atomic<int> made = 0;
-  auto scheduler = Scheduler::Start({.max_queue = 10, .workers = 2}, 1,
-                                    [&](int) { return strings[made++].MakeEngine(4); }, nullptr, &clock);
+  auto scheduler = Scheduler::Start(
+      {.max_queue = 10, .workers = 2}, 1, [&](int) { return strings[made++].MakeEngine(4); }, nullptr, &clock);
   auto item = Item({Job(1), Job(2)}, &outcome);
   item->deadline = clock.Now() + absl::Seconds(1);
   ASSERT_TRUE(scheduler->Schedule(item).ok());
