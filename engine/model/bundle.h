@@ -17,11 +17,11 @@
 namespace heed {
 
 struct Bundle {
-  std::string folder;                     // path it was read from
-  model::v1::ModelSpec spec;              // parsed model.json
+  std::string folder;                        // path it was read from
+  model::v1::ModelSpec spec;                 // parsed model.json
   std::map<std::string, std::string> files;  // every file but the weights, by name
-  std::map<std::string, Tensor> tensors;  // by name; widened to f32
-  std::string digest;                     // lower-case hex SHA-256 of SHA256SUMS
+  std::map<std::string, Tensor> tensors;     // by name; widened to f32
+  std::string digest;                        // lower-case hex SHA-256 of SHA256SUMS
 };
 
 struct BundleLimits {

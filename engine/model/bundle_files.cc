@@ -135,7 +135,8 @@ bool IsBundleFileName(absl::string_view name) {
 absl::StatusOr<BundleFiles> ReadBundleFiles(const std::string& folder, const BundleLimits& limits) {
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return absl::NotFoundError(absl::StrCat(Quote(folder, 400), ": no such folder"));
+    if (errno == ENOENT || errno == ENOTDIR)
+      return absl::NotFoundError(absl::StrCat(Quote(folder, 400), ": no such folder"));
     return absl::ErrnoToStatus(errno, Quote(folder, 400));
   }
   const auto closer = absl::MakeCleanup([descriptor] { close(descriptor); });

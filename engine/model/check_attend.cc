@@ -49,8 +49,7 @@ absl::Status OpChecker::CheckAttendOptions(const Attend& op) const {
 }
 
 absl::Status OpChecker::CheckProjections(const Attend& op, std::int64_t query, std::int64_t memory, AttendNode* node) {
-  HEED_ASSIGN_OR_RETURN(node->key_weight,
-                        tensors_.Optional(place_, "key_weight", op.key_weight(), {kAnySize, memory}));
+  HEED_ASSIGN_OR_RETURN(node->key_weight, tensors_.Optional(place_, "key_weight", op.key_weight(), {kAnySize, memory}));
   const std::int64_t key_size = node->key_weight == nullptr ? memory : node->key_weight->rows();
   HEED_ASSIGN_OR_RETURN(node->key_bias, tensors_.Optional(place_, "key_bias", op.key_bias(), {key_size}));
   HEED_ASSIGN_OR_RETURN(node->query_weight,

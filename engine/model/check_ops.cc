@@ -87,7 +87,8 @@ absl::Status OpChecker::CheckOperand(const char* field, const std::string& input
   if (type == ValueType::kVector) return absl::OkStatus();
   if (type == ValueType::kSequence && kind_ == ProgramKind::kEncoder) return absl::OkStatus();
   if (type == ValueType::kSequence && kind_ == ProgramKind::kInit) {
-    return place_.Unimplemented(field, " ", input, ": a sequence read in the init program but by pool (compute it in "
+    return place_.Unimplemented(field, " ", input,
+                                ": a sequence read in the init program but by pool (compute it in "
                                 "the encoder)");
   }
   if (type == ValueType::kPositions && kind_ == ProgramKind::kStep) {

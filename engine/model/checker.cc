@@ -51,7 +51,8 @@ absl::StatusOr<Exports> CheckEncoder(const ModelSpec& spec, TensorTable* tensors
   const Place place("encoder.outputs");
   const auto& outputs = spec.encoder().outputs();
   if (outputs.empty()) return place.Invalid("is missing");
-  if (outputs.size() > kMaxOutputs) return place.Invalid(outputs.size(), " names, more than the bound of ", kMaxOutputs);
+  if (outputs.size() > kMaxOutputs)
+    return place.Invalid(outputs.size(), " names, more than the bound of ", kMaxOutputs);
   Exports exports;
   std::set<std::string> names;
   for (const std::string& name : outputs) {
@@ -153,10 +154,12 @@ absl::StatusOr<Primed> CheckInitial(const Initial& initial, const Scope& init, c
   }
   primed.init_value = init.Find(initial.from());
   if (primed.init_value < 0) {
-    return place.Invalid("from ", Quote(initial.from()), " names no value of the init program or the encoder's outputs");
+    return place.Invalid("from ", Quote(initial.from()),
+                         " names no value of the init program or the encoder's outputs");
   }
   const Value& from = init.value(primed.init_value);
-  if (from.type != ValueType::kVector) return place.Invalid("from ", initial.from(), " is a sequence, expected a vector");
+  if (from.type != ValueType::kVector)
+    return place.Invalid("from ", initial.from(), " is a sequence, expected a vector");
   const int size = step.value(primed.step_value).size;
   if (from.size != size) {
     return place.Invalid("from ", initial.from(), " has size ", from.size, ", expected ", size);
@@ -175,8 +178,9 @@ absl::Status CheckInitials(const ModelSpec& spec, const Scope& init, const Scope
   }
   for (const int value : step.primed()) {
     if (!initialised.contains(value)) {
-      return Place("init.initials").Invalid("has none for ", step.value(value).name, ", which the step program reads as ",
-                                            step.value(value).name, "'");
+      return Place("init.initials")
+          .Invalid("has none for ", step.value(value).name, ", which the step program reads as ",
+                   step.value(value).name, "'");
     }
   }
   return absl::OkStatus();

@@ -68,7 +68,7 @@ class OpChecker {
   // A sequence: an encoder value's number.
   absl::StatusOr<int> ResolveSequence(const char* field, const std::string& input);
 
-  // Checks a recurrence over `input_size` inputs. `has_input` is false for a cell without any.
+  // Checks a recurrence over `input_size` inputs; 0: a cell without any.
   absl::StatusOr<CellWeights> CheckCellSpec(const model::v1::CellSpec& spec, std::int64_t input_size);
   absl::Status CheckCellOptions(const model::v1::CellSpec& spec) const;
   absl::StatusOr<Activation> CheckFunction(model::v1::Function function, bool required) const;

@@ -39,7 +39,6 @@ struct Ref {
   bool previous = false;
 };
 
-
 enum class CellType { kLstm, kGru, kRnn, kSsru };
 
 struct CellNormWeights {
@@ -94,7 +93,7 @@ struct AttendNode {
   enum class Score { kDot, kAdditive, kLocation };  // general is dot with exactly one of key_ and query_weight
   Score score = Score::kDot;
   std::vector<Ref> query;
-  int memory = -1;  // a value with encoder_value >= 0
+  int memory = -1;     // a value with encoder_value >= 0
   int key_size = 0;    // of a projected key and query; all heads together
   int value_size = 0;  // of the context; all heads together
   const Tensor* key_weight = nullptr;
@@ -190,7 +189,7 @@ using Node = std::variant<EmbedNode, RnnNode, CellNode, AttendNode, LinearNode, 
 
 // What stands where. Encoder: embed, rnn, pool, and the element-wise ops (linear to maxout) on vectors or, position by
 // position, on sequences; never both in one op. Init: pool, and the element-wise ops on vectors. Step: all but rnn and
-// pool; only an attend's memory reads a sequence, and exactly one output reads into search.
+// pool; only an attend's memory reads a sequence, and there is exactly one output.
 struct Program {
   std::vector<Value> values;
   std::vector<Node> nodes;  // in the order they run
@@ -206,11 +205,12 @@ struct CheckedProgram {
   Program encoder;
   Program init;
   Program step;
-  // Every value of step that some op reads with previous = true, once. All are vectors; initials and step agree in size.
+  // Every value of step that some op reads with previous = true, once. All are vectors; initials and step agree in
+  // size.
   std::vector<Primed> primed;
-  int output = -1;             // step value: the distribution
-  bool start_zero = false;     // the first step embeds the zero vector ...
-  TokenId start_id = 0;        // ... or this id
+  int output = -1;          // step value: the distribution
+  bool start_zero = false;  // the first step embeds the zero vector ...
+  TokenId start_id = 0;     // ... or this id
 };
 
 }  // namespace heed

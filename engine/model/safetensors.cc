@@ -247,8 +247,7 @@ absl::Status CheckFinite(absl::string_view file, const Tensor& tensor) {
   for (std::size_t i = 0; i < tensor.data.size(); ++i) {
     if (std::isfinite(tensor.data[i])) continue;
     const std::size_t columns = static_cast<std::size_t>(tensor.columns());
-    const std::string index =
-        tensor.shape.size() < 2 ? absl::StrCat(i) : absl::StrCat(i / columns, ",", i % columns);
+    const std::string index = tensor.shape.size() < 2 ? absl::StrCat(i) : absl::StrCat(i / columns, ",", i % columns);
     return absl::InvalidArgumentError(absl::StrCat(file, ": tensor ", tensor.name, ": element [", index, "] is ",
                                                    std::isnan(tensor.data[i]) ? "NaN" : "infinite"));
   }
@@ -265,15 +264,14 @@ absl::StatusOr<std::map<std::string, Tensor>> ParseSafetensors(absl::string_view
   std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
   bytes.remove_prefix(kLengthBytes);
   if (header_bytes > bytes.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": header length is ", header_bytes, ", but only ",
-                                                   bytes.size(), " bytes follow"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": header length is ", header_bytes, ", but only ", bytes.size(), " bytes follow"));
   }
   HEED_ASSIGN_OR_RETURN(std::vector<Entry> entries, ParseHeader(file, bytes.substr(0, header_bytes), max_tensors));
   bytes.remove_prefix(header_bytes);
 
   for (const Entry& entry : entries) HEED_RETURN_IF_ERROR(CheckEntry(file, entry, bytes.size()));
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.offsets[0] < b.offsets[0]; });
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets[0] < b.offsets[0]; });
   HEED_RETURN_IF_ERROR(CheckCoverage(file, entries, bytes.size()));
 
   std::map<std::string, Tensor> tensors;

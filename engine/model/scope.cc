@@ -146,8 +146,9 @@ absl::Status Scope::Declare(const google::protobuf::RepeatedPtrField<Op>& ops, c
   for (int i = 0; i < ops.size(); ++i) {
     const Op& op = ops[i];
     if (!IsOpName(op.name())) {
-      return Place(ProgramName(kind_)).Invalid("op ", i + 1, " is called ", Quote(op.name()), ", expected 1 to ",
-                                               kMaxNameBytes, " of [a-z][a-z0-9_]*");
+      return Place(ProgramName(kind_))
+          .Invalid("op ", i + 1, " is called ", Quote(op.name()), ", expected 1 to ", kMaxNameBytes,
+                   " of [a-z][a-z0-9_]*");
     }
     if (op.op_case() == Op::OP_NOT_SET) return Place(ProgramName(kind_)).Invalid(op.name(), " holds no op");
     if (!names.insert(op.name()).second) return PlaceOf(kind_, op).Invalid("the name stands twice in its program");

@@ -45,9 +45,10 @@ class Scope {
   void Import(const Value& encoder_value, int encoder_index);
 
   // Adds the values of all ops, in order, without sizes. INVALID_ARGUMENT: a name that is ill-formed, stands twice, or
-  // is one of `taken` (the names of the encoder's outputs); an op that holds nothing or reads more than 64 values; more than 1024
-  // ops.
-  absl::Status Declare(const google::protobuf::RepeatedPtrField<model::v1::Op>& ops, const std::set<std::string>& taken);
+  // is one of `taken` (the names of the encoder's outputs); an op that holds nothing or reads more than 64 values; more
+  // than 1024 ops.
+  absl::Status Declare(const google::protobuf::RepeatedPtrField<model::v1::Op>& ops,
+                       const std::set<std::string>& taken);
 
   // The value that `reference` means to op number `reader`. INVALID_ARGUMENT: unknown; made by this op or a later one;
   // primed outside the step program, or primed although it never changes. Primed values are noted.
@@ -56,8 +57,8 @@ class Scope {
   // Index of the value called `name` (without prime), or -1.
   int Find(const std::string& name) const;
 
-  // Sets what the op that makes value `index` turned out to be. INVALID_ARGUMENT if its size is beyond the bound, or not
-  // the one that was inferred.
+  // Sets what the op that makes value `index` turned out to be. INVALID_ARGUMENT if its size is beyond the bound, or
+  // not the one that was inferred.
   absl::Status Define(const Place& place, int index, ValueType type, std::int64_t size);
 
   const Value& value(int index) const { return values_[index]; }

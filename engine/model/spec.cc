@@ -102,7 +102,8 @@ absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
     // protobuf's own text quotes the place over several lines: keep one.
     const auto message = status.message();
     std::string line(message.data(), message.size());
-    std::replace_if(line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
     absl::RemoveExtraAsciiWhitespace(&line);
     return Fault(line.substr(0, 300));
   }

@@ -11,9 +11,12 @@ namespace heed {
 namespace {
 
 std::string ExpectedShape(std::initializer_list<std::int64_t> expected) {
-  return absl::StrCat("[", absl::StrJoin(expected, ",", [](std::string* out, std::int64_t n) {
-                        absl::StrAppend(out, n == kAnySize ? "n" : absl::StrCat(n));
-                      }), "]");
+  return absl::StrCat("[",
+                      absl::StrJoin(expected, ",",
+                                    [](std::string* out, std::int64_t n) {
+                                      absl::StrAppend(out, n == kAnySize ? "n" : absl::StrCat(n));
+                                    }),
+                      "]");
 }
 
 }  // namespace
@@ -23,8 +26,8 @@ absl::Status TensorTable::CheckData() const {
     std::int64_t count = 1;
     for (const std::int64_t n : tensor.shape) count *= n;
     if (static_cast<std::int64_t>(tensor.data.size()) != count) {
-      return absl::InvalidArgumentError(absl::StrCat(kWeightsFile, ": tensor ", name, ": ", tensor.data.size(),
-                                                     " elements, expected ", count));
+      return absl::InvalidArgumentError(
+          absl::StrCat(kWeightsFile, ": tensor ", name, ": ", tensor.data.size(), " elements, expected ", count));
     }
     HEED_RETURN_IF_ERROR(CheckFinite(kWeightsFile, tensor));
   }

@@ -23,9 +23,9 @@ namespace heed {
 // Which tensors a recurrence gets and under which names: PREFIX.weight_input, .weight_state, .bias_input, .bias_state.
 struct TestCell {
   std::string prefix;
-  std::string kind;       // "LSTM", "GRU", "RNN"
+  std::string kind;  // "LSTM", "GRU", "RNN"
   int hidden = 0;
-  int inputs = 0;         // 0: no input
+  int inputs = 0;             // 0: no input
   bool reset_before = false;  // GRU
   bool bias_input = true;
   bool bias_state = true;

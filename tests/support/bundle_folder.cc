@@ -42,8 +42,8 @@ std::string SafetensorsBytes(const std::map<std::string, Tensor>& tensors, TestD
       dtype == TestDtype::kF32 ? data.append(raw, 4) : data.append(raw + 2, 2);
     }
     absl::StrAppend(&header, ",\"", name, "\":{\"dtype\":\"", dtype == TestDtype::kF32 ? "F32" : "BF16",
-                    "\",\"shape\":[", absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", begin, ",",
-                    data.size(), "]}");
+                    "\",\"shape\":[", absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", begin, ",", data.size(),
+                    "]}");
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');

@@ -31,8 +31,8 @@ BundleFileMap FilesOfBundle(const Bundle& bundle, const BundleFileMap& tokenizer
 // "HEX  NAME\n" for each of `files` but SHA256SUMS itself.
 std::string SumsOf(const BundleFileMap& files);
 
-// Makes `folder` (its parent exists) hold exactly `files`, with a fresh SHA256SUMS unless `files` brings one. Aborts the
-// test if the disk refuses.
+// Makes `folder` (its parent exists) hold exactly `files`, with a fresh SHA256SUMS unless `files` brings one. Aborts
+// the test if the disk refuses.
 void WriteBundleFolder(const std::string& folder, const BundleFileMap& files);
 
 // A folder of its own under $TMPDIR or /tmp, removed at the end.

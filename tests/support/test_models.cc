@@ -114,8 +114,8 @@ BundleBuilder BahdanauGru(const TestSizes& z, std::uint32_t seed) {
 BundleBuilder NoAttention(const TestSizes& z, std::uint32_t seed) {
   BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
   AddEmbeddings(b, z);
-  const std::string encoder = b.AddCell(
-      {.prefix = "encoder.1.forward", .kind = "GRU", .hidden = z.encoder_hidden, .inputs = z.embedding});
+  const std::string encoder =
+      b.AddCell({.prefix = "encoder.1.forward", .kind = "GRU", .hidden = z.encoder_hidden, .inputs = z.embedding});
   b.Merge(absl::Substitute(R"json({"encoder": {
     "ops": [$0, {"name": "f", "rnn": {"input": "x", "direction": "DIRECTION_FORWARD", "cell": $1}}],
     "outputs": ["f.h"]}})json",
@@ -200,8 +200,8 @@ BundleBuilder Variety(const TestSizes& z, std::uint32_t seed) {
     "outputs": ["m", "fb"]}})json",
                            layer));
   AddLinear(b, "bridge", 2 * hidden, 2 * memory);
-  const std::string cell1 = b.AddCell({.prefix = "decoder.1", .kind = "RNN", .hidden = hidden, .inputs = z.embedding,
-                                       .bias_state = false});
+  const std::string cell1 =
+      b.AddCell({.prefix = "decoder.1", .kind = "RNN", .hidden = hidden, .inputs = z.embedding, .bias_state = false});
   const std::string cell2 = b.AddCell({.prefix = "decoder.2", .kind = "GRU", .hidden = hidden, .bias_input = false});
   b.AddTensor("attention.query_weight", {attention, hidden});
   b.AddTensor("attention.query_bias", {attention});

@@ -1,7 +1,7 @@
 // Ready-made small models, one per kind of program that the engine must run, in any size.
 //
-// Each function returns a builder, so that a test may still change the spec or a tensor before Build(). Tensor names
-// are the ones that docs/bundle.md uses. Sizes differ from each other by default, so that a mix-up of two shows.
+// Each function returns a builder, so that a test may still change the spec or a tensor before Build(). Sizes differ
+// from each other by default, so that a mix-up of two shows.
 #pragma once
 
 #include <cstdint>

@@ -239,10 +239,12 @@ TEST_F(ReadBundleTest, RefusesFieldsOutOfTheirBounds) {
       {"\"size\": 19", "\"size\": 2", "target.eos_id is 2, expected 0 to 1"},
       {"\"bos_id\": 1", "\"bos_id\": -1", "source.bos_id is -1, expected 0 to 22"},
       {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"beam_size\": 0}", "search.beam_size is 0"},
-      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"length_alpha\": \"NaN\"}", "length_alpha is nan"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"length_alpha\": \"NaN\"}",
+       "length_alpha is nan"},
       {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"max_length_a\": -1}", "max_length_a is -1"},
       {"\"format_version\": 1", "\"format_version\": 1, \"search\": {\"max_length_b\": -1}", "max_length_b is -1"},
-      {"\"format_version\": 1", "\"format_version\": 1, \"limits\": {\"max_source_tokens\": 0}", "max_source_tokens is 0"},
+      {"\"format_version\": 1", "\"format_version\": 1, \"limits\": {\"max_source_tokens\": 0}",
+       "max_source_tokens is 0"},
       {"\"file\": \"target.spm\"", "", "target.sentencepiece.file is \"\""},
   };
   for (const auto& c : cases) {

@@ -17,8 +17,12 @@
 namespace heed {
 namespace {
 
-const TestSizes kSmall = {.source_vocabulary = 5, .target_vocabulary = 4, .embedding = 2, .encoder_hidden = 1,
-                          .decoder_hidden = 2, .attention = 2};
+const TestSizes kSmall = {.source_vocabulary = 5,
+                          .target_vocabulary = 4,
+                          .embedding = 2,
+                          .encoder_hidden = 1,
+                          .decoder_hidden = 2,
+                          .attention = 2};
 
 void ExpectOneLine(const absl::Status& status) {
   if (status.ok()) return;
@@ -90,9 +94,26 @@ TEST_P(DamageTest, FlippedBitsNeverCrash) {
 // Changes that keep the JSON well formed and so reach further than flipped bits do: a token becomes another one that
 // stands in the same text, a number another number.
 std::string MutateTokens(std::string text, std::mt19937& random) {
-  static const char* const kNumbers[] = {"0", "-1", "1", "2", "65", "2147483647", "2147483648", "-2147483648",
-                                         "18446744073709551615", "1e30", "0.5", "\"NaN\"", "\"Infinity\"", "null",
-                                         "true", "[]", "{}", "\"\"", "\"e'\"", "\"m\""};
+  static const char* const kNumbers[] = {"0",
+                                         "-1",
+                                         "1",
+                                         "2",
+                                         "65",
+                                         "2147483647",
+                                         "2147483648",
+                                         "-2147483648",
+                                         "18446744073709551615",
+                                         "1e30",
+                                         "0.5",
+                                         "\"NaN\"",
+                                         "\"Infinity\"",
+                                         "null",
+                                         "true",
+                                         "[]",
+                                         "{}",
+                                         "\"\"",
+                                         "\"e'\"",
+                                         "\"m\""};
   std::vector<std::pair<std::size_t, std::size_t>> tokens;  // begin, length
   for (std::size_t i = 0; i < text.size();) {
     const auto is_word = [&](std::size_t k) { return std::isalnum(text[k]) || text[k] == '_' || text[k] == '\''; };
@@ -126,10 +147,10 @@ TEST_P(DamageTest, RandomMutationsNeverCrash) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DamageTest, ::testing::Values(&LuongLstm, &BahdanauGru, &Variety),
-                         [](const auto& info) {
-                           return std::string(info.index == 0 ? "LuongLstm" : info.index == 1 ? "BahdanauGru" : "Variety");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, DamageTest, ::testing::Values(&LuongLstm, &BahdanauGru, &Variety), [](const auto& info) {
+      return std::string(info.index == 0 ? "LuongLstm" : info.index == 1 ? "BahdanauGru" : "Variety");
+    });
 
 TEST(DamagedFolder, AnyFileCutShortIsRefusedWithItsName) {
   const BundleFileMap whole =

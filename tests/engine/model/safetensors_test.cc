@@ -34,10 +34,10 @@ TEST(Safetensors, ReadsF32AndWidensBf16) {
   const float one_and_a_half = 1.5f;
   std::string data = Floats({1, -2, 3.25, 4, 5, 6});
   data.append(reinterpret_cast<const char*>(&one_and_a_half) + 2, 2);
-  const auto tensors = Parse(SafetensorsBytes(
-      R"({"b":{"dtype":"BF16","shape":[1],"data_offsets":[24,26]},)"
-      R"("a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"format":"pt"}}  )",
-      data));
+  const auto tensors = Parse(
+      SafetensorsBytes(R"({"b":{"dtype":"BF16","shape":[1],"data_offsets":[24,26]},)"
+                       R"("a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"format":"pt"}}  )",
+                       data));
   ASSERT_TRUE(tensors.ok()) << tensors.status();
   ASSERT_EQ(tensors->size(), 2u);
   EXPECT_EQ(tensors->at("a").rows(), 2);

@@ -1,0 +1,331 @@
+// Every fault of a program that the checker knows, with the one line that it is refused with.
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/model/checker.h"
+#include "gtest/gtest.h"
+#include "tests/support/test_models.h"
+
+namespace heed {
+namespace {
+
+using model::v1::Op;
+
+// Damage to a model and the one line that it is refused with.
+struct Fault {
+  const char* what;
+  std::function<BundleBuilder()> model;
+  std::function<void(BundleBuilder&)> damage;
+  std::string message;
+  absl::StatusCode code = absl::StatusCode::kInvalidArgument;
+};
+
+Op* Encoder(BundleBuilder& b, int i) { return b.spec().mutable_encoder()->mutable_ops(i); }
+Op* Init(BundleBuilder& b, int i) { return b.spec().mutable_init()->mutable_ops(i); }
+Op* Step(BundleBuilder& b, int i) { return b.spec().mutable_step()->mutable_ops(i); }
+model::v1::CellSpec* LuongCell(BundleBuilder& b) { return Step(b, 1)->mutable_cell()->mutable_cell(); }
+model::v1::Attend* LuongAttend(BundleBuilder& b) { return Step(b, 2)->mutable_attend(); }
+
+const std::string kE = "e";
+
+BundleBuilder Luong() { return LuongLstm(); }
+BundleBuilder Bahdanau() { return BahdanauGru(); }
+BundleBuilder Various() { return Variety(); }
+BundleBuilder Conditional() { return Marian(); }
+BundleBuilder Plain() { return NoAttention(); }
+
+void ExpectFaults(const std::vector<Fault>& faults) {
+  for (const Fault& fault : faults) {
+    SCOPED_TRACE(fault.what);
+    BundleBuilder b = fault.model();
+    fault.damage(b);
+    const Bundle bundle = b.Build();
+    const absl::Status status = CheckProgram(bundle).status();
+    EXPECT_EQ(status.code(), fault.code) << status;
+    EXPECT_EQ(std::string(status.message()), fault.message);
+  }
+}
+
+TEST(CheckProgram, RefusesNamesAndReferencesThatMeanNothing) {
+  ExpectFaults({
+      {"ill-formed name", Luong, [](auto& b) { Step(b, 0)->set_name("E\n"); },
+       "model.json: step: op 1 is called \"E\\x0a\", expected 1 to 64 of [a-z][a-z0-9_]*"},
+      {"name twice", Luong, [](auto& b) { Step(b, 3)->set_name("c"); },
+       "model.json: step.c (linear): the name stands twice in its program"},
+      {"name of an encoder output", Luong, [](auto& b) { Step(b, 4)->set_name("m"); },
+       "model.json: step.m (linear): the name is taken by an output of the encoder"},
+      {"empty op", Luong, [](auto& b) { Step(b, 4)->clear_op(); }, "model.json: step: r holds no op"},
+      {"unknown reference", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "nothing"); },
+       "model.json: step.a (linear): input \"nothing\" names no value of the step program or the encoder's outputs"},
+      {"forward reference", Luong, [](auto& b) { Step(b, 1)->mutable_cell()->set_inputs(1, "a"); },
+       "model.json: step.h (cell): input a is made by a later op; it may read only earlier ones, or the previous "
+       "step's "
+       "value with a prime"},
+      {"reference to itself", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "a"); },
+       "model.json: step.a (linear): input a is made by this op itself; it may read only earlier ones, or the previous "
+       "step's value with a prime"},
+      {"cycle in the encoder", Luong, [](auto& b) { Encoder(b, 1)->mutable_rnn()->set_input("m1"); },
+       "model.json: encoder.f1 (rnn): input m1 is made by a later op; it may read only earlier ones"},
+      {"prime in init", Luong, [](auto& b) { Init(b, 0)->mutable_linear()->set_inputs(0, "final'"); },
+       "model.json: init.c0 (linear): input final': only the step program has a previous step"},
+      {"prime on an encoder output", Plain, [](auto& b) { Step(b, 1)->mutable_cell()->set_inputs(1, "f.h'"); },
+       "model.json: step.h (cell): input f.h': an output of the encoder never changes: leave out the prime"},
+      {"part that a GRU lacks", Bahdanau, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "h.c"); },
+       "model.json: step.r (linear): input \"h.c\" names no value of the step program or the encoder's outputs"},
+      {"value that is no output of the encoder", Luong, [](auto& b) { LuongAttend(b)->set_memory("m1"); },
+       "model.json: step.c (attend): memory \"m1\" names no value of the step program or the encoder's outputs"},
+      {"missing reference", Luong, [](auto& b) { LuongAttend(b)->clear_memory(); },
+       "model.json: step.c (attend): memory is missing"},
+      {"size that nothing tells", Luong,
+       [](auto& b) {
+         b.Merge(R"({"step": {"ops": [{"name": "z", "activation": {"input": "z'", "function": "FUNCTION_TANH"}}]}})");
+       },
+       "model.json: step.z (activation): input z': nothing says what size it has"},
+  });
+}
+
+TEST(CheckProgram, RefusesTensorsThatDoNotFit) {
+  ExpectFaults({
+      {"wrong shape", Luong,
+       [](auto& b) {
+         b.AddTensor("decoder.weight_input", {4, 8});
+       },
+       "model.json: step.h (cell): weight_input decoder.weight_input is [4,8], expected [40,13]"},
+      {"wrong rank", Luong, [](auto& b) { b.AddTensor("readout.weight", {6}); },
+       "model.json: step.r (linear): weight readout.weight is [6], expected [n,7]"},
+      {"rows that are no blocks", Luong,
+       [](auto& b) {
+         b.AddTensor("decoder.weight_state", {30, 10});
+       },
+       "model.json: step.h (cell): weight_state decoder.weight_state is [30,10], expected [40,10]"},
+      {"missing tensor", Luong, [](auto& b) { b.tensors().erase("output.bias"); },
+       "model.json: step.out (output): bias \"output.bias\" is not in weights.safetensors"},
+      {"unnamed tensor", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->clear_weight(); },
+       "model.json: step.a (linear): weight is missing, expected the name of a tensor"},
+      {"unused tensor", Luong, [](auto& b) { b.AddTensor("stray", {3}); },
+       "weights.safetensors: tensor stray is used by no op"},
+      {"NaN", Luong, [](auto& b) { b.tensors().at("output.bias").data[3] = std::numeric_limits<float>::quiet_NaN(); },
+       "weights.safetensors: tensor output.bias: element [3] is NaN"},
+      {"fewer elements than the shape says", Luong, [](auto& b) { b.tensors().at("output.bias").data.pop_back(); },
+       "weights.safetensors: tensor output.bias: 18 elements, expected 19"},
+      {"embedding of another vocabulary", Luong,
+       [](auto& b) {
+         b.AddTensor("source.embedding", {22, 6});
+       },
+       "model.json: encoder.x (embed): table source.embedding is [22,6], expected [23,n]"},
+      {"output of another vocabulary", Conditional,
+       [](auto& b) {
+         b.AddTensor("output.weight", {20, 6});
+       },
+       "model.json: step.out (output): weight output.weight is [20,6], expected [19,6]"},
+      {"state of another size", Luong,
+       [](auto& b) {
+         b.AddTensor("bridge.weight", {9, 10});
+         b.AddTensor("bridge.bias", {9});
+       },
+       "model.json: init.initials \"h.c\": from c0 has size 9, expected 10"},
+      {"query that is no key", Luong,
+       [](auto& b) {
+         b.AddTensor("attention.key_weight", {11, 10});
+       },
+       "model.json: step.c (attend): query has size 10, expected 11, the size of the keys"},
+      {"v of another size", Bahdanau, [](auto& b) { b.AddTensor("attention.v", {6}); },
+       "model.json: step.c (attend): v attention.v is [6], expected [7]"},
+      {"sizes that differ", Various, [](auto& b) { Step(b, 7)->mutable_add()->set_inputs(1, "e"); },
+       "model.json: step.t (add): input e has size 6, expected 8 as q has"},
+      {"norm of another size", Various, [](auto& b) { b.AddTensor("norm.scale", {7}); },
+       "model.json: step.n (layer_norm): scale norm.scale is [7], expected [8]"},
+  });
+}
+
+TEST(CheckProgram, RefusesOptionsOutOfBounds) {
+  ExpectFaults({
+      {"no kind", Luong, [](auto& b) { LuongCell(b)->clear_kind(); },
+       "model.json: step.h (cell): kind is 0, expected a CELL_KIND"},
+      {"unknown kind", Luong, [](auto& b) { LuongCell(b)->set_kind(static_cast<model::v1::CellKind>(77)); },
+       "model.json: step.h (cell): kind is 77, expected a CELL_KIND"},
+      {"GRU without its reset", Bahdanau,
+       [](auto& b) { Step(b, 2)->mutable_cell()->mutable_cell()->clear_gru_reset(); },
+       "model.json: step.h (cell): gru_reset is missing, expected GRU_RESET_AFTER or GRU_RESET_BEFORE"},
+      {"LSTM with a reset", Luong, [](auto& b) { LuongCell(b)->set_gru_reset(model::v1::GRU_RESET_AFTER); },
+       "model.json: step.h (cell): gru_reset is set, but the cell is no GRU"},
+      {"gate that is none", Luong, [](auto& b) { LuongCell(b)->set_gate(model::v1::FUNCTION_RELU); },
+       "model.json: step.h (cell): gate is 4, expected FUNCTION_SIGMOID or FUNCTION_HARD_SIGMOID"},
+      {"no direction", Luong, [](auto& b) { Encoder(b, 1)->mutable_rnn()->clear_direction(); },
+       "model.json: encoder.f1 (rnn): direction is 0, expected DIRECTION_FORWARD or DIRECTION_BACKWARD"},
+      {"general with both projections", Luong,
+       [](auto& b) { LuongAttend(b)->set_query_weight("attention.key_weight"); },
+       "model.json: step.c (attend): SCORE_GENERAL takes exactly one of key_weight and query_weight"},
+      {"bias without a projection", Luong, [](auto& b) { LuongAttend(b)->set_value_bias("output.bias"); },
+       "model.json: step.c (attend): value_bias needs value_weight"},
+      {"heads that do not divide", Luong, [](auto& b) { LuongAttend(b)->set_heads(3); },
+       "model.json: step.c (attend): heads is 3, which does not divide both the keys' size 10 and the values' 10"},
+      {"negative heads", Luong, [](auto& b) { LuongAttend(b)->set_heads(-1); },
+       "model.json: step.c (attend): heads is -1, expected at least 1"},
+      {"infinite scale", Luong, [](auto& b) { LuongAttend(b)->set_scale(std::numeric_limits<float>::infinity()); },
+       "model.json: step.c (attend): scale is not finite"},
+      {"v without additive", Luong, [](auto& b) { LuongAttend(b)->set_v("output.bias"); },
+       "model.json: step.c (attend): v and v_bias belong to SCORE_ADDITIVE"},
+      {"epsilon of zero", Various, [](auto& b) { Step(b, 8)->mutable_layer_norm()->set_epsilon(0); },
+       "model.json: step.n (layer_norm): epsilon is 0, expected above 0"},
+      {"slice past the end", Various, [](auto& b) { Step(b, 10)->mutable_slice()->set_end(9); },
+       "model.json: step.half (slice): [4,9) is no part of s, which has size 8"},
+      {"empty slice", Various, [](auto& b) { Step(b, 10)->mutable_slice()->set_end(4); },
+       "model.json: step.half (slice): [4,4) is no part of s, which has size 8"},
+      {"maxout of nothing", Various, [](auto& b) { Init(b, 4)->mutable_maxout()->set_group(0); },
+       "model.json: init.h0 (maxout): group is 0, which does not divide wide's size 16"},
+      {"no pooling", Various, [](auto& b) { Init(b, 0)->mutable_pool()->clear_pooling(); },
+       "model.json: init.first (pool): pooling is 0, expected a POOLING"},
+      {"activation without function", Various, [](auto& b) { Init(b, 6)->mutable_activation()->clear_function(); },
+       "model.json: init.n0 (activation): function is missing"},
+      {"one addend", Various,
+       [](auto& b) {
+         Step(b, 7)->mutable_add()->mutable_inputs()->RemoveLast();
+         Step(b, 7)->mutable_add()->mutable_inputs()->RemoveLast();
+       },
+       "model.json: step.t (add): has 1 inputs, expected at least 2"},
+      {"start id past the vocabulary", Luong, [](auto& b) { b.spec().mutable_step()->set_start_id(19); },
+       "model.json: step.start_id: is 19, expected 0 to 18"},
+      {"no start", Luong, [](auto& b) { b.spec().mutable_step()->clear_start(); },
+       "model.json: step: has neither start_id nor start_zero"},
+      {"unk past the vocabulary", Luong, [](auto& b) { b.spec().mutable_source()->set_unk_id(23); },
+       "model.json: source.unk_id is 23, expected 0 to 22"},
+      {"1025 ops", Luong,
+       [](auto& b) {
+         for (int i = 0; i < 1019; ++i) {
+           Op* op = b.spec().mutable_step()->add_ops();
+           op->set_name(absl::StrCat("x", i));
+           *op->mutable_concat()->add_inputs() = kE;
+         }
+       },
+       "model.json: step: 1025 ops, more than the bound of 1024"},
+      {"65 inputs", Luong,
+       [](auto& b) {
+         for (int i = 0; i < 65; ++i) *Step(b, 3)->mutable_linear()->add_inputs() = kE;
+       },
+       "model.json: step.a (linear): reads more than 64 values"},
+      {"a value that doubles for ever", Various,
+       [](auto& b) {
+         for (int i = 0; i < 30; ++i) {
+           Op* op = b.spec().mutable_step()->add_ops();
+           op->set_name(absl::StrCat("x", i));
+           for (int k = 0; k < 2; ++k) {
+             *op->mutable_concat()->add_inputs() = i == 0 ? kE : absl::StrCat("x", i - 1);
+           }
+         }
+       },
+       "model.json: step.x17 (concat): the inputs' sizes sum to 1572864, more than the bound of 1048576"},
+  });
+}
+
+TEST(CheckProgram, RefusesOpsAndTypesThatStandInTheWrongPlace) {
+  ExpectFaults({
+      {"cell in the encoder", Luong, [](auto& b) { *Encoder(b, 1) = *Step(b, 1); },
+       "model.json: encoder.h (cell): this op stands only in the step program"},
+      {"rnn in the step program", Luong,
+       [](auto& b) {
+         *Step(b, 4) = *Encoder(b, 1);
+         Step(b, 4)->mutable_rnn()->set_input("m");
+       },
+       "model.json: step.f1 (rnn): this op stands only in the encoder program"},
+      {"embed in init", Luong, [](auto& b) { *Init(b, 0) = *Encoder(b, 0); },
+       "model.json: init.x (embed): embed stands only in the encoder and the step program"},
+      {"pool in the step program", Luong, [](auto& b) { Step(b, 4)->mutable_pool()->set_input("m"); },
+       "model.json: step.r (pool): pool stands only in the encoder and the init program"},
+      {"sequence in the step program", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "m"); },
+       "model.json: step.a (linear): input m is a sequence, expected a vector"},
+      {"memory that is no sequence", Luong, [](auto& b) { LuongAttend(b)->set_memory("h"); },
+       "model.json: step.c (attend): memory h is a vector, expected a sequence"},
+      {"vector where the encoder reads", Luong, [](auto& b) { Encoder(b, 4)->mutable_rnn()->set_input("f1.h"); },
+       "model.json: encoder.f2 (rnn): input f1.h is a vector, expected a sequence"},
+      {"vectors and sequences together", Luong, [](auto& b) { Encoder(b, 3)->mutable_concat()->set_inputs(1, "f1.h"); },
+       "model.json: encoder.m1 (concat): input f1.h is a vector, the ones before it are not"},
+      {"distribution as a vector", Luong, [](auto& b) { Step(b, 1)->mutable_cell()->set_inputs(1, "out'"); },
+       "model.json: step.h (cell): input out' is a distribution, expected a vector"},
+      {"output that is no distribution", Luong, [](auto& b) { b.spec().mutable_step()->set_output("r"); },
+       "model.json: step.output: r is not made by an output op"},
+      {"two outputs", Luong,
+       [](auto& b) {
+         *b.spec().mutable_step()->add_ops() = *Step(b, 5);
+         Step(b, 6)->set_name("out2");
+       },
+       "model.json: step.out2 (output): a second output; the step program has exactly one"},
+      {"no encoder outputs", Luong, [](auto& b) { b.spec().mutable_encoder()->clear_outputs(); },
+       "model.json: encoder.outputs: is missing"},
+      {"unknown encoder output", Luong, [](auto& b) { b.spec().mutable_encoder()->add_outputs("y"); },
+       "model.json: encoder.outputs: \"y\" names no value of the encoder program"},
+      {"encoder output twice", Luong, [](auto& b) { b.spec().mutable_encoder()->add_outputs("m"); },
+       "model.json: encoder.outputs: m stands twice"},
+      {"encoder output that nobody reads", Luong, [](auto& b) { b.spec().mutable_encoder()->add_outputs("m1"); },
+       "model.json: encoder.outputs: m1 is read by neither the init nor the step program"},
+      {"LSTM on a GRU's state", Various,
+       [](auto& b) { Step(b, 1)->mutable_cell()->mutable_cell()->set_kind(model::v1::CELL_KIND_LSTM); },
+       "model.json: step.s1 (cell): weight_state decoder.1.weight_state is [8,8], expected [32,8]"},
+  });
+}
+
+TEST(CheckProgram, WantsEveryPrimedValueInitialisedOnce) {
+  const auto initial = [](BundleBuilder& b, int i) { return b.spec().mutable_init()->mutable_initials(i); };
+  ExpectFaults({
+      {"missing", Luong, [](auto& b) { b.spec().mutable_init()->mutable_initials()->RemoveLast(); },
+       "model.json: init.initials: has none for a, which the step program reads as a'"},
+      {"twice, once by its other name", Luong,
+       [](auto& b) { b.Merge(R"({"init": {"initials": [{"name": "h.h", "zero": true}]}})"); },
+       "model.json: init.initials: h.h is given twice"},
+      {"never read", Luong, [](auto& b) { b.Merge(R"({"init": {"initials": [{"name": "r", "zero": true}]}})"); },
+       "model.json: init.initials \"r\": the step program never reads r'"},
+      {"unknown", Luong, [=](auto& b) { initial(b, 0)->set_name("h'"); },
+       "model.json: init.initials \"h'\": names no value of the step program"},
+      {"from nowhere", Luong, [=](auto& b) { initial(b, 0)->set_from("x"); },
+       "model.json: init.initials \"h\": from \"x\" names no value of the init program or the encoder's outputs"},
+      {"from a sequence", Luong, [=](auto& b) { initial(b, 0)->set_from("m"); },
+       "model.json: init.initials \"h\": from m is a sequence, expected a vector"},
+      {"without a value", Luong, [=](auto& b) { initial(b, 0)->clear_value(); },
+       "model.json: init.initials \"h\": has neither from nor zero"},
+      {"not zero", Luong, [=](auto& b) { initial(b, 0)->set_zero(false); },
+       "model.json: init.initials \"h\": zero is false, expected true or from instead"},
+  });
+}
+
+TEST(CheckProgram, NamesWhatThisEngineDoesNotRunYet) {
+  const auto code = absl::StatusCode::kUnimplemented;
+  const std::string cell = "model.json: step.h (cell): ";
+  const std::string attend = "model.json: step.c (attend): ";
+  const std::string end = " is not implemented by this engine";
+  ExpectFaults({
+      {"ssru", Luong, [](auto& b) { LuongCell(b)->set_kind(model::v1::CELL_KIND_SSRU); }, cell + "CELL_KIND_SSRU" + end,
+       code},
+      {"cell norm", Luong, [](auto& b) { LuongCell(b)->mutable_norm(); }, cell + "norm inside a cell" + end, code},
+      {"hard sigmoid", Luong, [](auto& b) { LuongCell(b)->set_gate(model::v1::FUNCTION_HARD_SIGMOID); },
+       cell + "gate FUNCTION_HARD_SIGMOID" + end, code},
+      {"relu cell", Luong, [](auto& b) { LuongCell(b)->set_function(model::v1::FUNCTION_RELU); },
+       cell + "function FUNCTION_RELU of a cell" + end, code},
+      {"location", Luong, [](auto& b) { LuongAttend(b)->set_score(model::v1::SCORE_LOCATION); },
+       attend + "SCORE_LOCATION" + end, code},
+      {"sparsemax", Luong, [](auto& b) { LuongAttend(b)->set_normalizer(model::v1::NORMALIZER_SPARSEMAX); },
+       attend + "NORMALIZER_SPARSEMAX" + end, code},
+      {"coverage", Bahdanau, [](auto& b) { Step(b, 1)->mutable_attend()->set_coverage("cov'"); },
+       attend + "coverage" + end, code},
+      {"weights read by an op", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "c.weights"); },
+       "model.json: step.a (linear): input c.weights: one float per source position read by an op" + end, code},
+      {"attend in init", Luong, [](auto& b) { *Init(b, 0) = *Step(b, 2); },
+       "model.json: init.c (attend): attend in the init program" + end, code},
+      {"sequence in init", Luong, [](auto& b) { Init(b, 0)->mutable_linear()->set_inputs(0, "m"); },
+       "model.json: init.c0 (linear): input m: a sequence read in the init program but by pool (compute it in the "
+       "encoder)" +
+           end,
+       code},
+      {"position", Luong, [](auto& b) { Step(b, 4)->mutable_position(); },
+       "model.json: step.r (position): the op position" + end, code},
+      {"self_attend", Luong, [](auto& b) { Encoder(b, 1)->mutable_self_attend(); },
+       "model.json: encoder.f1 (self_attend): the op self_attend" + end, code},
+      {"copy", Luong, [](auto& b) { Step(b, 5)->mutable_copy(); }, "model.json: step.out (copy): the op copy" + end,
+       code},
+  });
+}
+
+}  // namespace
+}  // namespace heed
