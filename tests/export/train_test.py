@@ -65,6 +65,15 @@ class Train(unittest.TestCase):
         best = train.load(self.folder / "best.pt")
         self.assertAlmostEqual(min(losses), best["nll"], places=3)
 
+    def test_two_processes_train_what_one_does(self):
+        still = replace(MODEL, dropout=0.0)  # dropout would differ, since each process draws its own
+        options = replace(OPTIONS, epochs=1, word_dropout=0.0)
+        log = [run(self.folder / str(n), replace(options, processes=n), still)[-1] for n in (1, 2)]
+        self.assertAlmostEqual(log[0]["valid_nll"], log[1]["valid_nll"], places=3)
+        one, two = (train.load(self.folder / str(n) / "best.pt")["model"] for n in (1, 2))
+        for key in one:
+            torch.testing.assert_close(one[key], two[key], rtol=0, atol=1e-4)
+
 
 class Step(unittest.TestCase):
     def test_deferred_weight_gradients_equal_autograds(self):
