@@ -57,6 +57,13 @@ class Docs(unittest.TestCase):
                  for target in re.findall(r"(?:`|^\$? ?)make ([a-z-]+)", text, re.M) if target not in targets]
         self.assertEqual([], wrong)
 
+    def test_the_readme_lists_the_metrics_that_there_are(self):
+        counted = set()
+        for path in (ROOT / "server/metrics").glob("*.cc"):
+            counted |= set(re.findall(r'"(heed_[a-z_]+)"', path.read_text(encoding="utf-8")))
+        listed = set(re.findall(r"^\| `(heed_[a-z_]+)`", documents()["README.md"], re.M))
+        self.assertEqual(counted, listed)
+
 
 if __name__ == "__main__":
     unittest.main()
