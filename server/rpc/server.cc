@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
@@ -72,10 +73,15 @@ class ModelEndpoint : public v1::ModelService::WithRawCallbackMethod_ListModels<
 };
 
 // gRPC tells why it cannot listen only to its log. This keeps the system's words for the one line that a person gets,
-// and hands the rest to our own log.
+// and hands the rest to our own log; protobuf's lines (a field that is not UTF-8) too, for a client can make any number.
 class GrpcLog {
  public:
-  static void Install() { gpr_set_log_function(&GrpcLog::OnMessage); }
+  static void Install() {
+    gpr_set_log_function(&GrpcLog::OnMessage);
+    google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+      Log(LogLevel::kDebug, "protobuf", {{"message", message}});
+    });
+  }
 
   static std::string TakeReason() {
     absl::MutexLock lock(&mu_);

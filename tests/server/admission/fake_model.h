@@ -167,7 +167,7 @@ struct FakeModelOptions {
 };
 
 inline std::vector<std::string> FakePieces() {
-  return {"_hello", "_wor", "ld", "_good", "_day", ".", "_안녕", "하세요"};
+  return {"_hello", "_wor", "ld", "_good", "_day", ".", "_Hello", "_안녕", "하세요"};
 }
 
 inline std::unique_ptr<ServedModel> FakeModel(const FakeModelOptions& options = {}) {

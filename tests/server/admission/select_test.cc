@@ -94,8 +94,9 @@ TEST(Select, FindTakesTheOnlyVersionAndListsSeveral) {
 }
 
 TEST(Select, SummariesListReadyModelsByNameAndFailedOnesLast) {
+  const auto registry = Models();
   std::vector<std::string> listed;
-  for (const v1::ModelSummary& summary : Models()->summaries()) {
+  for (const v1::ModelSummary& summary : registry->summaries()) {
     listed.push_back(summary.state() == v1::MODEL_STATE_READY ? summary.name() : "failed " + summary.folder());
   }
   EXPECT_THAT(listed, ::testing::ElementsAre("esen", "koen", "koen", "sum", "failed broken"));

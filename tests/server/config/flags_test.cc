@@ -1,0 +1,115 @@
+#include "server/config/flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+using Variables = std::map<std::string, std::string>;
+
+absl::StatusOr<ServerOptions> Read(const std::vector<std::string>& arguments, const Variables& variables = {}) {
+  return ReadOptions(arguments, [variables](const std::string& name) -> std::optional<std::string> {
+    auto found = variables.find(name);
+    if (found == variables.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+TEST(Flags, DefaultsListenOnLoopback) {
+  const auto options = Read({});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->address, "127.0.0.1:8500");
+  EXPECT_EQ(options->metrics_address, "127.0.0.1:9500");
+  EXPECT_EQ(options->engine.max_rows, 64);
+  EXPECT_EQ(options->default_deadline, absl::Seconds(30));
+}
+
+TEST(Flags, AreReadWithEqualsOrAsTwoArguments) {
+  const auto options = Read({"--max_rows=32", "--models", "/srv/models", "--log_format=json", "--drain_time=1m30s",
+                             "--max_reply_bytes=99999999"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_rows, 32);
+  EXPECT_EQ(options->models, "/srv/models");
+  EXPECT_EQ(options->log_format, LogFormat::kJson);
+  EXPECT_EQ(options->drain_time, absl::Seconds(90));
+  EXPECT_EQ(options->admission.max_reply_bytes, 99999999);
+}
+
+TEST(Flags, TheEnvironmentCountsAndTheCommandLineWins) {
+  const Variables variables = {{"HEED_MAX_ROWS", "20"}, {"HEED_ADDRESS", "0.0.0.0:1"}};
+  const auto options = Read({"--max_rows=40"}, variables);
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_rows, 40);
+  EXPECT_EQ(options->address, "0.0.0.0:1");
+}
+
+TEST(Flags, TheBoundOfTargetTokensReachesEngineAndAdmission) {
+  const auto options = Read({"--max_target_tokens=100"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_target_tokens, 100);
+  EXPECT_EQ(options->admission.max_target_tokens, 100);
+}
+
+struct BadCase {
+  const char* name;
+  std::vector<std::string> arguments;
+  Variables variables;
+  const char* message;
+};
+
+class BadFlags : public ::testing::TestWithParam<BadCase> {};
+
+TEST_P(BadFlags, AreOneLineThatNamesFlagValueAndBound) {
+  const absl::Status status = Read(GetParam().arguments, GetParam().variables).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, BadFlags,
+    ::testing::Values(
+        BadCase{"Zero", {"--max_rows=0"}, {}, "--max_rows is \"0\"; it must be a whole number from 1 to 1024"},
+        BadCase{"NoNumber", {"--max_queue=many"}, {},
+                "--max_queue is \"many\"; it must be a whole number from 1 to 1048576"},
+        BadCase{"Overflow", {"--max_texts=99999999999999999999"}, {},
+                "--max_texts is \"99999999999999999999\"; it must be a whole number from 1 to 1048576"},
+        BadCase{"NoUnit", {"--drain_time=30"}, {},
+                "--drain_time is \"30\"; it must be a duration such as 30s or 1m30s, from 0 to 24h"},
+        BadCase{"Negative", {"--default_deadline=-1s"}, {},
+                "--default_deadline is \"-1s\"; it must be a duration such as 30s or 1m30s, from 1ms to 24h"},
+        BadCase{"Address", {"--address=8500"}, {}, "--address is \"8500\"; it must be HOST:PORT with a port from 0 to 65535"},
+        BadCase{"Port", {"--metrics_address=a:70000"}, {},
+                "--metrics_address is \"a:70000\"; it must be HOST:PORT with a port from 0 to 65535, or empty"},
+        BadCase{"Choice", {}, {{"HEED_LOG_FORMAT", "xml"}}, "HEED_LOG_FORMAT is \"xml\"; it must be text or json"},
+        BadCase{"Unknown", {"--max_rosw=3"}, {}, "unknown flag \"--max_rosw\"; see --help"},
+        BadCase{"NoValue", {"--models"}, {}, "--models lacks its value"},
+        BadCase{"NoFlag", {"models"}, {}, "unexpected argument \"models\"; see --help"},
+        BadCase{"BeamAboveRows", {"--max_rows=8"}, {}, "--max_beam_size is 16; it must be at most --max_rows (8)"},
+        BadCase{"SegmentsAboveQueue", {"--max_queue=8"}, {}, "--max_segments is 1024; it must be at most --max_queue (8)"},
+        BadCase{"ReplyAboveBound", {"--max_reply_bytes=1000"}, {},
+                "--default_reply_bytes is 4194304; it must be at most --max_reply_bytes (1000)"},
+        BadCase{"KeyMissing", {"--tls_cert=a.pem"}, {}, "--tls_cert and --tls_key go together; only one is given"},
+        BadCase{"CaAlone", {"--tls_client_ca=a.pem"}, {}, "--tls_client_ca needs --tls_cert and --tls_key"}),
+    [](const auto& bad) { return std::string(bad.param.name); });
+
+TEST(Flags, HelpAndVersionAreAskedForNotServed) {
+  EXPECT_TRUE(Read({"--help"})->help);
+  EXPECT_TRUE(Read({"--version"})->version);
+  EXPECT_THAT(HelpText(), HasSubstr("--max_rows=ROWS  (64)"));
+  EXPECT_FALSE(Version().empty());
+}
+
+TEST(Flags, TheDocumentationHasTheTableOfTheCode) {
+  std::ifstream file("docs/flags.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_THAT(text, HasSubstr(FlagTable()));
+}
+
+}  // namespace
+}  // namespace heed

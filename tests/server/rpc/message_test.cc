@@ -1,0 +1,80 @@
+#include "server/rpc/message.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "heed/v1/translation.pb.h"
+#include "server/admission/errors.h"
+#include "server/rpc/status.h"
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+
+grpc::ByteBuffer Bytes(const std::string& first, const std::string& second = "") {
+  std::vector<grpc::Slice> slices = {grpc::Slice(first), grpc::Slice(second)};
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+TEST(Message, SurvivesTheWayThroughBytes) {
+  v1::TranslateRequest request;
+  request.add_texts("안녕");
+  grpc::ByteBuffer bytes;
+  ASSERT_TRUE(SerializeMessage(request, &bytes).ok());
+  v1::TranslateRequest back;
+  ASSERT_TRUE(ParseMessage(bytes, &back).ok());
+  EXPECT_EQ(back.texts(0), "안녕");
+}
+
+TEST(Message, IsParsedAcrossSlicesAndWhenEmpty) {
+  v1::TranslateRequest request;
+  request.add_texts("hello");
+  const std::string bytes = request.SerializeAsString();
+  v1::TranslateRequest back;
+  ASSERT_TRUE(ParseMessage(Bytes(bytes.substr(0, 3), bytes.substr(3)), &back).ok());
+  EXPECT_EQ(back.texts(0), "hello");
+  ASSERT_TRUE(ParseMessage(Bytes(""), &back).ok());
+  EXPECT_EQ(back.texts_size(), 0);
+}
+
+TEST(Message, BytesThatAreNoneAndStringsThatAreNotUtf8AreInvalidArgument) {
+  v1::TranslateRequest request;
+  for (const std::string& bytes : {std::string("\x0a\xff\xff\xff"), std::string("\x12\x02\xff\xfe")}) {
+    const absl::Status status = ParseMessage(Bytes(bytes), &request);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("does not parse as heed.v1.TranslateRequest"));
+  }
+}
+
+TEST(Status, CarriesItsDetailsAsGoogleRpcStatus) {
+  const grpc::Status status = ToGrpcStatus(InvalidField("search.beam_size", "0", "1 to 16"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "search.beam_size is 0; it must be 1 to 16");
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(status.error_details()));
+  EXPECT_EQ(details.code(), 3);
+  EXPECT_EQ(details.message(), status.error_message());
+  bool found = false;
+  for (const auto& any : details.details()) {
+    google::rpc::BadRequest bad_request;
+    if (any.UnpackTo(&bad_request)) {
+      found = true;
+      EXPECT_EQ(bad_request.field_violations(0).field(), "search.beam_size");
+    }
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(Status, TheRetryDelayIsNoDetail) {
+  const grpc::Status status =
+      ToGrpcStatus(WithRetryDelay(absl::ResourceExhaustedError("full"), absl::Milliseconds(10)));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_details(), "");
+}
+
+}  // namespace
+}  // namespace heed
