@@ -12,6 +12,9 @@ namespace {
 
 std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
 
+// The cost of many positions in one product, in positions of a recurrence, whose products have few rows.
+int Batched(int count) { return (count + 3) / 4; }
+
 }  // namespace
 
 Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
@@ -101,7 +104,7 @@ int Encoder::Piece(const RowOp& op) {
   ops_->Run(op, frame_, cursor_.at, count);
   cursor_.at += count;
   done_ = cursor_.at == total;
-  return count;
+  return Batched(count);
 }
 
 int Encoder::Piece(const EmbedOp& op) {
@@ -143,7 +146,7 @@ int Encoder::Piece(const RnnOp& op) {
   BiasActivateRows(Activation::kIdentity, count, n, ops_->constant(op.cell.bias), y);
   cursor_.at += count;
   if (cursor_.at == positions_) StartStates(op);
-  return count;
+  return Batched(count);
 }
 
 void Encoder::StartStates(const RnnOp& op) {

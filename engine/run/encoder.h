@@ -25,8 +25,8 @@ class Encoder {
   // Starts a group. Requires !busy(); the jobs' sources are copied, so a job may be released meanwhile.
   void Start(const std::vector<LiveJob*>& jobs);
 
-  // Works on until about `budget` positions have been advanced through one op each, or the group is done. Returns how
-  // many were. Allocates nothing.
+  // Works on until about `budget` positions have been advanced through one recurrence each, or the group is done.
+  // Returns how many were; a position in an op that is not a recurrence counts as a quarter. Allocates nothing.
   int Advance(int budget);
 
   // After the group is done: its jobs with what they keep filled in, in the order of Start.

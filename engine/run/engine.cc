@@ -10,6 +10,9 @@
 namespace heed {
 namespace {
 
+// Sources in a group from which on its recurrences run near full speed.
+constexpr std::size_t kGoodGroup = 8;
+
 int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
 
 // The job with this id, or end.
@@ -118,6 +121,9 @@ void Engine::Encode(StepReport* report) {
 
 void Engine::StartGroup() {
   group_.clear();
+  // While there is enough to decode, wait for a group that shares its products well.
+  const bool rows_idle = ready_.empty() && decoding_rows_ < max_rows_;
+  if (!rows_idle && waiting_.size() < kGoodGroup) return;
   int positions = 0;
   for (auto& job : waiting_) {
     const bool full = static_cast<int>(group_.size()) == ops_->block();

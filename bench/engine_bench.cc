@@ -1,0 +1,183 @@
+// How fast the engine decodes, driven directly: one thread, greedy, f32, no server in between.
+//
+//   engine_bench --bundle=models/pydocs-ko-en --texts=test.src --rows=1,8,64
+//
+// Sentences come in the file's order, taken evenly; a job is admitted as soon as the engine has room. Counted are target
+// tokens, </s> included; the time is encoding and decoding, not loading or tokenising. Prints one JSON object.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "engine/base/buffer.h"
+#include "engine/model/bundle.h"
+#include "engine/model/checker.h"
+#include "engine/run/plan.h"
+#include "server/text/tokenizer.h"
+
+ABSL_FLAG(std::string, bundle, "models/pydocs-ko-en", "bundle folder");
+ABSL_FLAG(std::string, texts, "", "source sentences, a line each");
+ABSL_FLAG(std::vector<std::string>, rows, std::vector<std::string>({"1", "8", "64"}), "rows that the engine steps");
+ABSL_FLAG(int, sentences, 1024, "sentences per run; with 1 row an eighth of them");
+ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
+ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
+ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
+ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
+ABSL_FLAG(bool, attention, false, "record every attention weight");
+
+namespace heed {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double CpuSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+
+std::vector<DecodeJob> ReadJobs(const Bundle& bundle, const Plan& plan) {
+  const auto tokenizer = Tokenizer::Make(bundle.spec.source(), bundle.files);
+  if (!tokenizer.ok()) {
+    std::cerr << tokenizer.status() << "\n";
+    std::exit(1);
+  }
+  std::ifstream file(absl::GetFlag(FLAGS_texts));
+  std::vector<DecodeJob> jobs;
+  for (std::string line; std::getline(file, line);) {
+    DecodeJob job;
+    job.source = (*tokenizer)->Encode(line).ids;
+    if (bundle.spec.source().add_eos()) job.source.push_back(bundle.spec.source().eos_id());
+    const int length = static_cast<int>(job.source.size());
+    if (length == 0 || length > 200) continue;
+    job.search.beam_size = absl::GetFlag(FLAGS_beam_size);
+    job.search.max_length = 2 * length + 20;
+    job.capture.weights = absl::GetFlag(FLAGS_attention);
+    for (std::size_t i = 0; i < plan.attends().size(); ++i) job.capture.attends.push_back(static_cast<int>(i));
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+std::vector<DecodeJob> TakeEvenly(const std::vector<DecodeJob>& jobs, std::size_t wanted) {
+  wanted = std::min(wanted, jobs.size());
+  std::vector<DecodeJob> taken;
+  for (std::size_t i = 0; i < wanted; ++i) taken.push_back(jobs[i * jobs.size() / wanted]);
+  return taken;
+}
+
+struct Run {
+  double seconds = 0, cpu_seconds = 0;  // cpu: of the decoding thread, what a busy machine disturbs least
+  long tokens = 0, steps = 0, rows = 0;
+};
+
+Run Decode(StepEngine& engine, const std::vector<DecodeJob>& jobs) {
+  Run run;
+  std::size_t next = 0, done = 0;
+  StepReport report;
+  const auto started = Clock::now();
+  const double cpu_started = CpuSeconds();
+  while (done < jobs.size()) {
+    while (next < jobs.size() && engine.free_rows() >= jobs[next].search.beam_size) {
+      engine.Admit(static_cast<JobId>(next), &jobs[next]);
+      ++next;
+    }
+    report.Clear();
+    engine.Step(&report);
+    if (report.rows > 0) ++run.steps;
+    run.rows += report.rows;
+    for (const JobId id : report.finished) {
+      run.tokens += static_cast<long>(engine.Take(id).hypotheses.at(0).tokens.size());
+      ++done;
+    }
+  }
+  run.seconds = Seconds(started);
+  run.cpu_seconds = CpuSeconds() - cpu_started;
+  return run;
+}
+
+// GB/s at which one core reads `bytes` over and over: what bounds a step of one row.
+double ReadBandwidth(std::size_t bytes) {
+  Buffer buffer(bytes / sizeof(float));
+  std::fill_n(buffer.data(), buffer.size(), 1.0f);
+  double best = 0;
+  float total = 0;
+  for (int round = 0; round < 50; ++round) {
+    const auto started = Clock::now();
+    float sums[64] = {};
+    for (std::size_t i = 0; i + 64 <= buffer.size(); i += 64) {
+      for (int lane = 0; lane < 64; ++lane) sums[lane] += buffer.data()[i + lane];
+    }
+    best = std::max(best, static_cast<double>(bytes) / Seconds(started) / 1e9);
+    total += std::accumulate(sums, sums + 64, 0.0f);
+  }
+  return total > 0 ? best : 0;
+}
+
+int Main() {
+  const auto started = Clock::now();
+  const auto bundle = ReadBundle(absl::GetFlag(FLAGS_bundle));
+  if (!bundle.ok()) return std::cerr << bundle.status() << "\n", 1;
+  const auto program = CheckProgram(*bundle);
+  if (!program.ok()) return std::cerr << program.status() << "\n", 1;
+  nlohmann::json results = nlohmann::json::array();
+  double load_seconds = 0;
+  std::int64_t weight_bytes = 0;
+  for (const std::string& rows : absl::GetFlag(FLAGS_rows)) {
+    EngineOptions options;
+    options.max_rows = std::stoi(rows);
+    options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
+    options.max_table_bytes = absl::GetFlag(FLAGS_max_table_bytes);
+    const auto plan = Plan::Make(*bundle, *program, options);
+    if (!plan.ok()) return std::cerr << plan.status() << "\n", 1;
+    if (load_seconds == 0) load_seconds = Seconds(started);
+    weight_bytes = (*plan)->weight_bytes();
+    const auto engine = (*plan)->MakeEngine();
+    const int wanted = absl::GetFlag(FLAGS_sentences) / (options.max_rows == 1 ? 8 : 1);
+    const std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(*bundle, **plan), wanted);
+    if (jobs.empty()) return std::cerr << "--texts: no sentences in '" << absl::GetFlag(FLAGS_texts) << "'\n", 1;
+    Decode(*engine, jobs);
+    std::vector<double> rates;
+    double cpu_rate = 0;
+    Run run;
+    for (int i = 0; i < absl::GetFlag(FLAGS_repeats); ++i) {
+      run = Decode(*engine, jobs);
+      rates.push_back(run.tokens / run.seconds);
+      cpu_rate = std::max(cpu_rate, run.tokens / run.cpu_seconds);
+    }
+    std::sort(rates.begin(), rates.end());
+    results.push_back({{"rows", options.max_rows},
+                       {"sentences", jobs.size()},
+                       {"tokens", run.tokens},
+                       {"tokens_per_s", rates[rates.size() / 2]},
+                       {"tokens_per_s_best", rates.back()},
+                       {"tokens_per_cpu_s_best", cpu_rate},
+                       {"rows_per_step", static_cast<double>(run.rows) / run.steps},
+                       {"ms_per_step", 1e3 * run.seconds / run.steps}});
+  }
+  const nlohmann::json out = {{"bundle", absl::GetFlag(FLAGS_bundle)},
+                              {"load_seconds", load_seconds},
+                              {"weight_bytes", weight_bytes},
+                              {"read_GB_per_s_13MB", ReadBandwidth(13 << 20)},
+                              {"results", results}};
+  std::cout << out.dump(1) << "\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace heed
+
+int main(int argc, char** argv) {
+  absl::ParseCommandLine(argc, argv);
+  return heed::Main();
+}
