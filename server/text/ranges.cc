@@ -1,5 +1,6 @@
 #include "server/text/ranges.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "server/text/utf8.h"
@@ -35,14 +36,18 @@ void CoverText(std::string_view text, std::vector<ByteRange>* ranges) {
 }
 
 void PlaceEmptyRanges(const std::vector<bool>& movable, std::vector<ByteRange>* ranges) {
+  std::vector<int> ends;  // of the text in the ranges so far
   int end = 0;
-  for (const ByteRange& range : *ranges) end = range.begin < range.end ? range.end : end;
+  for (const ByteRange& range : *ranges) {
+    if (range.begin < range.end) end = range.end;
+    ends.push_back(end);
+  }
   int next = -1;
   for (std::size_t i = ranges->size(); i-- > 0;) {
     ByteRange& range = (*ranges)[i];
     if (movable[i] && range.begin == range.end) {
-      const int place = next >= 0 ? next : end;
-      range = {place, place};
+      range.begin = next >= 0 ? next : end;
+      range.end = std::max(range.begin, ends[i]);
     }
     next = range.begin;
   }

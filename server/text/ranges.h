@@ -17,7 +17,7 @@ namespace heed {
 void CoverText(std::string_view text, std::vector<ByteRange>* ranges);
 
 // Places the empty ranges in `ranges` where `movable` says so: at the start of the range that follows, or at the end
-// of the last range where none does.
+// of the last range where none does. Between two that share a character (a space that it became) they share it too.
 void PlaceEmptyRanges(const std::vector<bool>& movable, std::vector<ByteRange>* ranges);
 
 }  // namespace heed

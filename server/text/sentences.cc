@@ -22,8 +22,8 @@ namespace {
 
 // Abbreviations of English, which technical text of every language uses, as they stand before their last dot. After
 // these a sentence goes on...
-constexpr std::array<std::string_view, 14> kAbbreviations = {"e.g", "i.e", "cf",  "viz", "approx", "resp", "incl",
-                                                             "al",  "vs",  "Dr",  "Mr",  "Mrs",    "Ms",   "Prof"};
+constexpr std::array<std::string_view, 16> kAbbreviations = {
+    "e.g", "i.e", "cf", "viz", "approx", "resp", "incl", "al", "vs", "Dr", "Mr", "Mrs", "Ms", "Prof", "Jr", "Sr"};
 // ...and after these it does if a digit follows.
 constexpr std::array<std::string_view, 16> kBeforeNumber = {"no",  "nos", "fig", "figs", "eq",  "eqs", "sec", "ch",
                                                             "vol", "p",   "pp",  "ver",  "rev", "art", "pt",  "v"};
@@ -34,6 +34,17 @@ int SentenceBreakClass(char32_t c) { return u_getIntPropertyValue(static_cast<UC
 bool IsUncasedLetter(char32_t c) { return SentenceBreakClass(c) == U_SB_OLETTER; }
 bool IsLineBreak(char32_t c) { return (c >= 0x0A && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029; }
 
+// One past the last letter or digit of `text`; 0 when there is none.
+int EndOfWords(std::string_view text) {
+  std::size_t end = text.size();
+  while (end > 0) {
+    const CodePoint c = CodePointBefore(text, end);
+    if (u_isalnum(static_cast<UChar32>(c.value))) break;
+    end -= c.size;
+  }
+  return static_cast<int>(end);
+}
+
 bool HasLetter(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const CodePoint c = CodePointAt(text, i);
@@ -43,12 +54,12 @@ bool HasLetter(std::string_view text) {
   return false;
 }
 
-// The last word of `text`, without what opens it: "e.g." of "see (e.g.".
+// The last word of `text`, without what opens it: "e.g." of "so(e.g.".
 std::string_view LastToken(std::string_view text) {
   std::size_t begin = text.size(), token = text.size();
   while (begin > 0) {
     const CodePoint c = CodePointBefore(text, begin);
-    if (IsWhiteSpace(c.value)) break;
+    if (IsWhiteSpace(c.value) || SentenceBreakClass(c.value) == U_SB_CLOSE) break;
     begin -= c.size;
     if (u_isalnum(static_cast<UChar32>(c.value))) token = begin;
   }
@@ -84,15 +95,22 @@ std::vector<int> Candidates(icu::BreakIterator* iterator, std::string_view line)
     for (int end = iterator->next(); end != icu::BreakIterator::DONE; end = iterator->next()) ends.push_back(end);
   }
   // ICU does not cut before a small letter, as "etc. and" wants it; a script without capitals has no such excuse.
-  char32_t before = 0, last = 0;
-  bool ended = false;  // inside the closing marks and spaces after a full stop of such a script
+  char32_t word = 0, last = 0;  // what stands before a full stop, closing marks left out; the last code point
+  bool ended = false;           // in the closing marks and spaces after a full stop of such a script
   for (std::size_t i = 0; i < line.size();) {
     const CodePoint c = CodePointAt(line, i);
     const bool space = IsWhiteSpace(c.value);
-    if (ended && !space && IsWhiteSpace(last)) ends.push_back(static_cast<int>(i));
-    if (last == '.' && IsUncasedLetter(before)) ended = true;
-    if (!space && (IsWhiteSpace(last) || SentenceBreakClass(c.value) != U_SB_CLOSE)) ended = false;
-    before = last;
+    if (ended && !space && IsWhiteSpace(last)) {
+      ends.push_back(static_cast<int>(i));
+      ended = false;
+    }
+    if (c.value == '.') {
+      ended = IsUncasedLetter(word);
+    } else if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) {
+      ended = false;
+    }
+    if (space) word = 0;
+    if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) word = c.value;
     last = c.value;
     i += c.size;
   }
@@ -107,7 +125,7 @@ struct SentenceSplitter::Rules {
   std::set<std::string, std::less<>> suppressions;
 
   bool IsAbbreviation(std::string_view token, char32_t next) const;
-  // Whether a sentence that starts at `begin` really ends at `end`.
+  // Whether a sentence that starts at `begin` really ends at `end`, inside the line.
   bool Ends(std::string_view line, int begin, int end) const;
 };
 
@@ -122,7 +140,6 @@ bool SentenceSplitter::Rules::IsAbbreviation(std::string_view token, char32_t ne
 }
 
 bool SentenceSplitter::Rules::Ends(std::string_view line, int begin, int end) const {
-  if (end >= static_cast<int>(line.size())) return true;
   const ByteRange sentence = TrimWhiteSpace(line, {begin, end});
   if (sentence.begin == sentence.end) return false;
   const std::string_view text = line.substr(sentence.begin, sentence.end - sentence.begin);
@@ -165,8 +182,10 @@ void SentenceSplitter::SplitLine(std::string_view text, ByteRange line, std::vec
     if (sentence.begin < sentence.end) sentences->push_back(sentence);
     begin = end;
   };
+  // Marks alone at the end (" :") belong to the sentence before them.
+  const int words_end = EndOfWords(content);
   for (int end : Candidates(iterator.get(), content)) {
-    if (end > begin && rules_->Ends(content, begin, end)) add(end);
+    if (end > begin && end < words_end && rules_->Ends(content, begin, end)) add(end);
   }
   add(line.end - line.begin);
 }

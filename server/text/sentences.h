@@ -2,9 +2,9 @@
 // together with the source's own spacing.
 //
 // ICU's cuts are corrected where technical text needs it. No cut: after an abbreviation ("e.g. ", "Dr. ", "No. 5";
-// CLDR's list for the language as well), after an initial ("J. Kim"), after a list number ("1. "), or inside what has
-// no space ("a!=b", "f().G()", a closing quote with a particle). A cut although a small letter follows: after a word
-// of a script without capitals ("합니다. pip").
+// CLDR's list for the language as well), after an initial ("J. Kim"), after a list number ("1. "), inside what has no
+// space ("a!=b", "f().G()", a closing quote with a particle), before marks alone at the end (" :"). A cut although a
+// small letter follows: after a word of a script without capitals ("합니다. pip").
 //
 // Thread-safe: every call makes its own iterator.
 #pragma once

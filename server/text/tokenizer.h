@@ -1,8 +1,9 @@
 // Text to ids and back, with the byte range of every piece in the text it came from: attention is unreadable without.
 //
 // Ranges are ordered, lie on code-point boundaries and cover every byte that is not space; pieces of one code point
-// (byte fallback) share its range. A piece's range leaves out the space that its "▁" stands for. Worked example with
-// pieces "▁hi", "▁there", "s":
+// (byte fallback, a ligature) share its range. A piece's range leaves out the space that its "▁" stands for; a piece of
+// nothing but space has an empty range, at the start of what follows. Characters that normalisation deletes belong to a
+// neighbour; a text of such alone may have no pieces at all. Worked example with pieces "▁hi", "▁there", "s":
 //
 //   Encode("hi  theres") gives ranges {0,2} {4,9} {9,10}
 //
@@ -38,7 +39,7 @@ struct EncodedText {
 
 struct DecodedText {
   std::string text;
-  std::vector<ByteRange> ranges;  // of `text`, one per id; empty ranges for specials
+  std::vector<ByteRange> ranges;  // of `text`, one per id, as above; empty ranges for specials
 };
 
 class Tokenizer {
@@ -46,7 +47,7 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // The tokeniser that `vocabulary` names, from the bundle's files. INVALID_ARGUMENT names the file and what is wrong
-  // with it; the number of pieces must be vocabulary.size().
+  // with it; the number of pieces must be vocabulary.size(), and unk_id, bos_id and eos_id those of the model.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Make(const model::v1::Vocabulary& vocabulary,
                                                          const std::map<std::string, std::string>& files);
 
@@ -72,7 +73,7 @@ struct WordSpan {
 };
 
 // Groups tokens into words: a new word begins where space stands between two tokens' ranges; each special is a word
-// of its own with an empty range. `ranges` as Encode or Decode made them, `special` one flag per token.
+// of its own with an empty range. `ranges` as Encode or Decode made them for `text`, `special` one flag per token.
 std::vector<WordSpan> GroupWords(std::string_view text, absl::Span<const ByteRange> ranges,
                                  absl::Span<const bool> special);
 

@@ -1,17 +1,22 @@
 #!/usr/bin/python3
-"""Makes the tiny SentencePiece models that tests/server/text reads: unigram.model and bpe_bytes.model.
+"""Makes the tiny SentencePiece models that tests/server/text reads, and what SentencePiece itself makes of some texts.
 
-    /usr/bin/python3 tests/data/text/make_models.py
+    /usr/bin/python3 tests/data/text/make_models.py [RANDOM_TEXTS_PER_MODEL]
 
-Both are trained on the sentences below (written for this purpose) with SentencePiece 0.1.97 and its default
-normalisation, nmt_nfkc. unigram.model has heed's ids (<unk> 0, <s> 1, </s> 2), bpe_bytes.model falls back to bytes,
-has a user-defined symbol and a padding piece. Beside them, expected.txt holds what the Python binding makes of some
-texts: model, text as JSON, ids.
+The models are trained on the sentences below (written for this purpose) with SentencePiece 0.1.97:
+
+    unigram        heed's ids (<unk> 0, <s> 1, </s> 2) and the default normalisation, nmt_nfkc
+    bpe_bytes      falls back to bytes, has a user-defined symbol and a padding piece; nmt_nfkc
+    unigram_plain  no normalisation at all, spaces included; nested user-defined symbols
+    bpe_suffix     words end in "▁" instead of starting with it; no normalisation but of spaces
+
+expected.tsv holds ids and decoded texts as the Python binding gives them, for the texts below and random ones.
 """
 
 import io
-import json
 import pathlib
+import random
+import sys
 
 import sentencepiece as spm
 
@@ -73,13 +78,37 @@ TEXTS = [
     "tabs\tand\nnew lines",
     "ｆｕｌｌ ｗｉｄｔｈ １２３",
     "㌢ ½ ﬁle ﷺ",
-    "\u1112\u1161\u11ab글 e\u0301",
-    "zero\u200bwidth \u200d joiner\ufeff",
-    "emoji 😀 and 漢字",
-    "</s> <s> <unk> @@ <0x41>",
-    "control \x01\x02 chars\x7f",
+    "\u1112\u1161\u11ab글 e\u0301 \u1100\u1161\u11a8\u11a8",
+    "zero\u200bwidth \u200d joiner\ufeff \u00ad",
+    "emoji 😀 and 👩\u200d👩\u200d👧 漢字",
+    "</s> <s> <unk> @@ <0x41> <pad> <br>a<br ><b",
+    "control \x00 \x01\x02 chars\x7f\x85",
+    "´ ¨ ˜",
     "",
     "   ",
+    "\u200b",
+    "\x01",
+    "a" * 100,
+    "돌려" * 50,
+    "漢字仮名" * 40,
+]
+
+# What random texts are made of: (first, last) code points, drawn alike often.
+RANGES = [
+    (0x61, 0x7A),
+    (0x20, 0x7E),
+    (0x20, 0x20),
+    (0x00, 0x1F),
+    (0x80, 0x2FF),
+    (0x300, 0x36F),
+    (0x1100, 0x11FF),
+    (0x2000, 0x206F),
+    (0x3000, 0x33FF),
+    (0xAC00, 0xD7A3),
+    (0xF900, 0xFFFD),
+    (0x1F300, 0x1FAFF),
+    (0xE0000, 0xE01EF),
+    (0x0, 0x10FFFF),
 ]
 
 
@@ -99,6 +128,36 @@ def train(name: str, **options: object) -> None:
     (here / f"{name}.model").write_bytes(model.getvalue())
 
 
+def random_text(rng: random.Random) -> str:
+    """Random code points mixed with runs of the training text. No "▁": heed takes it for text, unlike SentencePiece."""
+    parts = []
+    for _ in range(rng.randint(1, 12)):
+        if rng.random() < 0.4:
+            start = rng.randrange(len(SENTENCES))
+            parts.append(SENTENCES[start : start + rng.randint(1, 12)])
+            continue
+        first, last = rng.choice(RANGES)
+        code_point = rng.randint(first, last)
+        if not 0xD800 <= code_point <= 0xDFFF and code_point != 0x2581:
+            parts.append(chr(code_point) * rng.choice([1, 1, 1, 2]))
+    return "".join(parts)
+
+
+def expectations(name: str, count: int, seed: int) -> list[str]:
+    """Lines "encode|decode, model, text in hexadecimal, ids"."""
+    model = spm.SentencePieceProcessor(model_file=str(pathlib.Path(__file__).parent / f"{name}.model"))
+    rng = random.Random(seed)
+    lines = []
+    for text in TEXTS + [random_text(rng) for _ in range(count)]:
+        ids = model.encode(text)
+        lines.append(("encode", name, text.encode().hex(), " ".join(map(str, ids))))
+        lines.append(("decode", name, model.decode(ids).encode().hex(), " ".join(map(str, ids))))
+    for _ in range(count):
+        ids = [rng.randrange(model.get_piece_size()) for _ in range(rng.randint(1, 12))]
+        lines.append(("decode", name, model.decode(ids).encode().hex(), " ".join(map(str, ids))))
+    return ["\t".join(line) + "\n" for line in lines]
+
+
 def main() -> None:
     here = pathlib.Path(__file__).parent
     train("unigram", model_type="unigram", vocab_size=380, pad_id=-1)
@@ -111,13 +170,29 @@ def main() -> None:
         user_defined_symbols=["<br>"],
         character_coverage=0.98,
     )
+    train(
+        "unigram_plain",
+        model_type="unigram",
+        vocab_size=370,
+        pad_id=-1,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["<b", "<br>", "def"],
+        unk_surface="?",
+    )
+    train(
+        "bpe_suffix",
+        model_type="bpe",
+        vocab_size=400,
+        pad_id=-1,
+        treat_whitespace_as_suffix=True,
+        normalization_rule_name="identity",
+    )
     lines = []
-    for name in ("unigram", "bpe_bytes"):
-        model = spm.SentencePieceProcessor(model_file=str(here / f"{name}.model"))
-        for text in TEXTS:
-            ids = " ".join(str(i) for i in model.encode(text))
-            lines.append(f"{name}\t{json.dumps(text, ensure_ascii=True)}\t{ids}\n")
-    (here / "expected.txt").write_text("".join(lines), encoding="utf-8")
+    for seed, name in enumerate(("unigram", "bpe_bytes", "unigram_plain", "bpe_suffix")):
+        lines += expectations(name, int(sys.argv[1]) if len(sys.argv) > 1 else 60, seed)
+    (here / "expected.tsv").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

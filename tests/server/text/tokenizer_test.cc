@@ -1,0 +1,193 @@
+#include "server/text/tokenizer.h"
+
+#include <chrono>
+#include <sstream>
+
+#include "absl/strings/escaping.h"
+#include "gmock/gmock.h"
+#include "tests/server/text/text_models.h"
+
+namespace heed {
+namespace {
+
+using ::heed::testing::ExpectRangesCover;
+using ::heed::testing::LoadTestTokenizer;
+using ::heed::testing::RandomText;
+using ::heed::testing::ReadTestFile;
+using ::heed::testing::TestModels;
+using ::testing::ElementsAre;
+
+std::vector<std::string> Pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
+  std::vector<std::string> pieces;
+  for (TokenId id : ids) pieces.emplace_back(tokenizer.Piece(id));
+  return pieces;
+}
+
+TEST(Tokenizer, IdsAndDecodedTextsAreThoseOfSentencePiece) {
+  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers;
+  for (const auto& [name, size] : TestModels()) tokenizers[name] = LoadTestTokenizer(name);
+  std::istringstream lines(ReadTestFile("expected.tsv"));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    std::istringstream fields(line);
+    std::string what, name, hex, id;
+    std::getline(fields, what, '\t');
+    std::getline(fields, name, '\t');
+    std::getline(fields, hex, '\t');
+    std::vector<TokenId> ids;
+    while (fields >> id) ids.push_back(std::stoi(id));
+    const std::string text = absl::HexStringToBytes(hex);
+    if (what == "encode") {
+      EXPECT_EQ(tokenizers.at(name)->Encode(text).ids, ids) << name << ": " << absl::CHexEscape(text);
+    } else {
+      EXPECT_EQ(tokenizers.at(name)->Decode(ids).text, text) << name << ": " << line;
+    }
+  }
+  EXPECT_GT(count, 500);
+}
+
+TEST(Tokenizer, RangesOfWordsLeaveTheirSpacesOut) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  const EncodedText encoded = tokenizer->Encode("  the  strings ");
+  EXPECT_THAT(Pieces(*tokenizer, encoded.ids), ElementsAre("▁", "the", "▁string", "s"));
+  EXPECT_THAT(encoded.ranges, ElementsAre(ByteRange{2, 2}, ByteRange{2, 5}, ByteRange{7, 13}, ByteRange{13, 14}));
+  const DecodedText decoded = tokenizer->Decode(encoded.ids);
+  EXPECT_EQ(decoded.text, "the strings");
+  EXPECT_THAT(decoded.ranges, ElementsAre(ByteRange{0, 0}, ByteRange{0, 3}, ByteRange{4, 10}, ByteRange{10, 11}));
+}
+
+TEST(Tokenizer, PiecesOfOneCodePointShareItsRange) {
+  const auto unigram = LoadTestTokenizer("unigram");
+  // U+3322 becomes three katakana (one unknown), the ligature two letters, the half three characters.
+  const EncodedText ligature = unigram->Encode("aﬁle");
+  EXPECT_THAT(Pieces(*unigram, ligature.ids), ElementsAre("▁a", "f", "i", "le"));
+  EXPECT_THAT(ligature.ranges, ElementsAre(ByteRange{0, 1}, ByteRange{1, 4}, ByteRange{1, 4}, ByteRange{4, 6}));
+
+  const auto bytes = LoadTestTokenizer("bpe_bytes");
+  const EncodedText emoji = bytes->Encode("a😀");
+  EXPECT_THAT(Pieces(*bytes, emoji.ids), ElementsAre("▁a", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>"));
+  EXPECT_THAT(emoji.ranges, ElementsAre(ByteRange{0, 1}, ByteRange{1, 5}, ByteRange{1, 5}, ByteRange{1, 5}, ByteRange{1, 5}));
+}
+
+TEST(Tokenizer, ASpaceInsideOneCodePointSharesItsRange) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  const EncodedText encoded = tokenizer->Encode("ﷺ");  // becomes four words, all unknown
+  EXPECT_THAT(Pieces(*tokenizer, encoded.ids), ElementsAre("▁", "<unk>", "▁", "<unk>", "▁", "<unk>", "▁", "<unk>"));
+  EXPECT_EQ(encoded.ranges[0], (ByteRange{0, 0}));
+  for (std::size_t i = 1; i < encoded.ranges.size(); ++i) EXPECT_EQ(encoded.ranges[i], (ByteRange{0, 3}));
+}
+
+TEST(Tokenizer, ComposedCodePointsAreOneRange) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  const EncodedText encoded = tokenizer->Encode("\u1112\u1161\u11b7수");  // 함 in three code points
+  EXPECT_EQ(Pieces(*tokenizer, encoded.ids), Pieces(*tokenizer, tokenizer->Encode("함수").ids));
+  ExpectRangesCover("\u1112\u1161\u11b7수", encoded.ranges);
+  EXPECT_EQ(encoded.ranges.front().begin, 0);
+}
+
+TEST(Tokenizer, DeletedCharactersBelongToANeighbour) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  // The left neighbour takes what touches it, the right one the rest; U+200B becomes a space, U+0001 nothing.
+  EXPECT_THAT(tokenizer->Encode("string\x01 string").ranges, ElementsAre(ByteRange{0, 7}, ByteRange{8, 14}));
+  EXPECT_THAT(tokenizer->Encode("string \u200b string").ranges, ElementsAre(ByteRange{0, 6}, ByteRange{7, 17}));
+  EXPECT_THAT(tokenizer->Encode("\u200bstring\ufeff").ranges, ElementsAre(ByteRange{0, 12}));
+  EXPECT_THAT(tokenizer->Encode("\x01\u200b").ids, ElementsAre());
+}
+
+TEST(Tokenizer, TextThatLooksLikeASpecialPieceIsText) {
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    for (std::string_view text : {"</s>", "<s>", "<unk>", "<pad>", "<0x41>", "@@", "a </s> b", "</s></s>"}) {
+      const EncodedText encoded = tokenizer->Encode(text);
+      for (TokenId id : encoded.ids) EXPECT_FALSE(tokenizer->IsSpecial(id)) << name << ": " << text;
+      ExpectRangesCover(text, encoded.ranges);
+    }
+  }
+  const auto tokenizer = LoadTestTokenizer("bpe_bytes");
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("a </s> <0x41> <pad> @@").ids).text, "a </s> <0x41> <pad> @@");
+}
+
+TEST(Tokenizer, TheSpaceSymbolInATextIsNoSpace) {
+  const auto bytes = LoadTestTokenizer("bpe_bytes");
+  const EncodedText encoded = bytes->Encode("a▁b ▁");
+  EXPECT_EQ(bytes->Decode(encoded.ids).text, "a▁b ▁");
+  EXPECT_THAT(encoded.ranges,
+              ElementsAre(ByteRange{0, 1}, ByteRange{1, 4}, ByteRange{1, 4}, ByteRange{1, 4}, ByteRange{4, 5},
+                          ByteRange{6, 6}, ByteRange{6, 9}, ByteRange{6, 9}, ByteRange{6, 9}));
+  const auto unigram = LoadTestTokenizer("unigram");
+  EXPECT_THAT(Pieces(*unigram, unigram->Encode("string▁").ids), ElementsAre("▁string", "<unk>"));
+}
+
+TEST(Tokenizer, RangesOfRandomTextsAreOrderedAndCoverThem) {
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    std::mt19937 random(7);
+    for (int i = 0; i < 4000; ++i) {
+      const std::string text = RandomText(random);
+      const EncodedText encoded = tokenizer->Encode(text);
+      ASSERT_EQ(encoded.ids.size(), encoded.ranges.size());
+      for (TokenId id : encoded.ids) ASSERT_FALSE(tokenizer->IsSpecial(id));
+      SCOPED_TRACE(name + ": " + absl::CHexEscape(text));
+      if (encoded.ids.empty()) continue;  // spaces and deleted characters alone
+      ASSERT_NO_FATAL_FAILURE(ExpectRangesCover(text, encoded.ranges));
+    }
+  }
+}
+
+TEST(Tokenizer, RangesOfDecodedIdsAreOrderedAndCoverTheText) {
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    std::mt19937 random(8);
+    for (int i = 0; i < 4000; ++i) {
+      std::vector<TokenId> ids(std::uniform_int_distribution(0, 12)(random));
+      for (TokenId& id : ids) id = std::uniform_int_distribution(-2, size + 1)(random);
+      const DecodedText decoded = tokenizer->Decode(ids);
+      ASSERT_EQ(decoded.ranges.size(), ids.size());
+      ASSERT_TRUE(IsValidUtf8(decoded.text));
+      ASSERT_NO_FATAL_FAILURE(ExpectRangesCover(decoded.text, decoded.ranges));
+      for (std::size_t k = 0; k < ids.size(); ++k) {
+        if (tokenizer->IsSpecial(ids[k])) {
+          ASSERT_EQ(decoded.ranges[k].begin, decoded.ranges[k].end);
+        }
+      }
+    }
+  }
+}
+
+TEST(Tokenizer, DecodedBytesOfOneCharacterShareItsRangeAndStrayOnesAreReplaced) {
+  const auto tokenizer = LoadTestTokenizer("bpe_bytes");
+  const std::vector<TokenId> emoji = tokenizer->Encode("😀").ids;  // "▁" and four bytes
+  ASSERT_EQ(emoji.size(), 5u);
+  const DecodedText decoded = tokenizer->Decode({emoji[1], emoji[2], emoji[3], emoji[4], 2, emoji[2]});
+  EXPECT_EQ(decoded.text, "😀\uFFFD");
+  EXPECT_THAT(decoded.ranges, ElementsAre(ByteRange{0, 4}, ByteRange{0, 4}, ByteRange{0, 4}, ByteRange{0, 4},
+                                          ByteRange{4, 4}, ByteRange{4, 7}));
+}
+
+TEST(Tokenizer, IdsOutsideTheVocabularyAreUnknown) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  EXPECT_EQ(tokenizer->Decode({-1, 380, 1 << 30}).text, tokenizer->Decode({0, 0, 0}).text);
+  EXPECT_EQ(tokenizer->Piece(-1), "<unk>");
+  EXPECT_FALSE(tokenizer->IsSpecial(380));
+  EXPECT_FALSE(tokenizer->IsSpecial(0));
+  EXPECT_TRUE(tokenizer->IsSpecial(1));
+  EXPECT_TRUE(tokenizer->IsSpecial(2));
+  EXPECT_TRUE(LoadTestTokenizer("bpe_bytes")->IsSpecial(3)) << "padding";
+}
+
+TEST(Tokenizer, EncodingTimeGrowsWithTheTextNotItsSquare) {
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    for (const std::string unit : {"a", "漢", "함수", "\x01", " ", "▁", "<br>", "e\u0301"}) {
+      std::string text;
+      while (text.size() < (std::size_t{1} << 20)) text += unit;
+      const auto start = std::chrono::steady_clock::now();
+      tokenizer->Encode(text);
+      // Quadratic work on a megabyte takes minutes at least; the bound leaves room for sanitizers.
+      EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << name << ": " << unit;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace heed
