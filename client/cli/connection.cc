@@ -1,0 +1,65 @@
+#include "client/cli/connection.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace heed::cli {
+namespace {
+
+absl::Status ReadFile(const std::string& flag, const std::string& path, std::string* contents) {
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream read;
+  if (!file || !(read << file.rdbuf())) {
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": cannot read ", path));
+  }
+  *contents = read.str();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void ApplyEnvironment(const Console& console, ConnectionOptions* options) {
+  if (const auto address = console.environment("HEED_ADDRESS")) options->client.address = *address;
+  if (const auto roots = console.environment("HEED_TLS_CA")) options->tls_ca_file = *roots;
+}
+
+FlagGroup ConnectionFlags(ConnectionOptions* options) {
+  return {
+      "Connection",
+      {StringFlag("address", "HOST:PORT", "the server (default: $HEED_ADDRESS, or 127.0.0.1:8500)",
+                  &options->client.address),
+       DurationFlag("timeout",
+                    absl::StrCat("of each request, retries included (default ", absl::FormatDuration(options->timeout),
+                                 "); a plain number is seconds"),
+                    &options->timeout),
+       IntFlag(
+           "retries",
+           absl::StrCat("times to try again when the server is unavailable, or full and says when\n"
+                        "to return (default ",
+                        options->retries, ")"),
+           [options](std::int64_t value) { options->retries = value; }, 0, 1000),
+       BoolFlag("tls", "encrypt, trusting the machine's roots", &options->client.tls),
+       StringFlag("tls_ca", "FILE", "encrypt, trusting these PEM certificates (default: $HEED_TLS_CA)",
+                  &options->tls_ca_file),
+       StringFlag("tls_certificate", "FILE", "PEM certificate to show to the server", &options->tls_certificate_file),
+       StringFlag("tls_key", "FILE", "its PEM key", &options->tls_key_file),
+       StringFlag("tls_server_name", "NAME", "name that the server's certificate must carry (default: its host)",
+                  &options->client.tls_server_name)}};
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options) {
+  ClientOptions client = options.client;
+  client.retry.max_attempts = static_cast<int>(options.retries) + 1;
+  client.tls = client.tls || !options.tls_ca_file.empty() || !options.tls_certificate_file.empty();
+  for (const absl::Status& status : {ReadFile("tls_ca", options.tls_ca_file, &client.tls_roots),
+                                     ReadFile("tls_certificate", options.tls_certificate_file, &client.tls_certificate),
+                                     ReadFile("tls_key", options.tls_key_file, &client.tls_key)}) {
+    if (!status.ok()) return status;
+  }
+  return Client::Make(client);
+}
+
+}  // namespace heed::cli

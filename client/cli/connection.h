@@ -1,0 +1,34 @@
+// The flags that say which server to talk to and how, shared by every subcommand.
+//
+// Plain values and functions; not thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cli/console.h"
+#include "client/cli/flags.h"
+#include "client/client.h"
+
+namespace heed::cli {
+
+struct ConnectionOptions {
+  ClientOptions client;
+  absl::Duration timeout = absl::Seconds(60);  // of each RPC, its retries included
+  std::int64_t retries = 4;                    // after the first attempt
+  std::string tls_ca_file;
+  std::string tls_certificate_file;
+  std::string tls_key_file;
+};
+
+// HEED_ADDRESS and HEED_TLS_CA are the defaults of --address and --tls_ca.
+void ApplyEnvironment(const Console& console, ConnectionOptions* options);
+
+FlagGroup ConnectionFlags(ConnectionOptions* options);
+
+// INVALID_ARGUMENT for options that make no sense, or a TLS file that cannot be read.
+absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options);
+
+}  // namespace heed::cli

@@ -1,0 +1,54 @@
+// The world as the `heed` command sees it: three streams, whether they are terminals, the environment. Commands print
+// through it and return an exit code, so tests run whole commands without a process.
+//
+// Not thread-safe: the main thread prints.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace heed::cli {
+
+struct Console {
+  std::istream* in = nullptr;
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+  bool in_is_terminal = false;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  int columns = 80;  // of the terminal
+  std::function<std::optional<std::string>(const std::string& name)> environment;
+
+  // The process' own.
+  static Console Real();
+};
+
+// docs/client.md and `heed --help` list them.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitSomeTexts = 1,    // some texts failed, the others are printed; `heed health`: not serving
+  kExitUsage = 2,        // wrong flags, or a file that cannot be read or written
+  kExitRequest = 3,      // INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, ...
+  kExitPermission = 4,   // PERMISSION_DENIED, UNAUTHENTICATED
+  kExitUnavailable = 5,  // UNAVAILABLE: no server there, or it is shutting down
+  kExitExhausted = 6,    // RESOURCE_EXHAUSTED: the server is full, or the reply too large
+  kExitDeadline = 7,     // DEADLINE_EXCEEDED
+  kExitServer = 8,       // INTERNAL, UNKNOWN, DATA_LOSS, ABORTED, CANCELLED
+};
+
+// The table above as text.
+extern const char kExitCodeHelp[];
+
+ExitCode ExitCodeOf(const absl::Status& status);
+
+// "heed: CODE: message", then a line for each field at fault that the message does not name; returns the exit code.
+ExitCode PrintError(const absl::Status& status, const Console& console);
+
+// "heed: message" for mistakes made on this side; kExitUsage.
+ExitCode PrintUsageError(const std::string& message, const Console& console);
+
+}  // namespace heed::cli

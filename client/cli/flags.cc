@@ -1,0 +1,191 @@
+#include "client/cli/flags.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+
+namespace heed::cli {
+namespace {
+
+const Flag* Find(const std::vector<FlagGroup>& groups, const std::string& name) {
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      if (flag.name == name) return &flag;
+    }
+  }
+  return nullptr;
+}
+
+// Letters to change, add or drop to get from one to the other.
+int EditDistance(const std::string& a, const std::string& b) {
+  std::vector<int> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    int diagonal = std::exchange(row[0], static_cast<int>(i));
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const int change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, change}));
+    }
+  }
+  return row[b.size()];
+}
+
+absl::Status UnknownFlag(const std::vector<FlagGroup>& groups, const std::string& name) {
+  std::string nearest;
+  int least = 3;
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      const int distance = EditDistance(name, flag.name);
+      if (distance < least) {
+        least = distance;
+        nearest = flag.name;
+      }
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no flag --", name, nearest.empty() ? "" : absl::StrCat("; did you mean --", nearest, "?")));
+}
+
+absl::Status MustBe(const std::string& what) { return absl::InvalidArgumentError("it must be " + what); }
+
+absl::Status Set(const Flag& flag, const std::string& value) {
+  const absl::Status status = flag.set(value);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag.name, " is \"", value, "\"; ", std::string(status.message())));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>& groups,
+                                                    const std::vector<std::string>& arguments) {
+  std::vector<std::string> operands;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--") {
+      operands.insert(operands.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
+      break;
+    }
+    if (argument.size() < 2 || argument[0] != '-') {
+      operands.push_back(argument);
+      continue;
+    }
+    if (!absl::StartsWith(argument, "--")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("there is no flag ", argument, " (a text that begins with a dash goes behind --)"));
+    }
+    const std::size_t equals = argument.find('=');
+    const bool has_value = equals != std::string::npos;
+    const std::string name =
+        absl::StrReplaceAll(argument.substr(2, has_value ? equals - 2 : std::string::npos), {{"-", "_"}});
+    std::string value = has_value ? argument.substr(equals + 1) : "";
+    const Flag* flag = Find(groups, name);
+    if (flag == nullptr && !has_value && absl::StartsWith(name, "no")) {
+      flag = Find(groups, name.substr(2));
+      if (flag != nullptr && !flag->value.empty()) flag = nullptr;
+      value = "false";
+    } else if (flag != nullptr && !has_value && flag->value.empty()) {
+      value = "true";
+    } else if (flag != nullptr && !has_value) {
+      if (i + 1 == arguments.size()) return absl::InvalidArgumentError(absl::StrCat("--", name, " needs a value"));
+      value = arguments[++i];
+    }
+    if (flag == nullptr) return UnknownFlag(groups, name);
+    if (absl::Status status = Set(*flag, value); !status.ok()) return status;
+  }
+  return operands;
+}
+
+std::string FlagHelp(const std::vector<FlagGroup>& groups) {
+  std::string help;
+  for (const FlagGroup& group : groups) {
+    absl::StrAppend(&help, group.title, ":\n");
+    for (const Flag& flag : group.flags) {
+      std::string left = absl::StrCat("  --", flag.name, flag.value.empty() ? "" : absl::StrCat("=", flag.value));
+      left.resize(std::max<std::size_t>(left.size() + 2, 32), ' ');
+      const std::string indent = absl::StrCat("\n", std::string(32, ' '));
+      absl::StrAppend(&help, left.size() > 32 ? left + indent : left, absl::StrReplaceAll(flag.help, {{"\n", indent}}),
+                      "\n");
+    }
+    absl::StrAppend(&help, "\n");
+  }
+  return help;
+}
+
+Flag BoolFlag(std::string name, std::string help, bool* target) {
+  return {std::move(name), "", std::move(help), [target](const std::string& value) {
+            return absl::SimpleAtob(value, target) ? absl::OkStatus() : MustBe("true or false");
+          }};
+}
+
+Flag StringFlag(std::string name, std::string value, std::string help, std::string* target) {
+  return StringFlag(std::move(name), std::move(value), std::move(help),
+                    [target](const std::string& text) { *target = text; });
+}
+
+Flag StringFlag(std::string name, std::string value, std::string help, std::function<void(const std::string&)> set) {
+  return {std::move(name), std::move(value), std::move(help), [set = std::move(set)](const std::string& text) {
+            set(text);
+            return absl::OkStatus();
+          }};
+}
+
+Flag IntFlag(std::string name, std::string help, std::function<void(std::int64_t)> set, std::int64_t least,
+             std::int64_t most) {
+  return {std::move(name), "N", std::move(help), [set = std::move(set), least, most](const std::string& value) {
+            std::int64_t number = 0;
+            if (!absl::SimpleAtoi(value, &number) || number < least || number > most) {
+              return MustBe(absl::StrCat("a whole number from ", least, " to ", most));
+            }
+            set(number);
+            return absl::OkStatus();
+          }};
+}
+
+Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set) {
+  return {std::move(name), "X", std::move(help), [set = std::move(set)](const std::string& value) {
+            float number = 0;
+            if (!absl::SimpleAtof(value, &number)) return MustBe("a number");
+            set(number);
+            return absl::OkStatus();
+          }};
+}
+
+Flag DurationFlag(std::string name, std::string help, absl::Duration* target) {
+  return {std::move(name), "TIME", std::move(help), [target](const std::string& value) {
+            absl::Duration duration;
+            double seconds = 0;
+            if (absl::SimpleAtod(value, &seconds)) {
+              duration = absl::Seconds(seconds);
+            } else if (!absl::ParseDuration(value, &duration)) {
+              return MustBe("a time such as 30s, 1m30s or 500ms");
+            }
+            if (duration <= absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
+              return MustBe("longer than 0 and at most a year");
+            }
+            *target = duration;
+            return absl::OkStatus();
+          }};
+}
+
+Flag ChoiceFlag(std::string name, std::string help, std::vector<std::string> choices,
+                std::function<void(const std::string&)> set) {
+  std::string words = absl::StrJoin(choices, "|");
+  return {std::move(name), words, std::move(help),
+          [set = std::move(set), choices = std::move(choices)](const std::string& value) {
+            if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+              return MustBe(absl::StrJoin(choices, " or "));
+            }
+            set(value);
+            return absl::OkStatus();
+          }};
+}
+
+}  // namespace heed::cli

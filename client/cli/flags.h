@@ -1,0 +1,54 @@
+// The flags of a subcommand: a table of names, help and setters that write into the command's options, so that --help,
+// the check and the struct cannot disagree. Abseil's own flags are global, and subcommands need each their own.
+//
+// Flags are --name=value or --name value; booleans --name, --noname or --name=false. Dashes and underscores are the
+// same. The last of several wins. What does not begin with a dash, and all behind "--", are operands.
+//
+// Plain functions, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace heed::cli {
+
+struct Flag {
+  std::string name;   // "beam_size"
+  std::string value;  // what --help calls its value, "N"; empty: a boolean
+  std::string help;   // one line or more, without the name
+  // Given the value ("true" or "false" of a boolean); an error says what it must be: "it must be a whole number".
+  std::function<absl::Status(const std::string& value)> set;
+};
+
+struct FlagGroup {
+  std::string title;  // "Search"
+  std::vector<Flag> flags;
+};
+
+// Applies `arguments` and returns the operands. INVALID_ARGUMENT, one line naming the flag and the value: unknown flag
+// (with the nearest known one), missing value, bad value.
+absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>& groups,
+                                                    const std::vector<std::string>& arguments);
+
+// The flags as --help lists them.
+std::string FlagHelp(const std::vector<FlagGroup>& groups);
+
+// Flags of the usual kinds. A whole number within the type is passed on as it is: its bounds are the server's to know.
+Flag BoolFlag(std::string name, std::string help, bool* target);
+Flag StringFlag(std::string name, std::string value, std::string help, std::string* target);
+Flag StringFlag(std::string name, std::string value, std::string help, std::function<void(const std::string&)> set);
+Flag IntFlag(std::string name, std::string help, std::function<void(std::int64_t)> set, std::int64_t least,
+             std::int64_t most);
+Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set);
+Flag DurationFlag(std::string name, std::string help, absl::Duration* target);
+// One of a few words.
+Flag ChoiceFlag(std::string name, std::string help, std::vector<std::string> choices,
+                std::function<void(const std::string&)> set);
+
+}  // namespace heed::cli

@@ -1,0 +1,144 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "client/cli/commands.h"
+#include "client/cli/connection.h"
+#include "client/cli/width.h"
+
+namespace heed::cli {
+namespace {
+
+constexpr char kUsage[] =
+    "heed models [FLAGS] [NAME]: lists the models of a server, those that failed to load and why; or prints one\n"
+    "model's card.\n"
+    "\n"
+    "  heed models\n"
+    "  heed models pydocs-ko-en\n"
+    "  heed models --output=json pydocs-ko-en\n";
+
+using Row = std::vector<std::string>;
+
+std::string TaskName(v1::Task task) {
+  switch (task) {
+    case v1::TASK_TRANSLATE:
+      return "translate";
+    case v1::TASK_SUMMARIZE:
+      return "summarize";
+    default:
+      return "-";
+  }
+}
+
+Row RowOf(const v1::ModelSummary& model) {
+  return {Printable(model.name()),
+          Printable(model.version()),
+          TaskName(model.task()),
+          Printable(model.source_language() == model.target_language()
+                        ? model.source_language()
+                        : absl::StrCat(model.source_language(), "-", model.target_language())),
+          absl::StrFormat("%.1f M", static_cast<double>(model.parameters()) / 1e6),
+          absl::StrFormat("%.1f MB", static_cast<double>(model.weight_bytes()) / 1e6),
+          absl::StrFormat("%.0f ms", model.load_seconds() * 1e3),
+          model.attends().empty() ? "-" : Printable(absl::StrJoin(model.attends(), ",")),
+          Printable(model.license())};
+}
+
+std::string Table(const std::vector<Row>& rows) {
+  std::vector<int> widths(rows[0].size(), 0);
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+  }
+  std::string table;
+  for (const Row& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) absl::StrAppend(&line, PadRight(row[i], widths[i]), "  ");
+    table += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return table;
+}
+
+void PrintTable(const v1::ListModelsResponse& response, std::ostream& out) {
+  std::vector<Row> rows = {
+      {"NAME", "VERSION", "TASK", "LANGUAGES", "WEIGHTS", "MEMORY", "LOADED IN", "ATTENDS", "LICENSE"}};
+  std::string failed;
+  for (const v1::ModelSummary& model : response.models()) {
+    if (model.state() == v1::MODEL_STATE_FAILED) {
+      absl::StrAppend(&failed, "failed to load: ", Printable(model.folder()), ": ", Printable(model.error()), "\n");
+    } else {
+      rows.push_back(RowOf(model));
+    }
+  }
+  if (rows.size() > 1) out << Table(rows);
+  out << failed;
+}
+
+template <typename Response>
+int PrintJson(const Response& response, const Console& console) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(response, &json, options);
+  *console.out << json;
+  return kExitOk;
+}
+
+int List(Client* client, absl::Time deadline, bool json, const Console& console) {
+  const auto response = client->ListModels(deadline);
+  if (!response.ok()) return PrintError(response.status(), console);
+  if (json) return PrintJson(*response, console);
+  PrintTable(*response, *console.out);
+  return kExitOk;
+}
+
+int Show(Client* client, const v1::GetModelRequest& request, absl::Time deadline, bool json, const Console& console) {
+  const auto response = client->GetModel(request, deadline);
+  if (!response.ok()) return PrintError(response.status(), console);
+  if (json) return PrintJson(*response, console);
+  v1::ListModelsResponse one;
+  *one.add_models() = response->model();
+  PrintTable(one, *console.out);
+  *console.out << "bundle " << Printable(response->model().bundle_digest()) << "\n\n" << response->card();
+  return kExitOk;
+}
+
+}  // namespace
+
+int RunModels(const std::vector<std::string>& arguments, const Console& console) {
+  ConnectionOptions connection;
+  ApplyEnvironment(console, &connection);
+  v1::GetModelRequest request;
+  bool json = false;
+  bool help = false;
+  const std::vector<FlagGroup> flags = {
+      {"Models",
+       {StringFlag("model_version", "VERSION", "of the model NAME (default: the only one)",
+                   [&request](const std::string& value) { request.set_version(value); }),
+        ChoiceFlag("output", "json: everything that the server says (default text)", {"text", "json"},
+                   [&json](const std::string& value) { json = value == "json"; })}},
+      ConnectionFlags(&connection),
+      {"Other", {BoolFlag("help", "print this", &help)}}};
+  const auto operands = ParseFlags(flags, arguments);
+  if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
+  if (help) {
+    *console.out << kUsage << "\n" << FlagHelp(flags) << kExitCodeHelp;
+    return kExitOk;
+  }
+  if (operands->size() > 1 || (operands->empty() && request.has_version())) {
+    return PrintUsageError("heed models takes one NAME at most, and --model_version only with it", console);
+  }
+  const auto client = Connect(connection);
+  if (!client.ok()) return PrintUsageError(std::string(client.status().message()), console);
+  const absl::Time deadline = absl::Now() + connection.timeout;
+  if (operands->empty()) return List(client->get(), deadline, json, console);
+  request.set_name(operands->front());
+  return Show(client->get(), request, deadline, json, console);
+}
+
+}  // namespace heed::cli

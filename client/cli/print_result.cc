@@ -1,0 +1,85 @@
+#include "client/cli/print_result.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/attention_map.h"
+
+namespace heed::cli {
+namespace {
+
+std::string Json(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  // Fails for messages that hold an Any or a malformed time alone; heed.v1 has neither.
+  (void)google::protobuf::util::MessageToJsonString(message, &json, options);
+  return json;
+}
+
+std::string JsonString(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// SEGMENT.RANK, score and text of each hypothesis.
+void PrintHypotheses(std::int64_t number, const v1::TextOutput& output, std::ostream& out) {
+  for (int i = 0; i < output.segments_size(); ++i) {
+    for (int rank = 0; rank < output.segments(i).hypotheses_size(); ++rank) {
+      const v1::Hypothesis& hypothesis = output.segments(i).hypotheses(rank);
+      out << absl::StrFormat("%d.%d.%d\t%.4f\t", number, i + 1, rank + 1, hypothesis.score()) << hypothesis.text()
+          << "\n";
+    }
+  }
+}
+
+}  // namespace
+
+bool ResultPrinter::Print(std::int64_t number, const std::string& source, const v1::TextResult& result,
+                          const v1::ModelIdentity& model) const {
+  std::ostream& out = *console.out;
+  if (result.has_error()) {
+    const auto code = static_cast<absl::StatusCode>(result.error().code());
+    *console.err << "heed: text " << number << ": " << absl::StatusCodeToString(code) << ": "
+                 << result.error().message() << "\n";
+  }
+  if (options.json) {
+    out << "{\"source\":" << JsonString(source) << ",\"result\":" << Json(result) << ",\"model\":" << Json(model)
+        << "}\n";
+    return !result.has_error();
+  }
+  const v1::TextOutput& output = result.output();
+  if (options.search.n_best() > 1) {
+    PrintHypotheses(number, output, out);
+  } else {
+    out << output.text() << "\n";
+  }
+  for (const v1::Segment& segment : output.segments()) {
+    if (segment.truncated()) {
+      *console.err << "heed: text " << number << ": bytes " << segment.begin() << " to " << segment.end()
+                   << " were too long for the model and were cut short\n";
+    }
+    for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
+      for (const HeatMap& map : MapsOf(source, segment, hypothesis)) out << "\n" << Draw(map, draw) << "\n";
+    }
+  }
+  return !result.has_error();
+}
+
+DrawOptions ChooseDrawing(const TextOptions& options, const Console& console) {
+  DrawOptions draw;
+  draw.width = console.columns;
+  const std::string term = console.environment("TERM").value_or("");
+  const std::string color_term = console.environment("COLORTERM").value_or("");
+  const Colors best = color_term == "truecolor" || color_term == "24bit" ? Colors::kTrue : Colors::k256;
+  const bool no_color = !console.environment("NO_COLOR").value_or("").empty();
+  const bool able = console.out_is_terminal && !term.empty() && term != "dumb" && !no_color;
+  if (options.color == "always" || (options.color == "auto" && able)) draw.colors = best;
+  return draw;
+}
+
+}  // namespace heed::cli
