@@ -81,7 +81,9 @@ absl::StatusOr<SentencePieceModel::Piece> ReadPiece(const std::string& bytes, in
   if (!IsValidUtf8(piece.text) || piece.text.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is not UTF-8 without NUL"));
   }
-  if (!std::isfinite(piece.score)) return absl::InvalidArgumentError(absl::StrCat("piece ", id, " has no finite score"));
+  if (!std::isfinite(piece.score)) {
+    return absl::InvalidArgumentError(absl::StrCat("piece ", id, " has no finite score"));
+  }
   if (type < static_cast<int>(PieceType::kNormal) || type > static_cast<int>(PieceType::kByte)) {
     return absl::InvalidArgumentError(absl::StrCat("piece ", id, " has type ", type, ", 1 to 6 are known"));
   }

@@ -90,7 +90,7 @@ TEST(TokenizerLoad, RefusesMalformedPieces) {
   EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, "")), HasSubstr("piece 9 has 0 bytes"));
   EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, std::string(513, 'a'))), HasSubstr("piece 9 has 513 bytes, 1 to 512"));
   EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, "\xC3")), HasSubstr("piece 9 is not UTF-8"));
-  EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, std::string("a\0b", 3))), HasSubstr("piece 9 is not UTF-8 without NUL"));
+  EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, std::string("a\0b", 3))), HasSubstr("piece 9 is not UTF-8"));
   EXPECT_THAT(MessageOf(vocabulary, WithPiece(9, "</s>")), HasSubstr("piece 9 is spelt like piece 2"));
   const auto with_score = [](float score) {
     return Changed(1, 9, [score](UnknownFieldSet* piece) {

@@ -53,7 +53,8 @@ TEST(Utf8, AcceptsExactlyWhatIcuAccepts) {
 
 TEST(Utf8, ReadsEveryCodePointForwardsAndBackwardsAndKnowsItsSpaces) {
   for (char32_t c = 0; c <= 0x10FFFF; ++c) {
-    ASSERT_EQ(IsWhiteSpace(c), static_cast<bool>(u_isUWhiteSpace(static_cast<UChar32>(c)))) << std::hex << static_cast<std::uint32_t>(c);
+    const auto code_point = static_cast<UChar32>(c);
+    ASSERT_EQ(IsWhiteSpace(c), static_cast<bool>(u_isUWhiteSpace(code_point))) << std::hex << code_point;
     if (c >= 0xD800 && c <= 0xDFFF) continue;
     std::string text = "é";
     AppendUtf8(c, &text);
