@@ -1,6 +1,6 @@
 """Compares what heed served with references (quality) and with PyTorch (parity).
 
-    heed translate --input=test.src --output=json --attention > served.json
+    heed translate --file=test.src --output=json --attention --energies > served.json
     python3 -m heed_export.evaluate quality --task translate --served served.json --references test.tgt
     python3 -m heed_export.evaluate parity --bundle models/pydocs-ko-en --served served.json --texts test.src
 
@@ -101,7 +101,7 @@ def main() -> None:
     one.add_argument("--references", type=pathlib.Path, required=True, help="a line each")
     two = commands.add_parser("parity", help="differences from PyTorch's greedy decoding")
     two.add_argument("--bundle", type=pathlib.Path, required=True)
-    two.add_argument("--served", type=pathlib.Path, required=True, help="JSON replies, with attention")
+    two.add_argument("--served", type=pathlib.Path, required=True, help="JSON replies, with attention of pieces")
     two.add_argument("--texts", type=pathlib.Path, required=True, help="the texts that were sent, a line each")
     arguments = parser.parse_args()
     if arguments.command == "quality":
@@ -110,6 +110,8 @@ def main() -> None:
         return
     replies = served.parse(arguments.served.read_text(encoding="utf-8"))
     report = compare(bundle.read(arguments.bundle), data.read_lines(arguments.texts), replies)
+    if not report["numbers_compared"]["weight"]:
+        parser.error("the replies carry no attention of pieces: ask for it with --attention --energies")
     report["bounds"] = {"share_equal": LINES_EQUAL, **parity.TOLERANCE}
     print(json.dumps(report, indent=1))
     sys.exit(0 if within_bounds(report) else 1)

@@ -1,7 +1,8 @@
-"""Reads what `heed translate --output=json` and `heed summarize --output=json` print: protobuf's JSON of the replies.
+"""Reads what `heed translate --output=json` and `heed summarize --output=json` print: an object per text, whose `result`
+is protobuf's JSON of the reply to it.
 
-Any number of JSON values after another is taken: whole responses (`results`), or results of single texts. Field names
-may be in either of protobuf's spellings; a field that is absent has its default.
+Whole responses (`results`) are read as well, and bare results. Field names may be in either of protobuf's spellings; a
+field that is absent has its default.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Segment:
     tokens: list[int]
     log_probabilities: list[float]
     text: str
-    attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of the first attend and head
+    attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, first attend and head
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def _results(value: Any) -> Iterator[dict]:
             yield from _results(item)
     elif "results" in value:
         yield from value["results"]
+    elif "result" in value:
+        yield value["result"]
     elif "output" in value or "error" in value:
         yield value
 
@@ -69,7 +72,8 @@ def _attention(hypothesis: dict) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for item in hypothesis.get("attentions", []):
         component = str(item.get("component", "")).rsplit("_", 1)[-1].lower()
-        if component not in found and item.get("head", 0) == 0 and "dense" in item:
+        folded = str(item.get("unit", "")).endswith("WORDS")
+        if component not in found and not folded and item.get("head", 0) == 0 and "dense" in item:
             dense = item["dense"]
             values = np.array(dense.get("values", []), dtype=np.float32)
             found[component] = values.reshape(dense.get("rows", 0), dense.get("columns", 0))

@@ -31,9 +31,10 @@ def reply_of(source: bundle.Bundle, texts: list[str], cut: int) -> dict:
             ids = words.encode(text[begin : begin + cut])
             found = decode.greedy(model, [ids], attention=True)[0]
             dense = {"rows": len(found.tokens), "columns": len(ids), "values": found.weights.ravel().tolist()}
-            attention = {"attend": "attention", "component": "ATTENTION_COMPONENT_WEIGHTS", "dense": dense}
+            folded = {"component": "ATTENTION_COMPONENT_WEIGHTS", "unit": "ATTENTION_UNIT_WORDS", "dense": {"rows": 0}}
+            attention = {"component": "ATTENTION_COMPONENT_WEIGHTS", "unit": "ATTENTION_UNIT_PIECES", "dense": dense}
             tokens = [{"id": t, "logProbability": p} for t, p in zip(found.tokens, found.log_probabilities)]
-            hypothesis = {"text": words.decode(found.tokens), "tokens": tokens, "attentions": [attention]}
+            hypothesis = {"text": words.decode(found.tokens), "tokens": tokens, "attentions": [folded, attention]}
             segment = {"end": min(len(text), begin + cut), "sourceTokens": [{"id": i} for i in ids]}
             segments.append({**segment, "hypotheses": [hypothesis], **({"begin": begin} if begin else {})})
         whole = " ".join(s["hypotheses"][0]["text"] for s in segments)
@@ -74,7 +75,7 @@ class Parity(unittest.TestCase):
             reply = copy.deepcopy(self.reply)
             hypothesis = reply["results"][2]["output"]["segments"][1]["hypotheses"][0]
             if change == "weight":
-                hypothesis["attentions"][0]["dense"]["values"][0] += 1e-3
+                hypothesis["attentions"][1]["dense"]["values"][0] += 1e-3
             else:
                 hypothesis["tokens"][0]["logProbability"] += 1e-3
             self.assertFalse(evaluate.within_bounds(self.compare(reply)), change)
@@ -92,8 +93,9 @@ class Served(unittest.TestCase):
         one = '{"results": [{"output": {"text": "a"}}, {"error": {"message": "m"}}]}'
         segments = '[{"source_tokens": [{"piece": "x"}], "hypotheses": [{"text": "b"}]}, {"begin": 3}]'
         two = '{"output": {"text": "b", "segments": %s}}' % segments
-        found = served.parse(one + "\n" + two + "\n")
-        self.assertEqual([("a", ""), ("", "m"), ("b", "")], [(o.text, o.error) for o in found])
+        three = '{"source": "s", "result": {"output": {"text": "c"}}, "model": {"name": "n"}}'
+        found = served.parse(one + "\n" + two + "\n" + three + "\n")
+        self.assertEqual([("a", ""), ("", "m"), ("b", ""), ("c", "")], [(o.text, o.error) for o in found])
         self.assertEqual([[0]], [s.source_ids for s in found[2].segments])
 
 

@@ -44,14 +44,13 @@ class Bf16(unittest.TestCase):
 class File(unittest.TestCase):
     def test_what_is_written_is_read_back(self):
         rng = np.random.default_rng(2)
-        tensors = {"a": rng.normal(size=(3, 5)), "b": rng.normal(size=7), "scalar": np.array(2.5)}
+        tensors = {"a": rng.normal(size=(3, 5)), "b": rng.normal(size=7)}
         tensors = {k: v.astype(np.float32) for k, v in tensors.items()}
         back = safetensors.loads(safetensors.dumps(tensors, {"a"}))
-        self.assertEqual(list(tensors), list(back))
+        self.assertEqual(["b", "a"], list(back), "F32 first, so that no tensor is misaligned")
         np.testing.assert_array_equal(tensors["b"], back["b"])
         self.assertEqual((3, 5), back["a"].shape)
         np.testing.assert_allclose(tensors["a"], back["a"], rtol=2**-8)
-        self.assertEqual((), back["scalar"].shape)
 
     def test_data_starts_aligned_and_has_no_gaps(self):
         data = safetensors.dumps({"x": np.zeros(3, np.float32), "y": np.zeros((2, 1), np.float32)}, {"y"})
