@@ -96,9 +96,7 @@ void Call::Record(const absl::Status& status) const {
   const std::string model = sample.model == RequestSample::kUnknownModel
                                 ? "unknown"
                                 : core_->registry->models()[static_cast<std::size_t>(sample.model)]->summary.name();
-  // INTERNAL and its like are ours to explain; no message is logged otherwise, for it may quote what a client sent.
-  const bool ours = status.code() == absl::StatusCode::kInternal || status.code() == absl::StatusCode::kUnknown;
-  Log(ours ? LogLevel::kError : LogLevel::kInfo, "request",
+  Log(LogLevel::kInfo, "request",
       {{"request_id", request_id_},
        {"rpc", RpcName(sample.rpc)},
        {"model", model},
@@ -107,8 +105,11 @@ void Call::Record(const absl::Status& status) const {
        {"segments", static_cast<std::int64_t>(sample.segments.size())},
        {"source_tokens", sample.source_tokens},
        {"target_tokens", sample.target_tokens},
-       {"duration_seconds", absl::ToDoubleSeconds(sample.duration)},
-       {"reason", ours ? std::string(status.message()) : std::string()}});
+       {"duration_seconds", absl::ToDoubleSeconds(sample.duration)}});
+  // INTERNAL and its like are ours to explain. No other message is logged, for it may quote what a client sent.
+  if (status.code() == absl::StatusCode::kInternal || status.code() == absl::StatusCode::kUnknown) {
+    Log(LogLevel::kError, "request_failed", {{"request_id", request_id_}, {"reason", std::string(status.message())}});
+  }
 }
 
 void Call::OnCancel() {

@@ -1,0 +1,145 @@
+// Real bundles on disk, loaded, served and refused.
+#include "server/admission/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "server/admission/admission.h"
+#include "tests/support/bundle_folder.h"
+#include "tests/support/test_models.h"
+
+namespace heed {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr int kPieces = 380;  // of tests/data/text/unigram.model
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  static BundleBuilder Builder(const std::string& name) {
+    BundleBuilder builder = LuongLstm({.source_vocabulary = kPieces, .target_vocabulary = kPieces});
+    builder.spec().set_name(name);
+    builder.spec().set_segmentation(model::v1::SEGMENTATION_SENTENCE);
+    return builder;
+  }
+
+  static BundleFileMap Files(const BundleBuilder& builder) {
+    const std::string tokenizer = ReadFile("tests/data/text/unigram.model");
+    return FilesOfBundle(builder.Build(), {{"source.spm", tokenizer}, {"target.spm", tokenizer}});
+  }
+
+  void Write(const std::string& folder, const BundleFileMap& files) {
+    WriteBundleFolder(temp_.path() + "/" + folder, files);
+  }
+
+  absl::StatusOr<std::unique_ptr<Registry>> Load() { return Registry::Load(temp_.path(), {}); }
+
+  TempFolder temp_;
+};
+
+TEST_F(RegistryTest, AGoodBundleIsServedWithItsSummary) {
+  Write("one", Files(Builder("luong")));
+  auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  ASSERT_EQ((*registry)->models().size(), 1U);
+  const ServedModel& model = *(*registry)->models()[0];
+  EXPECT_EQ(model.summary.name(), "luong");
+  EXPECT_EQ(model.summary.folder(), "one");
+  EXPECT_EQ(model.summary.state(), v1::MODEL_STATE_READY);
+  EXPECT_EQ(model.summary.task(), v1::TASK_TRANSLATE);
+  EXPECT_EQ(model.summary.bundle_digest().size(), 64U);
+  EXPECT_EQ(model.summary.max_source_tokens(), 512);
+  EXPECT_EQ(model.summary.source_vocabulary_size(), kPieces);
+  EXPECT_THAT(model.summary.attends(), ::testing::ElementsAre("c"));
+  EXPECT_GT(model.summary.parameters(), 2 * 6 * kPieces);
+  EXPECT_GT(model.summary.weight_bytes(), 0);
+  EXPECT_GT(model.summary.load_seconds(), 0);
+  EXPECT_TRUE(model.splitter.has_value());
+  EXPECT_THAT(model.spec_json, HasSubstr("\"luong\""));
+  EXPECT_FALSE(model.card.empty());
+}
+
+TEST_F(RegistryTest, AServedModelAdmitsRealText) {
+  Write("one", Files(Builder("luong")));
+  auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  TextRequest request;
+  request.task = v1::TASK_TRANSLATE;
+  request.texts = {"이 함수는 문자열을 돌려줍니다. 이 값은 바꿀 수 없습니다.", "</s>"};
+  auto admitted = Admission(registry->get(), {}).Admit(std::move(request));
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  ASSERT_EQ(admitted->texts[0].segments.size(), 2U);
+  EXPECT_EQ(admitted->jobs.size(), 3U);
+  // Text that looks like a special piece is text: only the last token of a segment is </s>.
+  const std::vector<v1::Token>& tokens = admitted->texts[1].segments.at(0).source_tokens;
+  ASSERT_GT(tokens.size(), 1U);
+  for (std::size_t i = 0; i < tokens.size(); ++i) EXPECT_EQ(tokens[i].special(), i + 1 == tokens.size()) << i;
+}
+
+TEST_F(RegistryTest, ABadBundleAmongGoodOnesIsListedWithItsReasonAndTheGoodOnesServe) {
+  Write("a-good", Files(Builder("good")));
+  BundleFileMap cut = Files(Builder("cut"));
+  const std::string sums = SumsOf(cut);
+  cut["weights.safetensors"].resize(100);
+  cut["SHA256SUMS"] = sums;
+  Write("b-cut", cut);
+  BundleFileMap tokenizer = Files(Builder("tokenizer"));
+  tokenizer["source.spm"] = "no model";
+  Write("c-tokenizer", tokenizer);
+  Write("d-again", Files(Builder("good")));
+  std::filesystem::create_directory(temp_.path() + "/notes");
+  auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  EXPECT_EQ((*registry)->models().size(), 1U);
+  const auto& summaries = (*registry)->summaries();
+  ASSERT_EQ(summaries.size(), 4U);
+  EXPECT_EQ(summaries[0].folder(), "a-good");
+  EXPECT_EQ(summaries[1].folder(), "b-cut");
+  EXPECT_EQ(summaries[1].state(), v1::MODEL_STATE_FAILED);
+  EXPECT_THAT(summaries[1].error(), HasSubstr("weights.safetensors"));
+  EXPECT_EQ(summaries[2].name(), "tokenizer");
+  EXPECT_THAT(summaries[2].error(), HasSubstr("source.spm"));
+  EXPECT_EQ(summaries[3].folder(), "d-again");
+  EXPECT_THAT(summaries[3].error(), HasSubstr("name good version 1"));
+}
+
+TEST_F(RegistryTest, AMissingFolderAndOneWithoutBundlesAreNotFound) {
+  EXPECT_EQ(Load().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(Load().status().message()), HasSubstr("holds no bundle"));
+  const absl::Status missing = Registry::Load(temp_.path() + "/none", {}).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("No such file or directory"));
+}
+
+TEST_F(RegistryTest, AFolderOfBadBundlesAloneIsRefusedWithEachReason) {
+  BundleFileMap files = Files(Builder("x"));
+  files["model.json"] = "{";
+  Write("bad", files);
+  const absl::Status status = Load().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), AllOf(StartsWith("models folder"), HasSubstr("bad: "), HasSubstr("model.json")));
+}
+
+TEST_F(RegistryTest, AModelsOwnBoundOfSourceTokensHoldsWhereItIsLower) {
+  BundleBuilder builder = Builder("short");
+  builder.spec().mutable_limits()->set_max_source_tokens(9);
+  Write("short", Files(builder));
+  auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  EXPECT_EQ((*registry)->models()[0]->summary.max_source_tokens(), 9);
+}
+
+}  // namespace
+}  // namespace heed
