@@ -26,6 +26,7 @@ class Engine : public StepEngine {
 
   int free_rows() const override { return capacity_ - reserved_; }
   int max_rows() const override { return max_rows_; }
+  int rows_in_use() const override { return reserved_; }
   int live_jobs() const override { return live_jobs_; }
   void Admit(JobId id, const DecodeJob* job) override;
   void Release(JobId id) override;

@@ -33,9 +33,13 @@ class StepEngine {
  public:
   virtual ~StepEngine() = default;
 
-  // Rows that new jobs may take; a job takes max(1, search.beam_size).
+  // Rows that new jobs may take; a job takes max(1, search.beam_size). An engine may take in more than it steps at
+  // once, so that sources are encoded ahead of rows that fall free.
   virtual int free_rows() const = 0;
+  // Rows that are stepped at once, and so the widest beam.
   virtual int max_rows() const = 0;
+  // Rows that the jobs inside hold, waiting ones included.
+  virtual int rows_in_use() const { return max_rows() - free_rows(); }
   // Jobs inside, encoding or decoding.
   virtual int live_jobs() const = 0;
   // Takes a job. Requires rows for it to be free and `job` to stay alive and unchanged until it is finished or

@@ -357,7 +357,7 @@ void ThreadedScheduler::Publish(const Worker& me) {
   for (int model = 0; model < models_; ++model) {
     const StepEngine& engine = *me.engines[model];
     load.free_rows[model] = engine.free_rows();
-    load.rows += engine.max_rows() - engine.free_rows();
+    load.rows += engine.rows_in_use();
     live_jobs_[me.number] += engine.live_jobs();
   }
 }

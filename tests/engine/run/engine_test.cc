@@ -267,6 +267,7 @@ TEST(Engine, LeavesOthersAloneWhenAJobIsReleasedAtAnyPoint) {
   }
   EXPECT_GT(kept, 0);
   EXPECT_LT(kept, 30);
+  EXPECT_EQ(engine->rows_in_use(), 0);
   EXPECT_EQ(engine->free_rows(), 12);  // 8, and half as many again encoded ahead
 }
 
