@@ -13,7 +13,7 @@ absl::Status ReadFile(const std::string& flag, const std::string& path, std::str
   std::ifstream file(path, std::ios::binary);
   std::ostringstream read;
   if (!file || !(read << file.rdbuf())) {
-    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": cannot read ", path));
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", path, " cannot be read, or is empty"));
   }
   *contents = read.str();
   return absl::OkStatus();

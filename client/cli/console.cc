@@ -82,12 +82,15 @@ ExitCode ExitCodeOf(const absl::Status& status) {
   }
 }
 
-ExitCode PrintError(const absl::Status& status, const Console& console) {
+ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console) {
   const std::string message(status.message());
   *console.err << "heed: " << absl::StatusCodeToString(status.code()) << ": " << message << "\n";
   for (const auto& violation : FieldViolations(status)) {
     if (absl::StrContains(message, violation.field())) continue;
     *console.err << "heed:   " << violation.field() << ": " << violation.description() << "\n";
+  }
+  if (absl::IsUnavailable(status)) {
+    *console.err << "heed:   that was " << address << "; --address or HEED_ADDRESS names another server\n";
   }
   return ExitCodeOf(status);
 }

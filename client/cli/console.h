@@ -45,8 +45,9 @@ extern const char kExitCodeHelp[];
 
 ExitCode ExitCodeOf(const absl::Status& status);
 
-// "heed: CODE: message", then a line for each field at fault that the message does not name; returns the exit code.
-ExitCode PrintError(const absl::Status& status, const Console& console);
+// "heed: CODE: message", then a line for each field at fault that the message does not name, and which address it was
+// where nobody answered; returns the exit code.
+ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console);
 
 // "heed: message" for mistakes made on this side; kExitUsage.
 ExitCode PrintUsageError(const std::string& message, const Console& console);

@@ -89,18 +89,24 @@ int PrintJson(const Response& response, const Console& console) {
   return kExitOk;
 }
 
-int List(Client* client, absl::Time deadline, bool json, const Console& console) {
-  const auto response = client->ListModels(deadline);
-  if (!response.ok()) return PrintError(response.status(), console);
-  if (json) return PrintJson(*response, console);
+struct ModelsOptions {
+  ConnectionOptions connection;
+  v1::GetModelRequest request;
+  bool json = false;
+};
+
+int List(const ModelsOptions& options, Client* client, const Console& console) {
+  const auto response = client->ListModels(absl::Now() + options.connection.timeout);
+  if (!response.ok()) return PrintError(response.status(), options.connection.client.address, console);
+  if (options.json) return PrintJson(*response, console);
   PrintTable(*response, *console.out);
   return kExitOk;
 }
 
-int Show(Client* client, const v1::GetModelRequest& request, absl::Time deadline, bool json, const Console& console) {
-  const auto response = client->GetModel(request, deadline);
-  if (!response.ok()) return PrintError(response.status(), console);
-  if (json) return PrintJson(*response, console);
+int Show(const ModelsOptions& options, Client* client, const Console& console) {
+  const auto response = client->GetModel(options.request, absl::Now() + options.connection.timeout);
+  if (!response.ok()) return PrintError(response.status(), options.connection.client.address, console);
+  if (options.json) return PrintJson(*response, console);
   v1::ListModelsResponse one;
   *one.add_models() = response->model();
   PrintTable(one, *console.out);
@@ -111,18 +117,16 @@ int Show(Client* client, const v1::GetModelRequest& request, absl::Time deadline
 }  // namespace
 
 int RunModels(const std::vector<std::string>& arguments, const Console& console) {
-  ConnectionOptions connection;
-  ApplyEnvironment(console, &connection);
-  v1::GetModelRequest request;
-  bool json = false;
+  ModelsOptions options;
+  ApplyEnvironment(console, &options.connection);
   bool help = false;
   const std::vector<FlagGroup> flags = {
       {"Models",
        {StringFlag("model_version", "VERSION", "of the model NAME (default: the only one)",
-                   [&request](const std::string& value) { request.set_version(value); }),
+                   [&options](const std::string& value) { options.request.set_version(value); }),
         ChoiceFlag("output", "json: everything that the server says (default text)", {"text", "json"},
-                   [&json](const std::string& value) { json = value == "json"; })}},
-      ConnectionFlags(&connection),
+                   [&options](const std::string& value) { options.json = value == "json"; })}},
+      ConnectionFlags(&options.connection),
       {"Other", {BoolFlag("help", "print this", &help)}}};
   const auto operands = ParseFlags(flags, arguments);
   if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
@@ -130,15 +134,14 @@ int RunModels(const std::vector<std::string>& arguments, const Console& console)
     *console.out << kUsage << "\n" << FlagHelp(flags) << kExitCodeHelp;
     return kExitOk;
   }
-  if (operands->size() > 1 || (operands->empty() && request.has_version())) {
+  if (operands->size() > 1 || (operands->empty() && options.request.has_version())) {
     return PrintUsageError("heed models takes one NAME at most, and --model_version only with it", console);
   }
-  const auto client = Connect(connection);
+  const auto client = Connect(options.connection);
   if (!client.ok()) return PrintUsageError(std::string(client.status().message()), console);
-  const absl::Time deadline = absl::Now() + connection.timeout;
-  if (operands->empty()) return List(client->get(), deadline, json, console);
-  request.set_name(operands->front());
-  return Show(client->get(), request, deadline, json, console);
+  if (operands->empty()) return List(options, client->get(), console);
+  options.request.set_name(operands->front());
+  return Show(options, client->get(), console);
 }
 
 }  // namespace heed::cli

@@ -100,7 +100,7 @@ int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptio
       reply.status().ForEachPayload(
           [&status](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
       console.out->flush();
-      return PrintError(status, console);
+      return PrintError(status, options.connection.client.address, console);
     }
     for (std::size_t i = 0; i < first.batch.texts.size(); ++i) {
       if (SaysSomething(reply->results[i])) progress.Clear();

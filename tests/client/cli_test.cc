@@ -1,0 +1,437 @@
+// The `heed` command as a person types it, against a fake server in this process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "absl/strings/str_split.h"
+#include "client/cli/commands.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "tests/client/fake_server.h"
+
+namespace heed::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class Cli : public ::testing::Test {
+ protected:
+  int Run(std::vector<std::string> arguments, const std::string& input = "") {
+    std::istringstream in(input);
+    std::ostringstream out, err;
+    Console console;
+    console.in = &in;
+    console.out = &out;
+    console.err = &err;
+    console.columns = 80;
+    console.out_is_terminal = terminal_;
+    console.err_is_terminal = terminal_;
+    console.environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = environment_.find(name);
+      if (found == environment_.end()) return std::nullopt;
+      return found->second;
+    };
+    const int code = RunHeed(arguments, console);
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  }
+
+  std::string WriteFile(const std::string& contents) {
+    const std::string path = ::testing::TempDir() + "/heed_cli_test_input";
+    std::ofstream(path, std::ios::binary) << contents;
+    return path;
+  }
+
+  FakeServer server_;
+  std::map<std::string, std::string> environment_ = {{"HEED_ADDRESS", server_.address()}};
+  bool terminal_ = false;
+  std::string out_, err_;
+};
+
+TEST_F(Cli, TranslatesItsOperands) {
+  EXPECT_EQ(Run({"translate", "one", "two words"}), 0);
+  EXPECT_EQ(out_, "ONE\nTWO WORDS\n");
+  EXPECT_EQ(err_, "");
+  ASSERT_EQ(server_.requests().size(), 1u);
+  EXPECT_FALSE(server_.requests()[0].has_attention());
+  EXPECT_FALSE(server_.requests()[0].search().has_beam_size());
+}
+
+TEST_F(Cli, SummarizesStandardInputLineByLine) {
+  EXPECT_EQ(Run({"summarize"}, "one\r\ntwo\n\nlast without an end"), 0);
+  EXPECT_EQ(out_, "ONE\nTWO\n\nLAST WITHOUT AN END\n");
+  ASSERT_EQ(server_.requests().size(), 1u);
+  EXPECT_THAT(server_.requests()[0].texts(), ElementsAre("one", "two", "last without an end"));
+}
+
+TEST_F(Cli, SendsNothingForEmptyLines) {
+  EXPECT_EQ(Run({"translate"}, "\n\n"), 0);
+  EXPECT_EQ(out_, "\n\n");
+  EXPECT_EQ(server_.calls(), 0);
+}
+
+TEST_F(Cli, TakesAWholeInputAsOneText) {
+  EXPECT_EQ(Run({"translate", "--whole"}, "one\n\ntwo\n"), 0);
+  EXPECT_EQ(out_, "ONE\n\nTWO\n\n");
+  EXPECT_THAT(server_.requests()[0].texts(), ElementsAre("one\n\ntwo\n"));
+}
+
+TEST_F(Cli, KeepsTheOrderOfAFileSentInManyRequests) {
+  std::string lines, expected;
+  for (int i = 0; i < 1000; ++i) {
+    lines += absl::StrCat("line ", i, "\n");
+    expected += absl::StrCat("LINE ", i, "\n");
+  }
+  EXPECT_EQ(Run({"translate", "--file", WriteFile(lines), "--batch_size=7", "--in_flight=5"}), 0);
+  EXPECT_EQ(out_, expected);
+  EXPECT_EQ(server_.calls(), 143);
+}
+
+TEST_F(Cli, ShowsABarForAFileOnATerminalAndTakesItAway) {
+  terminal_ = true;
+  const std::string path = WriteFile("a\nb\nc\n");
+  EXPECT_EQ(Run({"translate", "--file=" + path, "--batch_size=1"}), 0);
+  EXPECT_EQ(out_, "A\nB\nC\n");
+  EXPECT_THAT(err_, AllOf(HasSubstr("%"), HasSubstr("lines"), ::testing::EndsWith("\r\x1b[K")));
+  EXPECT_EQ(Run({"translate", "--file=" + path, "--noprogress"}), 0);
+  EXPECT_EQ(err_, "");
+  terminal_ = false;
+  EXPECT_EQ(Run({"translate", "--file=" + path}), 0);
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(Cli, PassesEveryOptionOn) {
+  EXPECT_EQ(Run({"translate", "--model=m", "--model_version", "v", "--source_language=ko", "--target-language=en",
+                 "--beam_size=5", "--n_best=2", "--min_length=1", "--max_length=99", "--length_normalization=gnmt:0.7",
+                 "--repetition_penalty=1.5", "--no_repeat_ngram_size=3", "--truncate", "--energies", "--attention",
+                 "--attends=a,b", "--max_reply_bytes=9000000", "text"}),
+            0);
+  const v1::TranslateRequest request = server_.requests().at(0);
+  EXPECT_EQ(request.ShortDebugString(),
+            "model { name: \"m\" version: \"v\" source_language: \"ko\" target_language: \"en\" } texts: \"text\" "
+            "search { beam_size: 5 n_best: 2 min_length: 1 max_length: 99 repetition_penalty: 1.5 "
+            "no_repeat_ngram_size: 3 gnmt { alpha: 0.7 } } too_long: TOO_LONG_POLICY_TRUNCATE "
+            "attention { components: ATTENTION_COMPONENT_WEIGHTS components: ATTENTION_COMPONENT_ENERGIES "
+            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000");
+}
+
+TEST_F(Cli, LeavesBoundsToTheServer) {
+  EXPECT_EQ(Run({"translate", "--beam_size=0", "--repetition_penalty=-1", "--max_length=-7", "text"}), 0);
+  EXPECT_EQ(server_.requests()[0].search().beam_size(), 0);
+  EXPECT_TRUE(server_.requests()[0].search().has_beam_size());
+  EXPECT_EQ(server_.requests()[0].search().max_length(), -7);
+}
+
+struct UsageCase {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+class Usage : public Cli, public ::testing::WithParamInterface<UsageCase> {};
+
+TEST_P(Usage, IsRefusedWithOneLine) {
+  EXPECT_EQ(Run(GetParam().arguments), 2);
+  EXPECT_EQ(err_, "heed: " + GetParam().message + "\n");
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(server_.calls(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Usage,
+    ::testing::Values(
+        UsageCase{"UnknownCommand", {"translat"}, "there is no command translat; heed --help lists them"},
+        UsageCase{
+            "MisspeltFlag", {"translate", "--beam_sise=2"}, "there is no flag --beam_sise; did you mean --beam_size?"},
+        UsageCase{"UnknownFlag", {"models", "--xyzzy"}, "there is no flag --xyzzy"},
+        UsageCase{
+            "ShortFlag", {"translate", "-x"}, "there is no flag -x (a text that begins with a dash goes behind --)"},
+        UsageCase{"MissingValue", {"translate", "--model"}, "--model needs a value"},
+        UsageCase{"NoNumber",
+                  {"translate", "--beam_size=two"},
+                  "--beam_size is \"two\"; it must be a whole number from -2147483648 to 2147483647"},
+        UsageCase{
+            "NoBoolean", {"translate", "--attention=maybe"}, "--attention is \"maybe\"; it must be true or false"},
+        UsageCase{"NegatedValue", {"translate", "--nomodel"}, "there is no flag --nomodel; did you mean --model?"},
+        UsageCase{"NoTime",
+                  {"translate", "--timeout=soon"},
+                  "--timeout is \"soon\"; it must be a time such as 30s, 1m30s or 500ms"},
+        UsageCase{
+            "NoTimeLeft", {"health", "--timeout=0"}, "--timeout is \"0\"; it must be longer than 0 and at most a year"},
+        UsageCase{"UnknownOutput", {"translate", "--output=xml"}, "--output is \"xml\"; it must be text or json"},
+        UsageCase{"UnknownNormalization",
+                  {"translate", "--length_normalization=sum"},
+                  "--length_normalization is \"sum\"; it must be none, average, average:ALPHA, gnmt or gnmt:ALPHA"},
+        UsageCase{"FileAndOperands",
+                  {"translate", "--file=x", "y"},
+                  "texts come from the command line or from --file, not from both"},
+        UsageCase{"EnergiesOfWords",
+                  {"translate", "--energies", "--unit=words", "x"},
+                  "--energies cannot be folded to words; use --unit=pieces"},
+        UsageCase{"MissingFile", {"translate", "--file=/nowhere/at/all"}, "--file: cannot open /nowhere/at/all"},
+        UsageCase{"Folder", {"translate", "--file=/tmp"}, "--file: /tmp is a folder"},
+        UsageCase{
+            "MissingCertificate", {"health", "--tls_ca=/nowhere"}, "--tls_ca: /nowhere cannot be read, or is empty"},
+        UsageCase{"KeyAlone",
+                  {"health", "--tls_certificate=/proc/self/cmdline"},
+                  "a TLS certificate and its key go together; only one of them is given"},
+        UsageCase{
+            "TwoModels", {"models", "a", "b"}, "heed models takes one NAME at most, and --model_version only with it"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(Cli, PrintsHelpForEachCommand) {
+  for (const char* command : {"translate", "summarize", "models", "health"}) {
+    EXPECT_EQ(Run({command, "--help"}), 0);
+    EXPECT_THAT(out_,
+                AllOf(StartsWith(absl::StrCat("heed ", command)), HasSubstr("--address"), HasSubstr("Exit codes")));
+    for (const absl::string_view line : absl::StrSplit(out_, '\n')) EXPECT_LE(line.size(), 120u) << line;
+  }
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("heed COMMAND --help"));
+  EXPECT_EQ(Run({}), 2);
+}
+
+TEST_F(Cli, TakesTextsThatBeginWithADash) {
+  EXPECT_EQ(Run({"translate", "--", "--model", "-x"}), 0);
+  EXPECT_EQ(out_, "--MODEL\n-X\n");
+}
+
+TEST_F(Cli, PrintsTheOtherTextsWhenOneFails) {
+  server_.SetDecorator([](const std::string& text, v1::TextResult* result) {
+    if (text != "long") return;
+    result->mutable_error()->set_code(11);
+    result->mutable_error()->set_message("600 source tokens; at most 512 are allowed");
+  });
+  EXPECT_EQ(Run({"translate"}, "a\nlong\nb\n"), 1);
+  EXPECT_EQ(out_, "A\n\nB\n");
+  EXPECT_EQ(err_, "heed: text 2: OUT_OF_RANGE: 600 source tokens; at most 512 are allowed\n");
+}
+
+TEST_F(Cli, DoesNotSendWhatIsNotUtf8) {
+  EXPECT_EQ(Run({"translate"}, "a\nb\xff\nc\n"), 1);
+  EXPECT_EQ(out_, "A\n\nC\n");
+  EXPECT_EQ(err_, "heed: text 2: INVALID_ARGUMENT: byte 1 is not valid UTF-8; the text was not sent\n");
+  EXPECT_THAT(server_.requests()[0].texts(), ElementsAre("a", "c"));
+}
+
+TEST_F(Cli, SaysThatATextWasCutShort) {
+  server_.SetDecorator([](const std::string&, v1::TextResult* result) {
+    v1::Segment* const segment = result->mutable_output()->add_segments();
+    segment->set_end(4);
+    segment->set_truncated(true);
+  });
+  EXPECT_EQ(Run({"translate", "--truncate", "text"}), 0);
+  EXPECT_THAT(err_, HasSubstr("text 1: bytes 0 to 4 were too long for the model and were cut short"));
+}
+
+struct CodeCase {
+  grpc::StatusCode code;
+  int exit;
+};
+
+TEST_F(Cli, ExitsByTheClassOfTheError) {
+  const CodeCase cases[] = {{grpc::StatusCode::INVALID_ARGUMENT, 3},
+                            {grpc::StatusCode::NOT_FOUND, 3},
+                            {grpc::StatusCode::FAILED_PRECONDITION, 3},
+                            {grpc::StatusCode::UNIMPLEMENTED, 3},
+                            {grpc::StatusCode::PERMISSION_DENIED, 4},
+                            {grpc::StatusCode::UNAUTHENTICATED, 4},
+                            {grpc::StatusCode::UNAVAILABLE, 5},
+                            {grpc::StatusCode::RESOURCE_EXHAUSTED, 6},
+                            {grpc::StatusCode::DEADLINE_EXCEEDED, 7},
+                            {grpc::StatusCode::INTERNAL, 8},
+                            {grpc::StatusCode::UNKNOWN, 8}};
+  for (const CodeCase& row : cases) {
+    server_.Fail({{grpc::Status(row.code, "why"), ""}});
+    EXPECT_EQ(Run({"translate", "--retries=0", "x"}), row.exit) << row.code;
+    EXPECT_THAT(err_, AllOf(StartsWith("heed: "), HasSubstr(": why\n")));
+    EXPECT_EQ(out_, "");
+  }
+}
+
+TEST_F(Cli, PrintsTheFieldsAtFault) {
+  google::rpc::BadRequest bad_request;
+  for (const char* field : {"search.beam_size", "search.n_best"}) {
+    auto* const violation = bad_request.add_field_violations();
+    violation->set_field(field);
+    violation->set_description("is wrong");
+  }
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad_request);
+  server_.Fail(
+      {{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "search.beam_size is 0", details.SerializeAsString()), ""}});
+  EXPECT_EQ(Run({"translate", "x"}), 3);
+  EXPECT_EQ(err_, "heed: INVALID_ARGUMENT: search.beam_size is 0\nheed:   search.n_best: is wrong\n");
+}
+
+TEST_F(Cli, SaysWhichTextsAFailedRequestHad) {
+  server_.Fail({{grpc::Status(grpc::StatusCode::INTERNAL, "oops"), ""}});
+  EXPECT_EQ(Run({"translate", "--batch_size=2", "--in_flight=1"}, "a\nb\nc\n"), 8);
+  EXPECT_EQ(out_, "");
+  server_.Fail({{grpc::Status(grpc::StatusCode::INTERNAL, "oops"), ""}});
+  EXPECT_EQ(Run({"translate", "--batch_size=2", "--in_flight=2"}, "a\nb\nc\n"), 8);
+  EXPECT_THAT(err_, HasSubstr("heed: INTERNAL: oops (texts "));
+}
+
+TEST_F(Cli, TriesAgainWhenAFullServerSaysWhen) {
+  server_.Fail({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full"), "1"}});
+  EXPECT_EQ(Run({"translate", "x"}), 0);
+  EXPECT_EQ(server_.calls(), 2);
+}
+
+TEST_F(Cli, SaysWhereNobodyAnswered) {
+  EXPECT_EQ(Run({"health", "--address=127.0.0.1:1"}), 5);
+  EXPECT_THAT(err_, AllOf(StartsWith("heed: UNAVAILABLE: "), HasSubstr("that was 127.0.0.1:1; --address")));
+}
+
+TEST_F(Cli, PrintsEverythingAsJsonOneObjectPerText) {
+  EXPECT_EQ(Run({"translate", "--output=json"}, "파이썬 \"x\"\n\nb\xff\n"), 1);
+  const std::vector<std::string> lines = absl::StrSplit(out_, '\n');
+  ASSERT_EQ(lines.size(), 4u);
+  const auto first = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(first["source"], "파이썬 \"x\"");
+  EXPECT_EQ(first["result"]["output"]["text"], "파이썬 \"X\"");
+  EXPECT_EQ(first["result"]["output"]["segments"], nlohmann::json::array());
+  EXPECT_EQ(first["model"]["name"], "fake");
+  const auto second = nlohmann::json::parse(lines[1]);
+  EXPECT_EQ(second["source"], "");
+  EXPECT_EQ(second["result"]["output"]["text"], "");
+  const auto third = nlohmann::json::parse(lines[2]);
+  EXPECT_EQ(third["source"], "b\uFFFD");
+  EXPECT_EQ(third["result"]["error"]["code"], 3);
+}
+
+// One segment "ab" of the source to "AB", each a piece, with attention.
+void AddAttention(const std::string& text, v1::TextResult* result) {
+  v1::Segment* const segment = result->mutable_output()->add_segments();
+  segment->set_end(static_cast<int>(text.size()));
+  segment->add_source_tokens()->set_piece("a");
+  segment->add_source_tokens()->set_piece("b");
+  for (float score : {-0.5f, -1.25f}) {
+    v1::Hypothesis* const hypothesis = segment->add_hypotheses();
+    hypothesis->set_text("AB");
+    hypothesis->set_score(score);
+    hypothesis->add_tokens()->set_piece("AB");
+    v1::Attention* const attention = hypothesis->add_attentions();
+    attention->set_attend("c");
+    attention->set_component(v1::ATTENTION_COMPONENT_WEIGHTS);
+    attention->set_unit(v1::ATTENTION_UNIT_PIECES);
+    attention->mutable_dense()->set_rows(1);
+    attention->mutable_dense()->set_columns(2);
+    attention->mutable_dense()->add_values(0.25f);
+    attention->mutable_dense()->add_values(0.75f);
+  }
+}
+
+TEST_F(Cli, DrawsAttentionBelowTheText) {
+  server_.SetDecorator([](const std::string& text, v1::TextResult* result) {
+    AddAttention(text, result);
+    result->mutable_output()->mutable_segments(0)->mutable_hypotheses()->RemoveLast();
+  });
+  EXPECT_EQ(Run({"translate", "--attention", "--unit=pieces", "ab"}), 0);
+  EXPECT_EQ(out_,
+            "AB\n"
+            "\n"
+            "attention \"c\", head 0, weights in %\n"
+            "   a   b\n"
+            "AB ▒25 █75\n"
+            "\n");
+}
+
+TEST_F(Cli, PrintsALineForEachHypothesisOfAnNBest) {
+  server_.SetDecorator(AddAttention);
+  EXPECT_EQ(Run({"translate", "--beam_size=2", "--n_best=2", "ab", "ab"}), 0);
+  EXPECT_THAT(out_, StartsWith("1.1.1\t-0.5000\tAB\n1.1.2\t-1.2500\tAB\n"));
+  EXPECT_THAT(out_, HasSubstr("2.1.2\t-1.2500\tAB\n"));
+}
+
+TEST_F(Cli, ColorsMapsWhereTheTerminalHasColors) {
+  server_.SetDecorator(AddAttention);
+  const std::vector<std::string> command = {"translate", "--attention", "ab"};
+  const auto with = [&command](const std::string& flag) {
+    std::vector<std::string> arguments = command;
+    arguments.push_back(flag);
+    return arguments;
+  };
+  Run(command);
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b[")));
+  Run(with("--color=always"));
+  EXPECT_THAT(out_, HasSubstr("\x1b[48;5;"));
+  terminal_ = true;
+  Run(command);
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b["))) << "a terminal of unknown kind";
+  environment_["TERM"] = "xterm-256color";
+  Run(command);
+  EXPECT_THAT(out_, HasSubstr("\x1b[48;5;"));
+  environment_["COLORTERM"] = "truecolor";
+  Run(command);
+  EXPECT_THAT(out_, HasSubstr("\x1b[48;2;"));
+  Run(with("--color=never"));
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b[")));
+  environment_["NO_COLOR"] = "1";
+  Run(command);
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b[")));
+  Run(with("--color=always"));
+  EXPECT_THAT(out_, HasSubstr("\x1b[48;2;"));
+}
+
+v1::ListModelsResponse TwoModels() {
+  v1::ListModelsResponse models;
+  v1::ModelSummary* const good = models.add_models();
+  good->set_name("pydocs-ko-en");
+  good->set_version("1");
+  good->set_state(v1::MODEL_STATE_READY);
+  good->set_task(v1::TASK_TRANSLATE);
+  good->set_source_language("ko");
+  good->set_target_language("en");
+  good->set_parameters(5500000);
+  good->set_weight_bytes(22000000);
+  good->set_load_seconds(0.25);
+  good->add_attends("c");
+  good->set_license("Apache-2.0");
+  v1::ModelSummary* const bad = models.add_models();
+  bad->set_folder("broken");
+  bad->set_state(v1::MODEL_STATE_FAILED);
+  bad->set_error("model.json: not JSON");
+  return models;
+}
+
+TEST_F(Cli, ListsModelsAndWhyOthersFailed) {
+  server_.SetModels(TwoModels());
+  EXPECT_EQ(Run({"models"}), 0);
+  EXPECT_EQ(out_,
+            "NAME          VERSION  TASK       LANGUAGES  WEIGHTS  MEMORY   LOADED IN  ATTENDS  LICENSE\n"
+            "pydocs-ko-en  1        translate  ko-en      5.5 M    22.0 MB  250 ms     c        Apache-2.0\n"
+            "failed to load: broken: model.json: not JSON\n");
+  EXPECT_EQ(Run({"models", "--output=json"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(out_)["models"][1]["error"], "model.json: not JSON");
+}
+
+TEST_F(Cli, ShowsOneModel) {
+  EXPECT_EQ(Run({"models", "m", "--model_version=2"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("m     2"), HasSubstr("# The card")));
+}
+
+TEST_F(Cli, TellsHealthByItsExitCode) {
+  EXPECT_EQ(Run({"health"}), 0);
+  EXPECT_EQ(out_, "SERVING\n");
+  EXPECT_EQ(Run({"health", "--service=heed.v1.TranslationService"}), 0);
+  EXPECT_EQ(Run({"health", "--service=nobody"}), 3);
+  server_.SetServing(false);
+  EXPECT_EQ(Run({"health"}), 1);
+  EXPECT_EQ(out_, "NOT_SERVING\n");
+}
+
+}  // namespace
+}  // namespace heed::cli
