@@ -1,4 +1,4 @@
-"""Reads what `heed translate --output=json` and `heed summarize --output=json` print: an object per text, whose `result`
+"""Reads what `heed translate --output=json` and `heed summarize --output=json` print: an object a text, whose `result`
 is protobuf's JSON of the reply to it.
 
 Whole responses (`results`) are read as well, and bare results. Field names may be in either of protobuf's spellings; a
