@@ -76,6 +76,13 @@ class Model:
         self.target = self.t[source.spec["step"]["ops"][0]["embed"]["table"]]
         self.source = self.t[source.spec["encoder"]["ops"][0]["embed"]["table"]]
         self.encoder = self._make_encoder(cell)
+        self._biases = self._cell_biases("decoder")
+
+    def _cell_biases(self, prefix: str) -> tuple[Tensor, Tensor]:
+        """PyTorch's cells take two biases, the input's and the state's; an LSTM is stored with their sum."""
+        if f"{prefix}.bias" in self.t:
+            return self.t[f"{prefix}.bias"], torch.zeros_like(self.t[f"{prefix}.bias"])
+        return self.t[f"{prefix}.bias_input"], self.t[f"{prefix}.bias_state"]
 
     def _make_encoder(self, cell: type[nn.Module]) -> nn.Module:
         layers = max(int(name.split(".")[1]) for name in self.t if name.startswith("encoder."))
@@ -87,12 +94,7 @@ class Model:
                 prefix, torch_name = f"encoder.{layer}.{way}", f"l{layer - 1}{suffix}"
                 values[f"weight_ih_{torch_name}"] = self.t[f"{prefix}.weight_input"]
                 values[f"weight_hh_{torch_name}"] = self.t[f"{prefix}.weight_state"]
-                if cell is nn.LSTM:
-                    values[f"bias_ih_{torch_name}"] = self.t[f"{prefix}.bias"]
-                    values[f"bias_hh_{torch_name}"] = torch.zeros_like(self.t[f"{prefix}.bias"])
-                else:
-                    values[f"bias_ih_{torch_name}"] = self.t[f"{prefix}.bias_input"]
-                    values[f"bias_hh_{torch_name}"] = self.t[f"{prefix}.bias_state"]
+                values[f"bias_ih_{torch_name}"], values[f"bias_hh_{torch_name}"] = self._cell_biases(prefix)
         rnn.load_state_dict(values)
         return rnn.eval()
 
@@ -121,15 +123,12 @@ class Model:
     def _lstm_start(self, memory: Tensor, final: Tensor, mask: Tensor) -> Rows:
         keys = F.linear(memory, self.t["attention.key.weight"])
         first_c = F.linear(final, self.t["bridge.weight"], self.t["bridge.bias"])
-        self._no_bias = torch.zeros_like(self.t["decoder.bias"])
         return Rows({"memory": memory, "keys": keys, "mask": mask}, (final, first_c, torch.zeros_like(final)))
 
     def _lstm_step(self, e: Tensor, rows: Rows) -> Step:
         t, (h, c, attended) = self.t, rows.state
-        h, c = torch.lstm_cell(
-            torch.cat([e, attended], 1), (h, c), t["decoder.weight_input"], t["decoder.weight_state"],
-            t["decoder.bias"], self._no_bias,
-        )  # fmt: skip
+        x = torch.cat([e, attended], 1)
+        h, c = torch.lstm_cell(x, (h, c), t["decoder.weight_input"], t["decoder.weight_state"], *self._biases)
         energies = torch.baddbmm(rows.fixed["mask"][:, :, None], rows.fixed["keys"], h[:, :, None])[:, :, 0]
         weights = torch.softmax(energies, 1)
         context = torch.bmm(weights[:, None], rows.fixed["memory"])[:, 0]
@@ -149,10 +148,8 @@ class Model:
         energies = torch.tanh(rows.fixed["keys"] + query[:, None]) @ t["attention.v"] + rows.fixed["mask"]
         weights = torch.softmax(energies, 1)
         context = torch.bmm(weights[:, None], rows.fixed["memory"])[:, 0]
-        h = torch.gru_cell(
-            torch.cat([e, context], 1), h, t["decoder.weight_input"], t["decoder.weight_state"],
-            t["decoder.bias_input"], t["decoder.bias_state"],
-        )  # fmt: skip
+        x = torch.cat([e, context], 1)
+        h = torch.gru_cell(x, h, t["decoder.weight_input"], t["decoder.weight_state"], *self._biases)
         rows.state = (h,)
         readout = F.linear(torch.cat([h, context, e], 1), t["readout.weight"], t["readout.bias"])
         return Step(F.linear(readout, self.target, t["output.bias"]), energies, weights)
@@ -207,7 +204,9 @@ def _greedy_batch(model: Model, sources: list[Sequence[int]], scores: bool, atte
     return _collect(model, sources, trace, scores, attention)
 
 
-def _collect(model, sources, trace, scores, attention) -> list[Decoded]:
+def _collect(
+    model: Model, sources: list[Sequence[int]], trace: list[tuple[Tensor, ...]], scores: bool, attention: bool
+) -> list[Decoded]:
     """Cuts the steps' records into one hypothesis per row; a row's records end with its </s> or its limit."""
     out = [Decoded([]) for _ in sources]
     matrices: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in sources]

@@ -10,7 +10,7 @@ from heed_export import data
 MESSAGES = {  # field of Op -> the message of its value
     "embed": "Embed", "rnn": "Rnn", "cell": "Cell", "attend": "Attend", "linear": "Linear", "concat": "Concat",
     "output": "Output",
-}  # fmt: skip
+}
 
 
 class Programs(unittest.TestCase):

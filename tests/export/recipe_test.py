@@ -32,7 +32,7 @@ RECIPE = {
         "version": "0.1", "source_language": "ko", "target_language": "ko", "segmentation": "none",
         "description": "Tiny.", "license": "CC0-1.0", "attribution": ["tiny/attribution.txt"],
     },
-}  # fmt: skip
+}
 DOCUMENTS = {
     "LICENSE": "Do what you like.\n",
     "NOTICE": "Thanks to\n{{contributors}}\n",

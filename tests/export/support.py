@@ -23,7 +23,7 @@ ARCHITECTURES = {
         "bahdanau-gru", src_pieces=21, tgt_pieces=21, embedding=6, encoder_hidden=4, encoder_layers=1,
         decoder_hidden=7, attention=9, joint=True,
     ),
-}  # fmt: skip
+}
 
 
 def tiny_model(arch: str, seed: int = 1) -> models.Seq2Seq:
