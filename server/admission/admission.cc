@@ -20,11 +20,11 @@ struct Common {
   bool truncate = false;
 };
 
-v1::TextError OutOfRange(absl::string_view quantity, std::int64_t value, std::int64_t bound,
-                         absl::string_view advice = "") {
+// "WHAT has VALUE QUANTITY; at most BOUND are taken".
+v1::TextError OutOfRange(absl::string_view what, absl::string_view quantity, std::int64_t value, std::int64_t bound) {
   v1::TextError error;
   error.set_code(static_cast<int>(absl::StatusCode::kOutOfRange));
-  error.set_message(absl::StrCat("the text has ", value, " ", quantity, "; it may have ", bound, advice));
+  error.set_message(absl::StrCat(what, " has ", value, " ", quantity, "; at most ", bound, " are taken"));
   error.set_quantity(std::string(quantity));
   error.set_value(value);
   error.set_bound(bound);
@@ -48,8 +48,7 @@ std::optional<v1::TextError> FitSource(const Common& common, int specials, Admit
   const int pieces = static_cast<int>(encoded->ids.size());
   if (pieces + specials <= bound) return std::nullopt;
   if (!common.truncate) {
-    return OutOfRange("source tokens", pieces + specials, bound,
-                      " in a segment (too_long = TOO_LONG_POLICY_TRUNCATE drops the rest)");
+    return OutOfRange("a segment of the text", "source tokens", pieces + specials, bound);
   }
   const std::size_t kept = static_cast<std::size_t>(std::max(0, bound - specials));
   encoded->ids.resize(kept);
@@ -106,7 +105,7 @@ std::optional<v1::TextError> AdmitSegment(const Common& common, const AdmissionL
 void AdmitText(const Common& common, const AdmissionLimits& limits, AdmittedText* text, std::vector<DecodeJob>* jobs) {
   const std::int64_t bytes = static_cast<std::int64_t>(text->text.size());
   if (bytes > limits.max_text_bytes) {
-    text->error = OutOfRange("bytes", bytes, limits.max_text_bytes);
+    text->error = OutOfRange("the text", "bytes", bytes, limits.max_text_bytes);
     return;
   }
   if (!IsValidUtf8(text->text)) {

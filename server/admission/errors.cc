@@ -27,10 +27,9 @@ void Attach(const google::protobuf::Message& detail, absl::Status* status) {
 }  // namespace
 
 absl::Status InvalidField(absl::string_view field, absl::string_view value, absl::string_view bound) {
-  absl::Status status =
-      ErrorWithInfo(absl::StatusCode::kInvalidArgument, absl::StrCat(field, " is ", value, "; it must be ", bound),
-                    "INVALID_FIELD",
-                    {{"field", std::string(field)}, {"value", std::string(value)}, {"bound", std::string(bound)}});
+  absl::Status status = ErrorWithInfo(
+      absl::StatusCode::kInvalidArgument, absl::StrCat(field, " is ", value, "; it must be ", bound), "INVALID_FIELD",
+      {{"field", std::string(field)}, {"value", std::string(value)}, {"bound", std::string(bound)}});
   google::rpc::BadRequest bad_request;
   google::rpc::BadRequest::FieldViolation* violation = bad_request.add_field_violations();
   violation->set_field(std::string(field));

@@ -43,7 +43,8 @@ absl::Status ResolveNormalization(const v1::SearchOptions& request, const model:
       search->length_normalization = LengthNormalization::kGnmt;
       search->length_alpha = request.gnmt().has_alpha() ? request.gnmt().alpha() : 0.6F;
       return CheckAlpha("search.gnmt.alpha", search->length_alpha);
-    case v1::SearchOptions::LENGTH_NORMALIZATION_NOT_SET: break;
+    case v1::SearchOptions::LENGTH_NORMALIZATION_NOT_SET:
+      break;
   }
   if (defaults.length_alpha() > 0) {
     search->length_normalization = LengthNormalization::kAverage;
@@ -59,9 +60,14 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
     bool* wanted = nullptr;
     switch (request.components(i)) {
       case v1::ATTENTION_COMPONENT_UNSPECIFIED:
-      case v1::ATTENTION_COMPONENT_WEIGHTS: wanted = &capture->weights; break;
-      case v1::ATTENTION_COMPONENT_ENERGIES: wanted = &capture->energies; break;
-      default: return InvalidField(field, absl::StrCat(request.components(i)), "a known AttentionComponent");
+      case v1::ATTENTION_COMPONENT_WEIGHTS:
+        wanted = &capture->weights;
+        break;
+      case v1::ATTENTION_COMPONENT_ENERGIES:
+        wanted = &capture->energies;
+        break;
+      default:
+        return InvalidField(field, absl::StrCat(request.components(i)), "a known AttentionComponent");
     }
     if (*wanted) return InvalidField(field, "given twice", "there at most once");
     *wanted = true;
@@ -104,8 +110,7 @@ absl::StatusOr<SearchOptions> ResolveSearch(const v1::SearchOptions& request, co
   HEED_RETURN_IF_ERROR(
       CheckRange<float>("search.repetition_penalty", search.repetition_penalty, 1, kMaxRepetitionPenalty));
   search.no_repeat_ngram_size = request.no_repeat_ngram_size();
-  HEED_RETURN_IF_ERROR(
-      CheckRange("search.no_repeat_ngram_size", search.no_repeat_ngram_size, 0, kMaxNoRepeatNgram));
+  HEED_RETURN_IF_ERROR(CheckRange("search.no_repeat_ngram_size", search.no_repeat_ngram_size, 0, kMaxNoRepeatNgram));
   HEED_RETURN_IF_ERROR(ResolveNormalization(request, defaults, &search));
   return search;
 }

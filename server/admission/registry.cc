@@ -23,9 +23,12 @@ constexpr int kDefaultMaxSourceTokens = 512;
 
 v1::Task ApiTask(model::v1::Task task) {
   switch (task) {
-    case model::v1::TASK_TRANSLATE: return v1::TASK_TRANSLATE;
-    case model::v1::TASK_SUMMARIZE: return v1::TASK_SUMMARIZE;
-    default: return v1::TASK_UNSPECIFIED;
+    case model::v1::TASK_TRANSLATE:
+      return v1::TASK_TRANSLATE;
+    case model::v1::TASK_SUMMARIZE:
+      return v1::TASK_SUMMARIZE;
+    default:
+      return v1::TASK_UNSPECIFIED;
   }
 }
 

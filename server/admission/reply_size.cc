@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/admission/errors.h"
 
 namespace heed {
@@ -46,7 +47,8 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   const std::int64_t columns = static_cast<std::int64_t>(segment.source_tokens.size());
   const std::int64_t rows = job.search.max_length;
   const std::int64_t likely_tokens = std::min(rows, columns);
-  std::int64_t hypothesis = kHypothesisBytes + likely_tokens * kTargetTokenBytes + (segment.range.end - segment.range.begin);
+  std::int64_t hypothesis =
+      kHypothesisBytes + likely_tokens * kTargetTokenBytes + (segment.range.end - segment.range.begin);
   const std::int64_t matrices = Matrices(request, job.capture);
   if (matrices > 0) {
     const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;
@@ -88,12 +90,12 @@ absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, b
   if (request.max_reply_bytes < request.reply_bytes_bound) {
     remedies.push_back(absl::StrCat("a higher max_reply_bytes (at most ", request.reply_bytes_bound, ")"));
   }
-  return ErrorWithInfo(
-      absl::StatusCode::kResourceExhausted,
-      absl::StrCat("the reply ", before_decoding ? "could take " : "takes more than ", bytes, " bytes, over max_reply_bytes (",
-                   request.max_reply_bytes, "); ask for ", Listed(remedies, "shorter texts")),
-      "REPLY_TOO_LARGE",
-      {{"bytes", absl::StrCat(bytes)}, {"max_reply_bytes", absl::StrCat(request.max_reply_bytes)}});
+  return ErrorWithInfo(absl::StatusCode::kResourceExhausted,
+                       absl::StrCat("the reply ", before_decoding ? "could take " : "takes more than ", bytes,
+                                    " bytes, over max_reply_bytes (", request.max_reply_bytes, "); ask for ",
+                                    remedies.empty() ? "shorter texts" : absl::StrJoin(remedies, ", or ")),
+                       "REPLY_TOO_LARGE",
+                       {{"bytes", absl::StrCat(bytes)}, {"max_reply_bytes", absl::StrCat(request.max_reply_bytes)}});
 }
 
 }  // namespace heed

@@ -100,9 +100,9 @@ absl::StatusOr<const ServedModel*> Registry::Select(v1::Task task, const v1::Mod
       return InvalidField("model", absl::StrCat(Quoted(selector.name()), " ", LanguagesWanted(selector)),
                           absl::StrCat("without conflict: ", Labels(before)));
     }
-    return NotServed(absl::StrCat("no ", TaskName(task), " model reads and writes what was asked for, ",
-                                  LanguagesWanted(selector)),
-                     served);
+    return NotServed(
+        absl::StrCat("no ", TaskName(task), " model reads and writes what was asked for, ", LanguagesWanted(selector)),
+        served);
   }
   if (candidates.size() > 1) {
     return InvalidField("model", "ambiguous", absl::StrCat("one of: ", Labels(candidates)));

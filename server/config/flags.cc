@@ -186,9 +186,9 @@ std::vector<Flag> ProcessFlags(const ServerOptions& d) {
        OneOf<LogFormat>(HEED_FIELD(log_format), {{"text", LogFormat::kText}, {"json", LogFormat::kJson}})},
       {"log_level", "LEVEL", "info", "Least severe lines logged: debug, info, warning or error.",
        OneOf<LogLevel>(HEED_FIELD(log_level), {{"debug", LogLevel::kDebug},
-                                                {"info", LogLevel::kInfo},
-                                                {"warning", LogLevel::kWarning},
-                                                {"error", LogLevel::kError}})},
+                                               {"info", LogLevel::kInfo},
+                                               {"warning", LogLevel::kWarning},
+                                               {"error", LogLevel::kError}})},
   };
 }
 
@@ -221,8 +221,7 @@ absl::Status Set(const Flag& flag, const std::string& source, const std::string&
   return absl::InvalidArgumentError(absl::StrCat(source, " is ", Quote(value), "; it must be ", bound));
 }
 
-absl::Status CheckAtMost(absl::string_view low_name, std::int64_t low, absl::string_view high_name,
-                         std::int64_t high) {
+absl::Status CheckAtMost(absl::string_view low_name, std::int64_t low, absl::string_view high_name, std::int64_t high) {
   if (low <= high) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("--", low_name, " is ", low, "; it must be at most --", high_name, " (", high, ")"));
@@ -258,7 +257,8 @@ absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t
   const std::size_t equals = argument.find('=');
   const absl::string_view name = argument.substr(0, equals);
   const Flag* flag = FindFlag(name);
-  if (flag == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)), "; see --help"));
+  if (flag == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)), "; see --help"));
   std::string value;
   if (equals != absl::string_view::npos) {
     value = std::string(argument.substr(equals + 1));
@@ -301,8 +301,8 @@ std::string HelpText() {
       "Usage: heed-server [--FLAG=VALUE ...]\n\n"
       "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows.\n\n";
   for (const Flag& flag : Flags()) {
-    absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (", flag.default_value.empty() ? "empty" : flag.default_value,
-                    ")\n      ", flag.help, "\n");
+    absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (",
+                    flag.default_value.empty() ? "empty" : flag.default_value, ")\n      ", flag.help, "\n");
   }
   absl::StrAppend(&text, "  --help, --version\n");
   return text;
@@ -314,8 +314,8 @@ std::string FlagTable() {
     std::string value = flag.value;
     std::replace(value.begin(), value.end(), '|', '/');
     absl::StrAppend(&table, "| `--", flag.name, "` | ", value, " | ",
-                    flag.default_value.empty() ? "(empty)" : absl::StrCat("`", flag.default_value, "`"), " | ", flag.help,
-                    " |\n");
+                    flag.default_value.empty() ? "(empty)" : absl::StrCat("`", flag.default_value, "`"), " | ",
+                    flag.help, " |\n");
   }
   return table;
 }

@@ -37,11 +37,11 @@ struct ServerOptions {
   std::int64_t max_message_bytes = 4 << 20;  // of a request as received
   int max_concurrent_requests = 256;         // of text in flight; more are refused with RESOURCE_EXHAUSTED
   int text_threads = 0;                      // of the pool for text work; 0: one per two granted cores, at least 1
-  absl::Duration default_deadline = absl::Seconds(30);     // of a call that has none
+  absl::Duration default_deadline = absl::Seconds(30);      // of a call that has none
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call
-  absl::Duration drain_time = absl::Seconds(30);           // after SIGTERM, for what was accepted
-  absl::Duration keepalive_time = absl::Seconds(60);       // of silence before a connection is pinged
-  absl::Duration keepalive_timeout = absl::Seconds(20);    // for the ping's answer, before the client counts as gone
+  absl::Duration drain_time = absl::Seconds(30);            // after SIGTERM, for what was accepted
+  absl::Duration keepalive_time = absl::Seconds(60);        // of silence before a connection is pinged
+  absl::Duration keepalive_timeout = absl::Seconds(20);     // for the ping's answer, before the client counts as gone
 
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;

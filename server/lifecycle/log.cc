@@ -17,10 +17,14 @@ LogFormat g_format = LogFormat::kText;
 
 spdlog::level::level_enum SpdLevel(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -55,7 +59,8 @@ void StartLog(LogFormat format, LogLevel level) {
   auto logger = std::make_shared<spdlog::logger>("heed", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   // UTC, so that lines of servers in different places sort together.
   logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-      format == LogFormat::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})" : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
+      format == LogFormat::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
+                                 : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
       spdlog::pattern_time_type::utc));
   logger->set_level(SpdLevel(level));
   logger->flush_on(spdlog::level::debug);

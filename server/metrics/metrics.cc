@@ -21,14 +21,14 @@ using Buckets = prometheus::Histogram::BucketBoundaries;
 using Labels = prometheus::Labels;
 
 const Buckets& SecondBuckets() {
-  static const auto* buckets = new Buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                           0.5,   1,      2.5,   5,    10,    30,   60};
+  static const auto* buckets =
+      new Buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
   return *buckets;
 }
 
 const Buckets& ShortSecondBuckets() {
-  static const auto* buckets = new Buckets{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
-                                           0.01,   0.025,   0.05,   0.1,   0.25,   1};
+  static const auto* buckets =
+      new Buckets{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
   return *buckets;
 }
 
@@ -200,8 +200,7 @@ class PrometheusMetrics : public Metrics {
     model.source_tokens = AddCounter("heed_source_tokens_total", "Source tokens of admitted requests.", model.labels);
     model.target_tokens =
         AddCounter("heed_target_tokens_total", "Tokens of the best hypotheses of answered requests.", model.labels);
-    model.step_rows =
-        AddHistogram("heed_step_rows", "Rows that a decode step advanced.", model.labels, RowBuckets());
+    model.step_rows = AddHistogram("heed_step_rows", "Rows that a decode step advanced.", model.labels, RowBuckets());
     model.step_seconds = AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.",
                                       model.labels, ShortSecondBuckets());
     model.encoder_positions =

@@ -29,8 +29,7 @@ v1::Hypothesis MakeHypothesis(const ServedModel& model, v1::AttentionUnit unit, 
   hypothesis.set_text(std::move(text.text));
   hypothesis.set_log_probability(decoded.log_probability);
   hypothesis.set_score(decoded.score);
-  hypothesis.set_finish_reason(decoded.finish == FinishReason::kEos ? v1::FINISH_REASON_EOS
-                                                                    : v1::FINISH_REASON_LENGTH);
+  hypothesis.set_finish_reason(decoded.finish == FinishReason::kEos ? v1::FINISH_REASON_EOS : v1::FINISH_REASON_LENGTH);
   std::vector<v1::Token> tokens(decoded.tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     v1::Token& token = tokens[i];

@@ -73,7 +73,8 @@ class ModelEndpoint : public v1::ModelService::WithRawCallbackMethod_ListModels<
 };
 
 // gRPC tells why it cannot listen only to its log. This keeps the system's words for the one line that a person gets,
-// and hands the rest to our own log; protobuf's lines (a field that is not UTF-8) too, for a client can make any number.
+// and hands the rest to our own log; protobuf's lines (a field that is not UTF-8) too, for a client can make any
+// number.
 class GrpcLog {
  public:
   static void Install() {
@@ -116,8 +117,7 @@ absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file.is_open() || text.find("-----BEGIN") == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", flag, " is ", path, "; it must be a readable PEM file"));
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, " is ", path, "; it must be a readable PEM file"));
   }
   return text;
 }

@@ -63,7 +63,8 @@ const auto kInfinity = std::numeric_limits<float>::infinity();
 INSTANTIATE_TEST_SUITE_P(
     Fields, AdmissionRefusal,
     ::testing::Values(
-        Refusal{"NoTexts", [](TextRequest* r) { r->texts.clear(); }, "texts is a list of 0; it must be a list of 1 to 256"},
+        Refusal{"NoTexts", [](TextRequest* r) { r->texts.clear(); },
+                "texts is a list of 0; it must be a list of 1 to 256"},
         Refusal{"TooManyTexts", [](TextRequest* r) { r->texts.resize(257); },
                 "texts is a list of 257; it must be a list of 1 to 256"},
         Refusal{"BeamZero", [](TextRequest* r) { r->search.set_beam_size(0); },
@@ -110,8 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "too_long is 7; it must be a known TooLongPolicy"},
         Refusal{"ReplyBytesZero", [](TextRequest* r) { r->max_reply_bytes = 0; },
                 "max_reply_bytes is 0; it must be 1 to 67108864"},
-        Refusal{"UnknownAttend",
-                [](TextRequest* r) { r->attention.emplace().add_attends("zz"); },
+        Refusal{"UnknownAttend", [](TextRequest* r) { r->attention.emplace().add_attends("zz"); },
                 "attention.attends[0] is \"zz\"; it must be an attend of the model: c"},
         Refusal{"ComponentTwice",
                 [](TextRequest* r) {
@@ -122,12 +122,13 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"UnknownUnit",
                 [](TextRequest* r) { r->attention.emplace().set_unit(static_cast<v1::AttentionUnit>(9)); },
                 "attention.unit is 9; it must be a known AttentionUnit"},
-        Refusal{"EnergiesOfWords",
-                [](TextRequest* r) {
-                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_ENERGIES);
-                  r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
-                },
-                "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"}),
+        Refusal{
+            "EnergiesOfWords",
+            [](TextRequest* r) {
+              r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+              r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
+            },
+            "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"}),
     [](const auto& refusal) { return std::string(refusal.param.name); });
 
 TEST_F(AdmissionTest, SourceTokensCarryRangesOfTheWholeTextAndAFlaggedEos) {
@@ -224,6 +225,7 @@ TEST_F(AdmissionTest, FaultsOfATextAreItsOwn) {
   EXPECT_FALSE(admitted.texts[0].error.has_value());
   ASSERT_TRUE(admitted.texts[1].error.has_value());
   EXPECT_EQ(admitted.texts[1].error->code(), 11);
+  EXPECT_EQ(admitted.texts[1].error->message(), "the text has 21 bytes; at most 20 are taken");
   EXPECT_EQ(admitted.texts[1].error->quantity(), "bytes");
   EXPECT_EQ(admitted.texts[1].error->value(), 21);
   EXPECT_EQ(admitted.texts[1].error->bound(), 20);
@@ -238,6 +240,7 @@ TEST_F(AdmissionTest, ATextOfTooManyTokensIsRefusedWithCountAndBound) {
   const AdmittedRequest admitted = MustAdmit(Texts({"hello world hello", "hello world"}));
   ASSERT_TRUE(admitted.texts[0].error.has_value());
   EXPECT_EQ(admitted.texts[0].error->code(), 11);
+  EXPECT_EQ(admitted.texts[0].error->message(), "a segment of the text has 5 source tokens; at most 4 are taken");
   EXPECT_EQ(admitted.texts[0].error->quantity(), "source tokens");
   EXPECT_EQ(admitted.texts[0].error->value(), 5);
   EXPECT_EQ(admitted.texts[0].error->bound(), 4);

@@ -129,7 +129,8 @@ TEST_F(RegistryTest, AFolderOfBadBundlesAloneIsRefusedWithEachReason) {
   Write("bad", files);
   const absl::Status status = Load().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), AllOf(StartsWith("models folder"), HasSubstr("bad: "), HasSubstr("model.json")));
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(StartsWith("models folder"), HasSubstr("bad: "), HasSubstr("model.json")));
 }
 
 TEST_F(RegistryTest, AModelsOwnBoundOfSourceTokensHoldsWhereItIsLower) {

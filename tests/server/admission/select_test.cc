@@ -47,9 +47,7 @@ TEST(Select, NameVersionOrLanguagesChooseAModel) {
   EXPECT_EQ(Chosen(*registry, v1::TASK_TRANSLATE, {.name = "koen", .version = "1", .source = "ko"}), "koen 1");
 }
 
-TEST(Select, TheOnlyModelOfATaskNeedsNoSelector) {
-  EXPECT_EQ(Chosen(*Models(), v1::TASK_SUMMARIZE, {}), "sum 1");
-}
+TEST(Select, TheOnlyModelOfATaskNeedsNoSelector) { EXPECT_EQ(Chosen(*Models(), v1::TASK_SUMMARIZE, {}), "sum 1"); }
 
 TEST(Select, AnAmbiguityNamesTheCandidates) {
   const auto registry = Models();

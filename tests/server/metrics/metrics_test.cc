@@ -39,8 +39,10 @@ RequestSample Sample() {
   sample.before_scheduler = absl::Milliseconds(30);
   sample.source_tokens = 7;
   sample.target_tokens = 11;
-  sample.segments.push_back(
-      {.queued = absl::Milliseconds(4), .first_token = absl::Milliseconds(40), .total = absl::Milliseconds(140), .target_tokens = 11});
+  sample.segments.push_back({.queued = absl::Milliseconds(4),
+                             .first_token = absl::Milliseconds(40),
+                             .total = absl::Milliseconds(140),
+                             .target_tokens = 11});
   return sample;
 }
 

@@ -202,7 +202,8 @@ TEST_F(ServerTest, ATranslationComesBackAndIsCounted) {
   EXPECT_EQ(response.results(1).output().text(), "");
   EXPECT_EQ(response.model().name(), "echo");
   EXPECT_EQ(Trailer(context, "x-request-id"), "abc-1");
-  EXPECT_THAT(Metrics(), HasSubstr("heed_requests_total{code=\"OK\",model=\"echo\",rpc=\"Translate\",version=\"1\"} 1"));
+  EXPECT_THAT(Metrics(),
+              HasSubstr("heed_requests_total{code=\"OK\",model=\"echo\",rpc=\"Translate\",version=\"1\"} 1"));
   EXPECT_THAT(Metrics(), HasSubstr("heed_source_tokens_total{model=\"echo\",version=\"1\"} 8"));
   EXPECT_THAT(Metrics(), HasSubstr("heed_queue_duration_seconds_count{model=\"echo\",version=\"1\"} 2"));
 }
@@ -228,7 +229,8 @@ TEST_F(ServerTest, BytesThatAreNoMessageGetInvalidArgumentAndAreCounted) {
             grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(
       Metrics(),
-      HasSubstr("heed_requests_total{code=\"INVALID_ARGUMENT\",model=\"unknown\",rpc=\"Translate\",version=\"unknown\"} 2"));
+      HasSubstr(
+          "heed_requests_total{code=\"INVALID_ARGUMENT\",model=\"unknown\",rpc=\"Translate\",version=\"unknown\"} 2"));
 }
 
 TEST_F(ServerTest, AFieldOutOfBoundsCarriesDetailsAndIsCountedUnderItsModel) {
