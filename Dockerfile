@@ -23,5 +23,5 @@ ENV HEED_MODELS=/models HEED_ADDRESS=0.0.0.0:8500 HEED_METRICS_ADDRESS=0.0.0.0:9
 EXPOSE 8500 9500
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-  CMD ["heed", "--address=127.0.0.1:8500", "health"]
+  CMD ["heed", "health", "--address=127.0.0.1:8500"]
 ENTRYPOINT ["heed-server"]

@@ -24,8 +24,9 @@ LIBRARIES = {
     "oneDNN": (r"^(oneapi/)?(dnnl|mkldnn)", ["engine/kernels/"]),
     "Highway": (r"^hwy/", ["engine/kernels/"]),
     "prometheus-cpp": (r"^prometheus/", ["server/metrics/"]),
-    "SentencePiece": (r"^sentencepiece", ["server/text/"]),
-    "ICU": (r"^unicode/", ["server/text/"]),
+    # Debian's libsentencepiece exports a protobuf of its own that clashes with the real one: nobody may link it.
+    "SentencePiece": (r"^sentencepiece", []),
+    "ICU": (r"^unicode/", ["server/text/", "client/cli/"]),
 }
 
 
@@ -78,12 +79,11 @@ class Borders(unittest.TestCase):
                         wrong.append(f"{name} includes {header}: {library} belongs in {', '.join(places)}")
         self.assertEqual([], wrong)
 
-    def test_one_file_each_knows_prometheus_and_sentencepiece(self):
-        for library in ("prometheus-cpp", "SentencePiece"):
-            spelling, _ = LIBRARIES[library]
-            users = {name for name, text in production_sources()
-                     if any(re.search(spelling, header) for header in INCLUDE.findall(text))}
-            self.assertLessEqual(len(users), 1, f"{library} is included by {sorted(users)}")
+    def test_one_file_knows_prometheus(self):
+        spelling, _ = LIBRARIES["prometheus-cpp"]
+        users = {name for name, text in production_sources()
+                 if any(re.search(spelling, header) for header in INCLUDE.findall(text))}
+        self.assertLessEqual(len(users), 1, f"prometheus-cpp is included by {sorted(users)}")
 
     def test_the_engine_knows_no_human_text(self):
         text_headers = re.compile(r"^(regex|locale|codecvt|cwchar|cwctype|cuchar|iostream)$|^heed/v1/|^spdlog/")
@@ -93,7 +93,10 @@ class Borders(unittest.TestCase):
 
 
 # Longer than the rule, each with its reason.
-LONG = {"engine/model/program.h": 230}  # one struct per op of the step program
+LONG = {
+    "engine/model/program.h": 230,  # one struct per op of the step program
+    "engine/run/compiled.h": 200,  # the same, packed
+}
 
 
 class Shape(unittest.TestCase):

@@ -31,6 +31,8 @@ void* Allocate(std::size_t size, std::size_t align) {
 
 void* operator new(std::size_t size) { return Allocate(size, 0); }
 void* operator new(std::size_t size, std::align_val_t align) { return Allocate(size, static_cast<std::size_t>(align)); }
+// std::stable_sort takes its buffer from this one; left out, a sanitizer's own would answer for what free() gets.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return Allocate(size, 0); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
