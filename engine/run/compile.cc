@@ -1,30 +1,19 @@
 #include "engine/run/compile.h"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/run/weight_store.h"
 
 namespace heed {
 namespace {
 
-// Columns [begin, begin + count) of a [rows, all] matrix.
-std::vector<float> Columns(const Tensor& w, int begin, int count) {
-  const int rows = static_cast<int>(w.rows()), all = static_cast<int>(w.columns());
-  std::vector<float> out(static_cast<std::size_t>(rows) * count);
-  for (int r = 0; r < rows; ++r) {
-    std::copy_n(&w.data[static_cast<std::size_t>(r) * all + begin], count, &out[static_cast<std::size_t>(r) * count]);
-  }
-  return out;
-}
-
 class Compiler {
  public:
   Compiler(const CheckedProgram& program, std::int64_t max_table_bytes)
-      : program_(program), max_table_bytes_(max_table_bytes) {}
+      : program_(program), weights_(model_, max_table_bytes) {}
 
   absl::StatusOr<CompiledModel> Run(TokenId eos) {
     model_.start_zero = program_.start_zero;
@@ -99,68 +88,6 @@ class Compiler {
     return inputs;
   }
 
-  // --- weights -------------------------------------------------------------------------------------------------------
-
-  absl::StatusOr<MatrixIndex> Pack(int n, int k, const float* w) {
-    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(n, k, w));
-    model_.matrices.push_back(std::move(packed));
-    return static_cast<MatrixIndex>(model_.matrices.size()) - 1;
-  }
-
-  // Packs a stored tensor, once however often it is named.
-  absl::StatusOr<MatrixIndex> Pack(const Tensor* w) {
-    const auto found = packed_.find(w);
-    if (found != packed_.end()) return found->second;
-    HEED_ASSIGN_OR_RETURN(const MatrixIndex index,
-                          Pack(static_cast<int>(w->rows()), static_cast<int>(w->columns()), w->data.data()));
-    return packed_[w] = index;
-  }
-
-  ConstantIndex Constant(Buffer buffer) {
-    model_.constants.push_back(std::move(buffer));
-    return static_cast<ConstantIndex>(model_.constants.size()) - 1;
-  }
-
-  ConstantIndex Constant(const Tensor* t, float scale = 1) {
-    if (t == nullptr) return -1;
-    const auto key = std::make_pair(t, scale);
-    const auto found = constants_.find(key);
-    if (found != constants_.end()) return found->second;
-    Buffer buffer(t->data.size());
-    for (std::size_t i = 0; i < t->data.size(); ++i) buffer.data()[i] = t->data[i] * scale;
-    return constants_[key] = Constant(std::move(buffer));
-  }
-
-  static void AddTensor(const Tensor* t, Buffer& sum) {
-    if (t == nullptr) return;
-    for (std::size_t i = 0; i < t->data.size(); ++i) sum.data()[i] += t->data[i];
-  }
-
-  // [V + 1, n]: every embedding row times w [n, size] plus bias; the last row is the bias alone. Absent when too large.
-  absl::StatusOr<std::optional<ConstantIndex>> Table(const EmbedNode& embed, int n, const std::vector<float>& w,
-                                                     const Buffer& bias) {
-    const int vocabulary = static_cast<int>(embed.table->rows()), size = static_cast<int>(embed.table->columns());
-    const std::int64_t bytes = (std::int64_t{vocabulary} + 1) * n * static_cast<std::int64_t>(sizeof(float));
-    if (bytes > max_table_bytes_) return std::nullopt;
-    constexpr int kBlock = 64;
-    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(n, size, w.data()));
-    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(packed, kBlock));
-    Buffer x(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * size);
-    Buffer y(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * n);
-    Buffer table((static_cast<std::size_t>(vocabulary) + 1) * n);
-    for (int at = 0; at < vocabulary; at += kBlock) {
-      const int rows = std::min(kBlock, vocabulary - at);
-      const float* from = &embed.table->data[static_cast<std::size_t>(at) * size];
-      for (int i = 0; i < rows * size; ++i) x.data()[i] = from[i] * embed.scale;
-      gemm->Run(rows, x.data(), y.data());
-      std::memcpy(table.data() + static_cast<std::size_t>(at) * n, y.data(), sizeof(float) * rows * n);
-    }
-    for (std::size_t row = 0; row <= static_cast<std::size_t>(vocabulary); ++row) {
-      for (int i = 0; i < n; ++i) table.data()[row * n + i] += bias.data()[i];
-    }
-    return Constant(std::move(table));
-  }
-
   // The embed op that makes a value of the current program, or null.
   const EmbedNode* EmbedOf(Ref ref) const {
     if (ref.previous) return nullptr;
@@ -186,11 +113,11 @@ class Compiler {
     op.blocks = Blocks(weights.type);
     const int n = op.blocks * op.hidden;
     Buffer bias(n);
-    AddTensor(weights.bias_input, bias);
+    WeightStore::AddTensor(weights.bias_input, bias);
     if (op.type == CellType::kGru) {
-      op.state_bias = Constant(weights.bias_state);
+      op.state_bias = weights_.Constant(weights.bias_state);
     } else {
-      AddTensor(weights.bias_state, bias);
+      WeightStore::AddTensor(weights.bias_state, bias);
     }
     // The first input that is an embedding becomes a table, if it fits.
     int skip_begin = 0, skip_count = 0, at = 0;
@@ -199,7 +126,7 @@ class Compiler {
       const EmbedNode* embed = EmbedOf(refs[i]);
       if (embed != nullptr) {
         HEED_ASSIGN_OR_RETURN(const auto table,
-                              Table(*embed, n, Columns(*weights.weight_input, at, size), bias));
+                              weights_.Table(*embed, *weights.weight_input, at, bias));
         if (table.has_value()) {
           op.table = *table;
           skip_begin = at;
@@ -210,7 +137,7 @@ class Compiler {
       }
       at += size;
     }
-    if (op.table < 0) op.bias = Constant(std::move(bias));
+    if (op.table < 0) op.bias = weights_.Constant(std::move(bias));
     op.inputs = MakeInputs(refs);
     std::vector<float> input;  // [n, op.inputs.total]
     if (op.inputs.total > 0) {
@@ -236,17 +163,17 @@ class Compiler {
         both.insert(both.end(), state + static_cast<std::ptrdiff_t>(r) * h,
                     state + static_cast<std::ptrdiff_t>(r + 1) * h);
       }
-      HEED_ASSIGN_OR_RETURN(op.joint, Pack(n, k + h, both.data()));
+      HEED_ASSIGN_OR_RETURN(op.joint, weights_.Pack(n, k + h, both.data()));
       return absl::OkStatus();
     }
     if (k > 0) {
-      HEED_ASSIGN_OR_RETURN(op.input, Pack(n, k, input.data()));
+      HEED_ASSIGN_OR_RETURN(op.input, weights_.Pack(n, k, input.data()));
     }
     if (op.reset_before) {
-      HEED_ASSIGN_OR_RETURN(op.state, Pack(2 * h, h, state));
-      HEED_ASSIGN_OR_RETURN(op.state_n, Pack(h, h, state + static_cast<std::ptrdiff_t>(2 * h) * h));
+      HEED_ASSIGN_OR_RETURN(op.state, weights_.Pack(2 * h, h, state));
+      HEED_ASSIGN_OR_RETURN(op.state_n, weights_.Pack(h, h, state + static_cast<std::ptrdiff_t>(2 * h) * h));
     } else {
-      HEED_ASSIGN_OR_RETURN(op.state, Pack(n, h, state));
+      HEED_ASSIGN_OR_RETURN(op.state, weights_.Pack(n, h, state));
     }
     return absl::OkStatus();
   }
@@ -286,7 +213,7 @@ class Compiler {
 
   Made From(const EmbedNode& node) {
     EmbedOp op;
-    op.table = Constant(node.table, node.scale);
+    op.table = weights_.Constant(node.table, node.scale);
     op.size = static_cast<int>(node.table->columns());
     op.out = Slotted(node.out);
     return op;
@@ -315,8 +242,8 @@ class Compiler {
   Made From(const LinearNode& node) {
     LinearOp op;
     op.inputs = MakeInputs(node.inputs);
-    HEED_ASSIGN_OR_RETURN(op.matrix, Pack(node.weight));
-    op.bias = Constant(node.bias);
+    HEED_ASSIGN_OR_RETURN(op.matrix, weights_.Pack(node.weight));
+    op.bias = weights_.Constant(node.bias);
     op.function = node.function;
     op.out = Slotted(node.out);
     return op;
@@ -329,9 +256,9 @@ class Compiler {
     const int size = model_.source_slots[memory].size;
     op.inputs = {{Ref{memory, false}}, {size}, size};
     if (weight != nullptr) {
-      HEED_ASSIGN_OR_RETURN(op.matrix, Pack(weight));
+      HEED_ASSIGN_OR_RETURN(op.matrix, weights_.Pack(weight));
     }
-    op.bias = Constant(bias);
+    op.bias = weights_.Constant(bias);
     op.out = AddSourceSlot(ValueType::kSequence, weight == nullptr ? size : static_cast<int>(weight->rows()));
     model_.source_ops.push_back(op);
     return KeepSequence(op.out);
@@ -342,10 +269,10 @@ class Compiler {
     op.score = node.score;
     op.query = MakeInputs(node.query);
     if (node.query_weight != nullptr) {
-      HEED_ASSIGN_OR_RETURN(op.query_matrix, Pack(node.query_weight));
+      HEED_ASSIGN_OR_RETURN(op.query_matrix, weights_.Pack(node.query_weight));
     }
-    op.query_bias = Constant(node.query_bias);
-    op.v = Constant(node.v);
+    op.query_bias = weights_.Constant(node.query_bias);
+    op.v = weights_.Constant(node.v);
     op.v_bias = node.v_bias == nullptr ? 0 : node.v_bias->data[0];
     op.scale = node.scale;
     op.heads = node.heads;
@@ -378,7 +305,7 @@ class Compiler {
     return LerpOp{Slotted(node.gate), Slotted(node.a), Slotted(node.b), SizeOf(node.a), Slotted(node.out)};
   }
   Made From(const LayerNormNode& node) {
-    return LayerNormOp{Slotted(node.input), Constant(node.scale),  Constant(node.bias),
+    return LayerNormOp{Slotted(node.input), weights_.Constant(node.scale),  weights_.Constant(node.bias),
                        node.epsilon,        SizeOf(node.input), Slotted(node.out)};
   }
   Made From(const SliceNode& node) {
@@ -394,8 +321,8 @@ class Compiler {
   // The output layer is no op of the list: search reads its logits.
   Made From(const OutputNode& node) {
     model_.output_inputs = MakeInputs(node.inputs);
-    HEED_ASSIGN_OR_RETURN(model_.output_matrix, Pack(node.weight));
-    model_.output_bias = Constant(node.bias);
+    HEED_ASSIGN_OR_RETURN(model_.output_matrix, weights_.Pack(node.weight));
+    model_.output_bias = weights_.Constant(node.bias);
     model_.vocabulary = static_cast<int>(node.weight->rows());
     return std::nullopt;
   }
@@ -456,12 +383,10 @@ class Compiler {
   }
 
   const CheckedProgram& program_;
-  const std::int64_t max_table_bytes_;
   CompiledModel model_;
+  WeightStore weights_;
   std::vector<int> init_to_source_;
   bool in_init_ = false, in_step_ = false;
-  std::map<const Tensor*, MatrixIndex> packed_;
-  std::map<std::pair<const Tensor*, float>, ConstantIndex> constants_;
 };
 
 }  // namespace
