@@ -34,7 +34,7 @@ absl::Status CallWithRetries(const Calling& calling, const Attempt& attempt) {
   for (int attempts = 1;; ++attempts) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(calling.deadline));
-    const absl::Status status = FromGrpcStatus(attempt(&context));
+    absl::Status status = FromGrpcStatus(attempt(&context));
     if (status.ok()) return status;
 
     Failure failure{status.code(), std::nullopt};

@@ -56,7 +56,7 @@ absl::Status UnknownFlag(const std::vector<FlagGroup>& groups, const std::string
 absl::Status MustBe(const std::string& what) { return absl::InvalidArgumentError("it must be " + what); }
 
 absl::Status Set(const Flag& flag, const std::string& value) {
-  const absl::Status status = flag.set(value);
+  absl::Status status = flag.set(value);
   if (status.ok()) return status;
   return absl::InvalidArgumentError(
       absl::StrCat("--", flag.name, " is \"", value, "\"; ", std::string(status.message())));

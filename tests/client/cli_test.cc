@@ -20,7 +20,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -48,7 +47,7 @@ class Cli : public ::testing::Test {
   }
 
   std::string WriteFile(const std::string& contents) {
-    const std::string path = ::testing::TempDir() + "/heed_cli_test_input";
+    std::string path = ::testing::TempDir() + "/heed_cli_test_input";
     std::ofstream(path, std::ios::binary) << contents;
     return path;
   }

@@ -80,7 +80,7 @@ class FakeServer : private v1::TranslationService::Service,
  private:
   grpc::Status Translate(grpc::ServerContext* context, const v1::TranslateRequest* request,
                          v1::TranslateResponse* response) override {
-    const grpc::Status status = Begin(context);
+    grpc::Status status = Begin(context);
     if (!status.ok()) return status;
     absl::MutexLock lock(&mu_);
     requests_.push_back(*request);
@@ -90,7 +90,7 @@ class FakeServer : private v1::TranslationService::Service,
 
   grpc::Status Summarize(grpc::ServerContext* context, const v1::SummarizeRequest* request,
                          v1::SummarizeResponse* response) override {
-    const grpc::Status status = Begin(context);
+    grpc::Status status = Begin(context);
     if (!status.ok()) return status;
     absl::MutexLock lock(&mu_);
     v1::TranslateRequest same;
@@ -102,7 +102,7 @@ class FakeServer : private v1::TranslationService::Service,
 
   grpc::Status ListModels(grpc::ServerContext* context, const v1::ListModelsRequest*,
                           v1::ListModelsResponse* response) override {
-    const grpc::Status status = Begin(context);
+    grpc::Status status = Begin(context);
     absl::MutexLock lock(&mu_);
     *response = models_;
     return status;
@@ -110,7 +110,7 @@ class FakeServer : private v1::TranslationService::Service,
 
   grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                         v1::GetModelResponse* response) override {
-    const grpc::Status status = Begin(context);
+    grpc::Status status = Begin(context);
     response->mutable_model()->set_name(request->name());
     response->mutable_model()->set_version(request->has_version() ? request->version() : "newest");
     response->set_card("# The card\n");
