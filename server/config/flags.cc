@@ -37,7 +37,7 @@ Setter Number(T* (*field)(ServerOptions*), T low, T high) {
   return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
     T number = 0;
     std::string error;
-    if (!absl::ParseFlag(value, &number, &error) || number < low || number > high) return bound;
+    if (!absl::ParseFlag(value, &number, &error) || number < low || number > high) return std::string(bound);
     *field(options) = number;
     return "";
   };
@@ -48,7 +48,7 @@ Setter Time(absl::Duration* (*field)(ServerOptions*), absl::Duration low, absl::
                                          absl::FormatDuration(high));
   return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
     absl::Duration duration;
-    if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return bound;
+    if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return std::string(bound);
     *field(options) = duration;
     return "";
   };

@@ -126,7 +126,8 @@ TEST(Flags, HelpAndVersionAreAskedForNotServed) {
 TEST(Flags, TheDocumentationHasTheTableOfTheCode) {
   std::ifstream file("docs/flags.md");
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  for (const std::string row : absl::StrSplit(FlagTable(), '\n', absl::SkipEmpty())) {
+  const std::vector<std::string> rows = absl::StrSplit(FlagTable(), '\n', absl::SkipEmpty());
+  for (const std::string& row : rows) {
     EXPECT_NE(text.find(row + "\n"), std::string::npos) << "docs/flags.md lacks: " << row;
   }
 }

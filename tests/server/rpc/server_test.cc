@@ -285,16 +285,9 @@ TEST_F(ServerTest, MoreRequestsThanTheGateTakesAreRefusedWithARetryTime) {
     EXPECT_TRUE(Translate(Request({"hello"}), &response, &context).ok());
   });
   std::unique_ptr<WorkItem> item = puppet->WaitForItem();
-  // A connection of its own: the first one has as many streams as the server takes.
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  auto channel = grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
-                                           grpc::InsecureChannelCredentials(), arguments);
   grpc::ClientContext context;
-  SetDeadline(&context);
   v1::TranslateResponse response;
-  const grpc::Status status =
-      v1::TranslationService::NewStub(channel)->Translate(&context, Request({"hello"}), &response);
+  const grpc::Status status = Translate(Request({"hello"}), &response, &context);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(Trailer(context, "grpc-retry-pushback-ms"), "200");
   Echo(item.get());
