@@ -11,6 +11,7 @@
 #include "engine/base/buffer.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/reference.h"
+#include "hwy/targets.h"
 
 namespace heed {
 namespace {
@@ -69,7 +70,31 @@ TEST_P(GemmTest, GivesEachRowTheSameBitsForEveryNumberOfRows) {
   EXPECT_EQ(std::memcmp(y.data(), full.data() + static_cast<std::size_t>(63) * n, sizeof(float) * n), 0);
 }
 
-TEST(Elementwise, AgreesWithTheReference) {
+// The instruction sets that the kernels are compiled for and that this machine has, each for itself.
+std::vector<std::int64_t> Targets() {
+  std::vector<std::int64_t> targets;
+  for (const std::int64_t target : {std::int64_t{HWY_AVX3}, std::int64_t{HWY_AVX2}, std::int64_t{HWY_STATIC_TARGET}}) {
+    if (hwy::SupportedTargets() & target) targets.push_back(target);
+  }
+  return targets;
+}
+
+class KernelTest : public testing::TestWithParam<std::int64_t> {
+ protected:
+  void SetUp() override { Choose(GetParam()); }
+  void TearDown() override { Choose(0); }
+
+ private:
+  // 0: whatever the machine has.
+  static void Choose(std::int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::ValuesIn(Targets()),
+                         [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
+
+TEST_P(KernelTest, ElementwiseAgreesWithTheReference) {
   std::mt19937 random(1);
   for (const int n : kSizes) {
     constexpr int kRows = 3;
@@ -108,7 +133,7 @@ TEST(Elementwise, AgreesWithTheReference) {
   }
 }
 
-TEST(Elementwise, SaturatesWithoutNaNs) {
+TEST_P(KernelTest, ActivationsSaturateWithoutNaNs) {
   std::vector<float> x = {-1e30f, -1000, -100, 0, 100, 1000, 1e30f, std::numeric_limits<float>::infinity()};
   for (const Activation f : {Activation::kTanh, Activation::kSigmoid}) {
     std::vector<float> y = x;
@@ -120,7 +145,7 @@ TEST(Elementwise, SaturatesWithoutNaNs) {
 }
 
 // Every way that a cell's input part may come: a row per row, one bias, or none.
-TEST(Cells, AgreeWithTheReference) {
+TEST_P(KernelTest, CellsAgreeWithTheReference) {
   std::mt19937 random(2);
   for (const int n : kSizes) {
     constexpr int kRows = 5;
@@ -157,7 +182,7 @@ TEST(Cells, AgreeWithTheReference) {
   }
 }
 
-TEST(AttentionKernels, AgreeWithTheReference) {
+TEST_P(KernelTest, AttentionAgreesWithTheReference) {
   std::mt19937 random(3);
   for (const int positions : {1, 2, 15, 16, 17, 50}) {
     for (const int size : kSizes) {
@@ -182,13 +207,13 @@ TEST(AttentionKernels, AgreeWithTheReference) {
   }
 }
 
-TEST(AttentionKernels, SoftmaxHoldsAtExtremeEnergies) {
+TEST_P(KernelTest, SoftmaxHoldsAtExtremeEnergies) {
   std::vector<float> e = {-1e30f, 3e4f, 3e4f, -5}, w(4);
   Softmax(e.data(), 4, w.data());
   EXPECT_THAT(w, testing::Pointwise(testing::FloatNear(1e-6f), {0.0f, 0.5f, 0.5f, 0.0f}));
 }
 
-TEST(OutputKernels, AgreeWithTheReference) {
+TEST_P(KernelTest, OutputAgreesWithTheReference) {
   std::mt19937 random(4);
   for (const int n : {1, 2, 15, 16, 17, 33, 257, 5000}) {
     const std::vector<float> x = Random(random, n, 12), bias = Random(random, n);
@@ -209,7 +234,7 @@ TEST(OutputKernels, AgreeWithTheReference) {
   }
 }
 
-TEST(OutputKernels, TopKPrefersTheLowerIdOfEqualsAndNeverTakesABannedToken) {
+TEST_P(KernelTest, TopKPrefersTheLowerIdOfEqualsAndNeverTakesABannedToken) {
   std::vector<float> x(40, -std::numeric_limits<float>::infinity());
   x[3] = x[20] = x[39] = 1;
   x[5] = 2;
