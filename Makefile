@@ -40,6 +40,10 @@ format: ## Format the C++ and the protos in place
 	@scripts/install-deps lint
 	@scripts/format
 
+.PHONY: bench
+bench: build ## Measure engine and server: make bench TEXTS=FILE [TORCH=PYTHON]; bench/README.md has the figures
+	@bench/run.py --build $(BUILD) --texts $(TEXTS) $(if $(TORCH),--torch $(TORCH))
+
 .PHONY: image
 image: ## Build the container image heed:latest, with docker or buildah
 	@scripts/image
