@@ -1,0 +1,241 @@
+#include "tests/integration/calls.h"
+
+#include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "heed/v1/model.grpc.pb.h"
+#include "heed/v1/summarization.grpc.pb.h"
+#include "heed/v1/translation.grpc.pb.h"
+
+namespace heed {
+namespace {
+
+using grpc::health::v1::HealthCheckResponse;
+
+void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
+  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+}
+
+void Fill(const grpc::Status& status, const grpc::ClientContext& context, Answer* answer) {
+  answer->code = static_cast<absl::StatusCode>(status.error_code());
+  answer->message = status.error_message();
+  answer->details = status.error_details();
+  for (const auto& [key, value] : context.GetServerTrailingMetadata()) {
+    answer->trailers.emplace(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
+  }
+}
+
+// One call, waited for.
+template <typename Response, typename Call>
+AnswerOf<Response> Block(absl::Duration timeout, const Call& call) {
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout);
+  AnswerOf<Response> answer;
+  const grpc::Status status = call(&context, &answer.response);
+  Fill(status, context, &answer);
+  return answer;
+}
+
+class PendingTranslateCall : public PendingTranslate {
+ public:
+  PendingTranslateCall(v1::TranslationService::Stub* stub, const v1::TranslateRequest& request,
+                       absl::Duration timeout) {
+    SetDeadline(&context_, timeout);
+    // A thread in a blocking call, for a call on a completion queue gets nowhere until somebody polls the queue.
+    thread_ = std::thread([this, stub, request] { status_ = stub->Translate(&context_, request, &answer_.response); });
+  }
+  ~PendingTranslateCall() override {
+    Cancel();
+    Wait();
+  }
+
+  void Cancel() override { context_.TryCancel(); }
+
+  const TranslateAnswer& Wait() override {
+    if (thread_.joinable()) {
+      thread_.join();
+      Fill(status_, context_, &answer_);
+    }
+    return answer_;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  grpc::Status status_;
+  TranslateAnswer answer_;
+  std::thread thread_;
+};
+
+class HealthWatchCall : public HealthWatch {
+ public:
+  explicit HealthWatchCall(const std::shared_ptr<grpc::Channel>& channel)
+      : stub_(grpc::health::v1::Health::NewStub(channel)) {
+    SetDeadline(&context_, kLongest);
+    stream_ = stub_->Watch(&context_, {});
+  }
+  ~HealthWatchCall() override {
+    context_.TryCancel();
+    HealthCheckResponse response;
+    while (stream_->Read(&response)) {
+    }
+    (void)stream_->Finish();
+  }
+
+  std::string Next() override {
+    HealthCheckResponse response;
+    return stream_->Read(&response) ? HealthCheckResponse::ServingStatus_Name(response.status()) : "";
+  }
+
+ private:
+  std::unique_ptr<grpc::health::v1::Health::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<HealthCheckResponse>> stream_;
+};
+
+// The byte strings in field `number` of a serialised message. Debian has the reflection service but not its protos, and
+// a list of names needs no more than this.
+std::vector<std::string> BytesFields(const std::string& message, int number) {
+  google::protobuf::UnknownFieldSet fields;
+  std::vector<std::string> found;
+  if (!fields.ParseFromString(message)) return found;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const google::protobuf::UnknownField& field = fields.field(i);
+    if (field.number() == number && field.type() == field.TYPE_LENGTH_DELIMITED) {
+      found.push_back(field.length_delimited());
+    }
+  }
+  return found;
+}
+
+class GrpcCaller : public Caller {
+ public:
+  GrpcCaller(int port, int max_receive_bytes) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    if (max_receive_bytes > 0) arguments.SetMaxReceiveMessageSize(max_receive_bytes);
+    channel_ =
+        grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments);
+    translation_ = v1::TranslationService::NewStub(channel_);
+    summarization_ = v1::SummarizationService::NewStub(channel_);
+    models_ = v1::ModelService::NewStub(channel_);
+  }
+
+  TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout) override {
+    return Block<v1::TranslateResponse>(
+        timeout, [&](auto* context, auto* response) { return translation_->Translate(context, request, response); });
+  }
+
+  std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
+                                                   absl::Duration timeout) override {
+    return std::make_unique<PendingTranslateCall>(translation_.get(), request, timeout);
+  }
+
+  AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request) override {
+    return Block<v1::SummarizeResponse>(
+        kLongest, [&](auto* context, auto* response) { return summarization_->Summarize(context, request, response); });
+  }
+
+  AnswerOf<v1::ListModelsResponse> ListModels() override {
+    return Block<v1::ListModelsResponse>(
+        kLongest, [&](auto* context, auto* response) { return models_->ListModels(context, {}, response); });
+  }
+
+  AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request) override {
+    return Block<v1::GetModelResponse>(
+        kLongest, [&](auto* context, auto* response) { return models_->GetModel(context, request, response); });
+  }
+
+  Answer SendBytes(const std::string& method, const std::string& bytes) override {
+    grpc::ClientContext context;
+    SetDeadline(&context, kLongest);
+    grpc::CompletionQueue queue;
+    grpc::Slice slice(bytes);
+    auto call = grpc::GenericStub(channel_).PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
+    call->StartCall();
+    grpc::ByteBuffer reply;
+    grpc::Status status;
+    call->Finish(&reply, &status, nullptr);
+    Step(&queue);
+    Answer answer;
+    Fill(status, context, &answer);
+    return answer;
+  }
+
+  std::string Health(const std::string& service) override {
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    const auto answer = Block<HealthCheckResponse>(kLongest, [&](auto* context, auto* response) {
+      return grpc::health::v1::Health::NewStub(channel_)->Check(context, request, response);
+    });
+    return answer.ok() ? HealthCheckResponse::ServingStatus_Name(answer.response.status()) : answer.ToString();
+  }
+
+  std::unique_ptr<HealthWatch> WatchHealth() override { return std::make_unique<HealthWatchCall>(channel_); }
+
+  std::vector<std::string> ReflectedServices() override {
+    grpc::ClientContext context;
+    SetDeadline(&context, kLongest);
+    grpc::CompletionQueue queue;
+    auto call = grpc::GenericStub(channel_).PrepareCall(
+        &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+    call->StartCall(nullptr);
+    Step(&queue);
+    // ServerReflectionRequest{list_services: "*"}.
+    grpc::Slice slice("\x3a\x01*");
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    Step(&queue);
+    grpc::ByteBuffer reply;
+    call->Read(&reply, nullptr);
+    Step(&queue);
+    grpc::Status status;
+    call->Finish(&status, nullptr);
+    Step(&queue);
+    grpc::Slice whole;
+    if (!reply.DumpToSingleSlice(&whole).ok()) return {};
+    const std::string message(reinterpret_cast<const char*>(whole.begin()), whole.size());
+    std::vector<std::string> names;
+    // ServerReflectionResponse.list_services_response (6), its services (1), their names (1).
+    for (const std::string& list : BytesFields(message, 6)) {
+      for (const std::string& service : BytesFields(list, 1)) {
+        for (const std::string& name : BytesFields(service, 1)) names.push_back(name);
+      }
+    }
+    return names;
+  }
+
+ private:
+  static void Step(grpc::CompletionQueue* queue) {
+    void* tag = nullptr;
+    bool ok = false;
+    queue->Next(&tag, &ok);
+  }
+
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::TranslationService::Stub> translation_;
+  std::unique_ptr<v1::SummarizationService::Stub> summarization_;
+  std::unique_ptr<v1::ModelService::Stub> models_;
+};
+
+}  // namespace
+
+std::string Answer::ToString() const { return absl::StrCat(absl::StatusCodeToString(code), ": ", message); }
+
+std::unique_ptr<Caller> Caller::To(int port, int max_receive_bytes) {
+  return std::make_unique<GrpcCaller>(port, max_receive_bytes);
+}
+
+v1::TranslateRequest TranslateTexts(const std::vector<std::string>& texts, const std::string& model) {
+  v1::TranslateRequest request;
+  if (!model.empty()) request.mutable_model()->set_name(model);
+  for (const std::string& text : texts) request.add_texts(text);
+  return request;
+}
+
+}  // namespace heed

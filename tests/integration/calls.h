@@ -1,0 +1,79 @@
+// RPCs as a test makes them: with everything that a client can see of the answer, and without the library in client/,
+// which retries and rewords. gRPC's headers stay in calls.cc.
+//
+// Caller is thread-safe; each has a connection of its own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "heed/v1/model.pb.h"
+#include "heed/v1/summarization.pb.h"
+#include "heed/v1/translation.pb.h"
+#include "tests/integration/process.h"
+
+namespace heed {
+
+struct Answer {
+  absl::StatusCode code = absl::StatusCode::kUnknown;
+  std::string message;
+  std::string details;  // a serialised google.rpc.Status
+  std::map<std::string, std::string> trailers;
+
+  bool ok() const { return code == absl::StatusCode::kOk; }
+  // "INVALID_ARGUMENT: search.beam_size is 0; ...", for comparisons and failures.
+  std::string ToString() const;
+};
+
+template <typename Response>
+struct AnswerOf : Answer {
+  Response response;
+};
+using TranslateAnswer = AnswerOf<v1::TranslateResponse>;
+
+// A Translate under way. Cancel is thread-safe; Wait is for one thread.
+class PendingTranslate {
+ public:
+  virtual ~PendingTranslate() = default;  // cancels it and waits
+  virtual void Cancel() = 0;
+  // Waits for the answer, which stays valid.
+  virtual const TranslateAnswer& Wait() = 0;
+};
+
+// A health watch under way.
+class HealthWatch {
+ public:
+  virtual ~HealthWatch() = default;
+  // The next status, "SERVING"; empty when the stream ended.
+  virtual std::string Next() = 0;
+};
+
+class Caller {
+ public:
+  // `max_receive_bytes` 0: gRPC's own default, 4 MiB.
+  static std::unique_ptr<Caller> To(int port, int max_receive_bytes = 0);
+  virtual ~Caller() = default;
+
+  virtual TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout = kLongest) = 0;
+  virtual std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
+                                                           absl::Duration timeout = kLongest) = 0;
+  virtual AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request) = 0;
+  virtual AnswerOf<v1::ListModelsResponse> ListModels() = 0;
+  virtual AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request) = 0;
+  // Any bytes to any method, "/heed.v1.TranslationService/Translate".
+  virtual Answer SendBytes(const std::string& method, const std::string& bytes) = 0;
+
+  // "SERVING", or the error's ToString().
+  virtual std::string Health(const std::string& service = "") = 0;
+  virtual std::unique_ptr<HealthWatch> WatchHealth() = 0;
+  // Names of services that server reflection lists.
+  virtual std::vector<std::string> ReflectedServices() = 0;
+};
+
+v1::TranslateRequest TranslateTexts(const std::vector<std::string>& texts, const std::string& model = "");
+
+}  // namespace heed

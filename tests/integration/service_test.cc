@@ -1,0 +1,199 @@
+// What a healthy server tells: health, reflection, metrics, logs; and what it costs while nobody asks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "tests/integration/running_server.h"
+#include "tests/integration/small_models.h"
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+using ::testing::Not;
+
+TEST(Service, HealthIsToldOverallAndPerService) {
+  TempFolder models;
+  WriteLuong(models.path(), "luong");
+  RunningServer server(models.path());
+  EXPECT_EQ(server.caller().Health(""), "SERVING");
+  EXPECT_EQ(server.caller().Health("heed.v1.TranslationService"), "SERVING");
+  EXPECT_EQ(server.caller().Health("heed.v1.ModelService"), "SERVING");
+  EXPECT_EQ(server.caller().Health("heed.v1.SummarizationService"), "NOT_SERVING") << "no model summarises";
+  EXPECT_THAT(server.caller().Health("heed.v1.Other"), HasSubstr("NOT_FOUND"));
+}
+
+TEST(Service, ReflectionListsTheServices) {
+  TempFolder models;
+  WriteLuong(models.path(), "luong");
+  RunningServer server(models.path());
+  EXPECT_THAT(server.caller().ReflectedServices(),
+              IsSupersetOf({"heed.v1.TranslationService", "heed.v1.SummarizationService", "heed.v1.ModelService",
+                            "grpc.health.v1.Health"}));
+}
+
+TEST(Service, ModelsAreListedAndShownInFull) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  RunningServer server(models.path());
+  const auto listed = server.caller().ListModels();
+  ASSERT_TRUE(listed.ok()) << listed.ToString();
+  ASSERT_EQ(listed.response.models_size(), 5);
+  EXPECT_EQ(listed.response.models(0).name(), "gist");
+  EXPECT_EQ(listed.response.models(0).task(), v1::TASK_SUMMARIZE);
+  EXPECT_EQ(listed.response.models(1).name(), "luong");
+  EXPECT_EQ(listed.response.models(1).bundle_digest().size(), 64U);
+  v1::GetModelRequest request;
+  request.set_name("luong");
+  const auto shown = server.caller().GetModel(request);
+  ASSERT_TRUE(shown.ok()) << shown.ToString();
+  EXPECT_EQ(shown.response.model().SerializeAsString(), listed.response.models(1).SerializeAsString());
+  EXPECT_EQ(shown.response.spec_json(), LuongFiles("luong")["model.json"]);
+  request.set_name("nobody");
+  EXPECT_EQ(server.caller().GetModel(request).code, absl::StatusCode::kNotFound);
+  EXPECT_EQ(server.caller().GetModel({}).ToString(),
+            "INVALID_ARGUMENT: name is empty; it must be the name of a model (ListModels lists them)");
+}
+
+TEST(Service, AnAnswerNamesModelVersionAndDigest) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  RunningServer server(models.path());
+  v1::SummarizeRequest request;
+  request.add_texts("서버는 요청을 받아 보냅니다.");
+  request.mutable_attention();
+  const auto answer = server.caller().Summarize(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  EXPECT_EQ(answer.response.model().name(), "gist");
+  EXPECT_EQ(answer.response.model().version(), "1");
+  EXPECT_EQ(answer.response.model().bundle_digest(), server.caller().ListModels().response.models(0).bundle_digest());
+  const v1::Segment& segment = answer.response.results(0).output().segments(0);
+  const v1::Attention& attention = segment.hypotheses(0).attentions(0);
+  EXPECT_EQ(attention.dense().rows(), segment.hypotheses(0).tokens_size());
+  EXPECT_EQ(attention.dense().columns(), segment.source_tokens_size());
+}
+
+TEST(Service, MetricsCountWhatWasDone) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  RunningServer server(models.path());
+  std::int64_t source_tokens = 0, target_tokens = 0, segments = 0;
+  for (int i = 0; i < 3; ++i) {
+    const TranslateAnswer answer = server.caller().Translate(
+        TranslateTexts({"서버는 요청을 받습니다. 그리고 보냅니다.", "", "파일을 닫습니다."}, "luong"));
+    ASSERT_TRUE(answer.ok()) << answer.ToString();
+    for (const v1::TextResult& result : answer.response.results()) {
+      for (const v1::Segment& segment : result.output().segments()) {
+        ++segments;
+        source_tokens += segment.source_tokens_size();
+        target_tokens += segment.hypotheses(0).tokens_size();
+      }
+    }
+  }
+  EXPECT_EQ(segments, 9);
+  v1::TranslateRequest bad = TranslateTexts({"안녕"}, "luong");
+  bad.mutable_search()->set_beam_size(0);
+  EXPECT_EQ(server.caller().Translate(bad).code, absl::StatusCode::kInvalidArgument);
+  for (const char* name : {"one", "two", "three"}) server.caller().Translate(TranslateTexts({"안녕"}, name));
+  server.WaitUntilIdle();
+
+  const auto requests = [&](const std::string& code, const std::string& model, const std::string& version) {
+    return server.Metric(absl::StrCat("heed_requests_total{code=\"", code, "\",model=\"", model,
+                                      "\",rpc=\"Translate\",version=\"", version, "\"}"));
+  };
+  EXPECT_EQ(requests("OK", "luong", "1"), 3);
+  EXPECT_EQ(requests("INVALID_ARGUMENT", "luong", "1"), 1);
+  EXPECT_EQ(requests("NOT_FOUND", "unknown", "unknown"), 3) << "unknown models share one label";
+  EXPECT_THAT(server.Scrape(), Not(HasSubstr("three")));
+  const std::string luong = R"({model="luong",version="1"})";
+  EXPECT_EQ(server.Metric("heed_source_tokens_total" + luong), static_cast<double>(source_tokens));
+  EXPECT_EQ(server.Metric("heed_target_tokens_total" + luong), static_cast<double>(target_tokens));
+  EXPECT_EQ(server.Metric("heed_queue_duration_seconds_count" + luong), static_cast<double>(segments));
+  EXPECT_EQ(server.Metric("heed_time_to_first_token_seconds_count" + luong), 3);
+  EXPECT_EQ(server.Metric(R"(heed_request_duration_seconds_count{model="luong",rpc="Translate",version="1"})"), 4);
+  // Greedy: a row per segment, so the rows of all steps are all segments' tokens.
+  EXPECT_EQ(server.Metric("heed_step_rows_sum" + luong), static_cast<double>(target_tokens));
+  EXPECT_EQ(server.Metric("heed_models_failed"), 0);
+  EXPECT_GT(server.Metric("heed_model_load_seconds" + luong), 0);
+  EXPECT_GT(server.Metric("heed_model_weight_bytes" + luong), 0);
+}
+
+TEST(Service, TheLogIsJsonWithRequestIdsAndWithoutUsersText) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  RunningServer server(models.path(), {"--log_level=debug"});
+  constexpr char kSecret[] = "비밀스러운문장입니다";
+  const TranslateAnswer good = server.caller().Translate(TranslateTexts({kSecret}, "luong"));
+  ASSERT_TRUE(good.ok()) << good.ToString();
+  // Mistakes must not leak it either: as a model's name, a language, an attend, in bytes that are no message.
+  v1::TranslateRequest request = TranslateTexts({kSecret}, kSecret);
+  server.caller().Translate(request);
+  request.mutable_model()->set_name("luong");
+  request.mutable_attention()->add_attends(kSecret);
+  server.caller().Translate(request);
+  request.mutable_model()->set_source_language(kSecret);
+  server.caller().Translate(request);
+  server.caller().SendBytes("/heed.v1.TranslationService/Translate", absl::StrCat("\x12\x40\xff", kSecret));
+  EXPECT_EQ(server.Stop(), 0);
+
+  const std::string log = server.process().error();
+  EXPECT_THAT(log, Not(HasSubstr(kSecret)));
+  EXPECT_THAT(log, Not(HasSubstr(std::string(kSecret, 12)))) << "a part of it";
+  const std::string& output = good.response.results(0).output().text();
+  ASSERT_GT(output.size(), 8U);
+  EXPECT_THAT(log, Not(HasSubstr(output)));
+
+  std::vector<LogEvent> requests;
+  for (const LogEvent& event : server.Log()) {
+    EXPECT_EQ(event.count("time") + event.count("level") + event.count("event"), 3U);
+    if (event.at("event") == "request") requests.push_back(event);
+  }
+  ASSERT_EQ(requests.size(), 5U);
+  EXPECT_EQ(requests[0].at("rpc"), "Translate");
+  EXPECT_EQ(requests[0].at("model"), "luong");
+  EXPECT_EQ(requests[0].at("code"), "OK");
+  EXPECT_EQ(requests[0].at("texts"), "1");
+  EXPECT_EQ(requests[0].at("segments"), "1");
+  EXPECT_EQ(requests[0].at("request_id"), good.trailers.at("x-request-id"));
+  EXPECT_EQ(requests[1].at("code"), "NOT_FOUND");
+  EXPECT_EQ(requests[1].at("model"), "unknown");
+}
+
+// Clock ticks (10 ms on Linux) of CPU time that the process has used.
+std::int64_t CpuTicks(int pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  // Counted behind the name, which may hold anything: state is the first, utime and stime the 12th and 13th.
+  const std::vector<std::string> fields = absl::StrSplit(text.substr(text.rfind(')') + 2), ' ');
+  std::int64_t user = 0, system = 0;
+  EXPECT_TRUE(fields.size() > 12 && absl::SimpleAtoi(fields[11], &user) && absl::SimpleAtoi(fields[12], &system));
+  return user + system;
+}
+
+TEST(Service, AnIdleServerUsesNoCpu) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  RunningServer server(models.path(), {"--workers=2"});
+  // Idle after work, with a connection open, is the state that matters.
+  ASSERT_TRUE(server.caller().Translate(TranslateTexts(Sentences(8), "luong")).ok());
+  server.WaitUntilIdle();
+  const std::int64_t before = CpuTicks(server.process().pid());
+  EXPECT_GT(before, 0);
+  absl::SleepFor(absl::Seconds(2));  // what is measured is time in which nothing happens
+  EXPECT_LE(CpuTicks(server.process().pid()) - before, 1) << "of " << 2 * sysconf(_SC_CLK_TCK);
+}
+
+}  // namespace
+}  // namespace heed

@@ -1,0 +1,112 @@
+// The bundles in models/, served for real: that they are there, that they say what they say whatever shares the batch,
+// and what their attention looks like. Quality and parity are measured over whole test sets by export/, not here.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/integration/batch_independence.h"
+#include "tests/integration/running_server.h"
+#include "tests/integration/small_models.h"
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kModels[] = "models";
+constexpr char kTranslation[] = "pydocs-ko-en";
+constexpr char kSummaries[] = "sae4k-ko";
+
+class ShippedModels : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* name : {kTranslation, kSummaries}) {
+      ASSERT_TRUE(std::filesystem::exists(std::filesystem::path(kModels) / name / "model.json"))
+          << kModels << "/" << name << " is missing: the bundles that ship belong into the tree";
+    }
+  }
+};
+
+TEST_F(ShippedModels, AreTogetherUnder40Megabytes) {
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(kModels)) {
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  }
+  EXPECT_LT(bytes, 40'000'000U);
+}
+
+TEST_F(ShippedModels, AllLoadInUnderASecond) {
+  // The best of a few: the first reads from the disk, and others may be using this machine.
+  double best = 1e9;
+  for (int i = 0; i < 4 && best >= 1; ++i) {
+    RunningServer server(kModels);
+    double seconds = 0;
+    const auto listed = server.caller().ListModels();
+    for (const v1::ModelSummary& model : listed.response.models()) {
+      EXPECT_EQ(model.state(), v1::MODEL_STATE_READY) << model.folder() << ": " << model.error();
+      seconds += model.load_seconds();
+    }
+    best = std::min(best, seconds);
+  }
+  EXPECT_LT(best, 1);
+}
+
+TEST_F(ShippedModels, TranslateAndSummariseSentencesAsPeopleWriteThem) {
+  RunningServer server(kModels);
+  const Finished translated =
+      server.Heed({"translate", "--attention", "--color=never", "이 함수는 문자열을 반환합니다."});
+  EXPECT_EQ(translated.code, 0) << translated.err;
+  EXPECT_THAT(translated.out, HasSubstr("string"));
+  EXPECT_THAT(translated.out, HasSubstr("문자열을")) << "a column of the heat map";
+  const Finished summary = server.Heed({"summarize", "내일 서울 날씨가 어떤지 알려줘"});
+  EXPECT_EQ(summary.code, 0) << summary.err;
+  EXPECT_THAT(summary.out, HasSubstr("날씨"));
+}
+
+// Weights over all columns sum to 1, in every row of every hypothesis.
+TEST_F(ShippedModels, AttentionRowsSumToOne) {
+  RunningServer server(kModels);
+  v1::TranslateRequest request = BeamOptions(kTranslation, true);
+  for (const std::string& text : Sentences(4)) request.add_texts(text);
+  const TranslateAnswer answer = server.caller().Translate(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  int rows = 0;
+  for (const v1::TextResult& result : answer.response.results()) {
+    for (const v1::Hypothesis& hypothesis : result.output().segments(0).hypotheses()) {
+      for (const v1::Attention& attention : hypothesis.attentions()) {
+        ASSERT_EQ(attention.dense().rows(), hypothesis.tokens_size());
+        if (attention.component() != v1::ATTENTION_COMPONENT_WEIGHTS) continue;
+        for (int row = 0; row < attention.dense().rows(); ++row, ++rows) {
+          double sum = 0;
+          for (int column = 0; column < attention.dense().columns(); ++column) {
+            sum += attention.dense().values(row * attention.dense().columns() + column);
+          }
+          EXPECT_NEAR(sum, 1, 1e-5);
+        }
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+class ShippedModelsBatch : public ShippedModels, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(ShippedModelsBatch, AReplyIsTheSameAloneAmong63OthersAndUnder8Clients) {
+  std::map<std::string, std::string> environment;
+  if (GetParam() != "native") environment["ONEDNN_MAX_CPU_ISA"] = GetParam();
+  RunningServer server(kModels, {"--workers=2"}, environment);
+  ExpectBatchIndependence(server, {.options = GreedyOptions(kTranslation, true), .texts = Sentences(64), .alone = 16});
+  ExpectBatchIndependence(
+      server, {.options = BeamOptions(kTranslation, true), .texts = Sentences(64), .alone = 8, .clients = 2});
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, ShippedModelsBatch, ::testing::Values("native", "AVX2"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace heed

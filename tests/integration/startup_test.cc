@@ -1,0 +1,187 @@
+// Starts that must fail with one line, and the start with TLS. docs/errors.md has a row for each failure.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tests/integration/certificate.h"
+#include "tests/integration/running_server.h"
+#include "tests/integration/small_models.h"
+
+namespace heed {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A port that is taken for as long as this lives.
+class TakenPort {
+ public:
+  TakenPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(socket_, 1), 0);
+    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  }
+  ~TakenPort() { close(socket_); }
+
+  const std::string& address() const { return address_; }
+
+ private:
+  const int socket_;
+  std::string address_;
+};
+
+class Startup : public ::testing::Test {
+ protected:
+  Startup() { WriteLuong(models_.path(), "luong"); }
+
+  // Runs a server that is expected to give up. The last line is what it says to a person, "heed-server: " left out;
+  // log lines, in JSON, come before.
+  void ExpectFailure(const std::vector<std::string>& flags, int code) {
+    std::vector<std::string> arguments = {"--address=127.0.0.1:0", "--metrics_address=127.0.0.1:0",
+                                          "--log_format=json"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished finished = RunProgram(ServerProgram(), arguments);
+    EXPECT_EQ(finished.code, code);
+    EXPECT_EQ(finished.out, "");
+    const std::vector<std::string> lines = absl::StrSplit(finished.err, '\n', absl::SkipEmpty());
+    ASSERT_FALSE(lines.empty());
+    for (std::size_t i = 0; i + 1 < lines.size(); ++i) EXPECT_FALSE(ParseLogLine(lines[i]).empty()) << lines[i];
+    ASSERT_THAT(lines.back(), StartsWith("heed-server: "));
+    said_ = lines.back().substr(std::string("heed-server: ").size());
+  }
+
+  std::string ModelsFlag() const { return "--models=" + models_.path(); }
+
+  TempFolder models_;
+  std::string said_;
+};
+
+TEST_F(Startup, APortInUseEndsItWithOneLine) {
+  const TakenPort taken;
+  ExpectFailure({ModelsFlag(), "--address=" + taken.address()}, 1);
+  EXPECT_EQ(said_, absl::StrCat("cannot listen on --address ", taken.address(), ": Address already in use"));
+}
+
+TEST_F(Startup, AMetricsPortInUseEndsItWithOneLine) {
+  const TakenPort taken;
+  ExpectFailure({ModelsFlag(), "--metrics_address=" + taken.address()}, 1);
+  EXPECT_THAT(said_, StartsWith(absl::StrCat("cannot listen on --metrics_address ", taken.address())));
+}
+
+TEST_F(Startup, APortOfAnotherServerIsInUse) {
+  RunningServer first(models_.path());
+  ExpectFailure({ModelsFlag(), "--address=" + first.address()}, 1);
+  EXPECT_EQ(said_, absl::StrCat("cannot listen on --address ", first.address(), ": Address already in use"));
+  EXPECT_EQ(first.caller().Health(), "SERVING");
+}
+
+TEST_F(Startup, AMissingModelsFolderEndsItWithOneLine) {
+  ExpectFailure({"--models=/nowhere/models"}, 1);
+  EXPECT_EQ(said_, "models folder /nowhere/models: No such file or directory");
+}
+
+TEST_F(Startup, AnEmptyModelsFolderEndsItWithOneLine) {
+  const TempFolder empty;
+  ExpectFailure({"--models=" + empty.path()}, 1);
+  EXPECT_EQ(said_, absl::StrCat("models folder ", empty.path(), ": holds no bundle (a folder with a model.json)"));
+}
+
+TEST_F(Startup, AModelsFolderWithoutAGoodBundleEndsItWithTheReasons) {
+  const TempFolder models;
+  BundleFileMap files = LuongFiles("luong");
+  files["weights.safetensors"].resize(1000);
+  WriteBundleFolder(models.path() + "/cut", files);
+  ExpectFailure({"--models=" + models.path()}, 1);
+  EXPECT_THAT(said_, StartsWith(absl::StrCat("models folder ", models.path(),
+                                             ": no bundle loads: cut: weights.safetensors: ")));
+}
+
+TEST_F(Startup, ABadFlagEndsItWithOneLine) {
+  ExpectFailure({ModelsFlag(), "--max_rows=0"}, 2);
+  EXPECT_EQ(said_, "--max_rows is \"0\"; it must be a whole number from 1 to 1024");
+  ExpectFailure({ModelsFlag(), "--beams=3"}, 2);
+  EXPECT_EQ(said_, "unknown flag \"--beams\"; see --help");
+}
+
+TEST_F(Startup, OneBadBundleAmongGoodOnesIsReportedAndTheGoodOnesServe) {
+  BundleFileMap cut = LuongFiles("cut");
+  cut["weights.safetensors"].resize(cut["weights.safetensors"].size() - 1);
+  WriteBundleFolder(models_.path() + "/cut", cut);
+  BundleFileMap tampered = LuongFiles("tampered");
+  const std::string sums = SumsOf(tampered);
+  tampered["LICENSE"] += "and more";
+  tampered["SHA256SUMS"] = sums;
+  WriteBundleFolder(models_.path() + "/tampered", tampered);
+  // Neither is a bundle, so neither is a fault.
+  std::filesystem::create_directory(models_.path() + "/.cache");
+
+  RunningServer server(models_.path());
+  EXPECT_TRUE(server.caller().Translate(TranslateTexts({"안녕"})).ok());
+  EXPECT_EQ(server.Metric("heed_models_failed"), 2);
+  const Finished listed = server.Heed({"models"});
+  EXPECT_EQ(listed.code, 0) << listed.err;
+  const std::vector<std::string> lines = absl::StrSplit(listed.out, '\n', absl::SkipEmpty());
+  ASSERT_EQ(lines.size(), 4U) << listed.out;
+  EXPECT_THAT(lines[0], StartsWith("NAME"));
+  EXPECT_THAT(lines[1], StartsWith("luong"));
+  EXPECT_THAT(lines[2], StartsWith("failed to load: cut: weights.safetensors: "));
+  EXPECT_THAT(lines[3], StartsWith("failed to load: tampered: LICENSE: "));
+
+  const TranslateAnswer answer = server.caller().Translate(TranslateTexts({"안녕"}, "cut"));
+  EXPECT_EQ(
+      answer.ToString(),
+      "NOT_FOUND: no translation model is called \"cut\" (its bundle failed to load; ListModels says why); served: "
+      "luong 1 (ko to en)");
+  const std::vector<LogEvent> log = server.Log();
+  EXPECT_EQ(std::count_if(log.begin(), log.end(), [](const LogEvent& e) { return e.at("event") == "model_failed"; }),
+            2);
+}
+
+TEST_F(Startup, WithTlsClientsThatTrustTheCertificateAreServed) {
+  const TempFolder keys;
+  const std::string cert = keys.path() + "/cert.pem", key = keys.path() + "/key.pem";
+  WriteSelfSignedCertificate(cert, key);
+  RunningServer server(models_.path(), {"--tls_cert=" + cert, "--tls_key=" + key});
+  const Finished trusted = server.Heed({"health", "--tls_ca=" + cert});
+  EXPECT_EQ(trusted.out, "SERVING\n") << trusted.err;
+  EXPECT_EQ(trusted.code, 0);
+  EXPECT_EQ(server.Heed({"translate", "--tls_ca=" + cert, "안녕"}).code, 0);
+  const Finished plain = server.Heed({"health"});
+  EXPECT_EQ(plain.code, 5) << plain.out;
+  const Finished untrusting = server.Heed({"health", "--tls"});
+  EXPECT_EQ(untrusting.code, 5) << untrusting.out;
+}
+
+TEST_F(Startup, WithAClientCaOnlyClientsWithACertificateAreServed) {
+  const TempFolder keys;
+  const std::string cert = keys.path() + "/cert.pem", key = keys.path() + "/key.pem";
+  WriteSelfSignedCertificate(cert, key);
+  RunningServer server(models_.path(), {"--tls_cert=" + cert, "--tls_key=" + key, "--tls_client_ca=" + cert});
+  EXPECT_EQ(server.Heed({"health", "--tls_ca=" + cert}).code, 5);
+  EXPECT_EQ(server.Heed({"health", "--tls_ca=" + cert, "--tls_certificate=" + cert, "--tls_key=" + key}).code, 0);
+}
+
+TEST_F(Startup, TlsFilesThatAreNoneEndItWithOneLine) {
+  ExpectFailure({ModelsFlag(), "--tls_cert=/nowhere/cert.pem", "--tls_key=/nowhere/key.pem"}, 1);
+  EXPECT_EQ(said_, "--tls_cert is /nowhere/cert.pem; it must be a readable PEM file");
+  ExpectFailure({ModelsFlag(), "--tls_cert=/nowhere/cert.pem"}, 2);
+  EXPECT_EQ(said_, "--tls_cert and --tls_key go together; only one is given");
+}
+
+}  // namespace
+}  // namespace heed
