@@ -25,28 +25,31 @@ using namespace std::string_literals;
 constexpr char kGood[] = "서버는 요청을 받아 보냅니다.";
 
 // One server for all: no request may harm it.
+TempFolder* shared_models = nullptr;
+RunningServer* shared_server = nullptr;
+
 class BadInput : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    models_ = new TempFolder();
-    WriteSmallModels(models_->path());
-    server_ = new RunningServer(models_->path(), {"--workers=1"});
+    shared_models = new TempFolder();
+    WriteSmallModels(shared_models->path());
+    shared_server = new RunningServer(shared_models->path(), {"--workers=1"});
   }
   static void TearDownTestSuite() {
-    EXPECT_EQ(server_->Stop(), 0) << server_->process().error();
-    delete server_;
-    delete models_;
+    EXPECT_EQ(shared_server->Stop(), 0) << shared_server->process().error();
+    delete shared_server;
+    delete shared_models;
   }
 
   // Whatever was asked before, the server is at rest and good requests are answered.
   void TearDown() override {
-    server_->WaitUntilIdle();
-    const TranslateAnswer good = server_->caller().Translate(TranslateTexts({kGood}, "luong"));
+    shared_server->WaitUntilIdle();
+    const TranslateAnswer good = shared_server->caller().Translate(TranslateTexts({kGood}, "luong"));
     EXPECT_EQ(good.ToString(), "OK: ");
-    EXPECT_TRUE(server_->process().running());
+    EXPECT_TRUE(shared_server->process().running());
   }
 
-  static Caller& caller() { return server_->caller(); }
+  static Caller& caller() { return shared_server->caller(); }
 
   // The result of the middle of three texts, whose neighbours must come back as they do alone.
   static v1::TextResult ResultAmongGoodOnes(const std::string& text) {
@@ -83,13 +86,7 @@ class BadInput : public ::testing::Test {
   static std::string SearchWith(const std::function<void(v1::SearchOptions*)>& change) {
     return TranslateWith([&](v1::TranslateRequest* request) { change(request->mutable_search()); });
   }
-
-  static TempFolder* models_;
-  static RunningServer* server_;
 };
-
-TempFolder* BadInput::models_ = nullptr;
-RunningServer* BadInput::server_ = nullptr;
 
 TEST_F(BadInput, AnEmptyTextHasAnEmptyOutput) {
   const v1::TextResult result = ResultAmongGoodOnes("");
@@ -142,14 +139,14 @@ TEST_F(BadInput, InvalidUtf8IsAMessageThatDoesNotParse) {
 TEST_F(BadInput, BytesThatAreNoMessageGetInvalidArgumentAndAreCounted) {
   const std::string sample =
       R"(heed_requests_total{code="INVALID_ARGUMENT",model="unknown",rpc="Summarize",version="unknown"})";
-  const double before = server_->Metric(sample);
+  const double before = shared_server->Metric(sample);
   for (const char* method : {"TranslationService/Translate", "SummarizationService/Summarize",
                              "ModelService/ListModels", "ModelService/GetModel"}) {
     const Answer answer = caller().SendBytes(absl::StrCat("/heed.v1.", method), "\xff\xff\xff\xff\xff\xff\xff\xff");
     EXPECT_EQ(answer.code, absl::StatusCode::kInvalidArgument) << method;
     EXPECT_THAT(answer.message, StartsWith("the request does not parse as heed.v1.")) << method;
   }
-  EXPECT_EQ(server_->Metric(sample), before + 1);
+  EXPECT_EQ(shared_server->Metric(sample), before + 1);
 }
 
 TEST_F(BadInput, AMethodThatThereIsNotIsUnimplemented) {

@@ -11,6 +11,7 @@
 namespace heed {
 
 struct BatchCheck {
+  bool summarize = false;          // as a SummarizeRequest with the same fields
   v1::TranslateRequest options;    // all but its texts
   std::vector<std::string> texts;  // in one request all together
   int alone = 0;                   // so many of them are also asked for alone; 0: all

@@ -26,12 +26,15 @@ class BatchIndependence : public ::testing::TestWithParam<std::string> {
 TEST_P(BatchIndependence, AReplyIsTheSameAloneAmong63OthersAndUnder8Clients) {
   // Two workers: which of them steps a row must not matter either. Few positions a step: encoding goes in chunks.
   RunningServer server(models_.path(), {"--workers=2", "--encode_positions_per_step=16"}, Environment());
-  for (const std::string model : {"luong", "marian", "variety", "plain"}) {
+  for (const std::string model : {"luong", "marian", "variety", "plain", "gist"}) {
     SCOPED_TRACE(model);
     const bool attention = model != "plain";
-    ExpectBatchIndependence(server, {.options = GreedyOptions(model, attention), .texts = Sentences(64)});
-    ExpectBatchIndependence(
-        server, {.options = BeamOptions(model, attention), .texts = Sentences(64), .alone = 16, .clients = 4});
+    BatchCheck check{.summarize = model == "gist", .options = GreedyOptions(model, attention), .texts = Sentences(64)};
+    ExpectBatchIndependence(server, check);
+    check.options = BeamOptions(model, attention);
+    check.alone = 16;
+    check.clients = 4;
+    ExpectBatchIndependence(server, check);
   }
 }
 
@@ -42,7 +45,7 @@ TEST_P(BatchIndependence, AReplyIsTheSameInASecondServer) {
     RunningServer server(models_.path(), {"--workers=1", rows}, Environment());
     v1::TranslateRequest request = options;
     for (const std::string& text : Sentences(8)) request.add_texts(text);
-    const TranslateAnswer answer = Caller::To(server.port(), 80 << 20)->Translate(request);
+    const TranslateAnswer answer = Caller(server.port(), 80 << 20).Translate(request);
     ASSERT_TRUE(answer.ok()) << answer.ToString();
     replies.push_back(answer.response.SerializeAsString());
   }

@@ -114,122 +114,122 @@ std::vector<std::string> BytesFields(const std::string& message, int number) {
   return found;
 }
 
-class GrpcCaller : public Caller {
- public:
-  GrpcCaller(int port, int max_receive_bytes) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    if (max_receive_bytes > 0) arguments.SetMaxReceiveMessageSize(max_receive_bytes);
-    channel_ =
-        grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments);
-    translation_ = v1::TranslationService::NewStub(channel_);
-    summarization_ = v1::SummarizationService::NewStub(channel_);
-    models_ = v1::ModelService::NewStub(channel_);
-  }
-
-  TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout) override {
-    return Block<v1::TranslateResponse>(
-        timeout, [&](auto* context, auto* response) { return translation_->Translate(context, request, response); });
-  }
-
-  std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
-                                                   absl::Duration timeout) override {
-    return std::make_unique<PendingTranslateCall>(translation_.get(), request, timeout);
-  }
-
-  AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request) override {
-    return Block<v1::SummarizeResponse>(
-        kLongest, [&](auto* context, auto* response) { return summarization_->Summarize(context, request, response); });
-  }
-
-  AnswerOf<v1::ListModelsResponse> ListModels() override {
-    return Block<v1::ListModelsResponse>(
-        kLongest, [&](auto* context, auto* response) { return models_->ListModels(context, {}, response); });
-  }
-
-  AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request) override {
-    return Block<v1::GetModelResponse>(
-        kLongest, [&](auto* context, auto* response) { return models_->GetModel(context, request, response); });
-  }
-
-  Answer SendBytes(const std::string& method, const std::string& bytes) override {
-    grpc::ClientContext context;
-    SetDeadline(&context, kLongest);
-    grpc::CompletionQueue queue;
-    grpc::Slice slice(bytes);
-    auto call = grpc::GenericStub(channel_).PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
-    call->StartCall();
-    grpc::ByteBuffer reply;
-    grpc::Status status;
-    call->Finish(&reply, &status, nullptr);
-    Step(&queue);
-    Answer answer;
-    Fill(status, context, &answer);
-    return answer;
-  }
-
-  std::string Health(const std::string& service) override {
-    grpc::health::v1::HealthCheckRequest request;
-    request.set_service(service);
-    const auto answer = Block<HealthCheckResponse>(kLongest, [&](auto* context, auto* response) {
-      return grpc::health::v1::Health::NewStub(channel_)->Check(context, request, response);
-    });
-    return answer.ok() ? HealthCheckResponse::ServingStatus_Name(answer.response.status()) : answer.ToString();
-  }
-
-  std::unique_ptr<HealthWatch> WatchHealth() override { return std::make_unique<HealthWatchCall>(channel_); }
-
-  std::vector<std::string> ReflectedServices() override {
-    grpc::ClientContext context;
-    SetDeadline(&context, kLongest);
-    grpc::CompletionQueue queue;
-    auto call = grpc::GenericStub(channel_).PrepareCall(
-        &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-    call->StartCall(nullptr);
-    Step(&queue);
-    // ServerReflectionRequest{list_services: "*"}.
-    grpc::Slice slice("\x3a\x01*");
-    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
-    Step(&queue);
-    grpc::ByteBuffer reply;
-    call->Read(&reply, nullptr);
-    Step(&queue);
-    grpc::Status status;
-    call->Finish(&status, nullptr);
-    Step(&queue);
-    grpc::Slice whole;
-    if (!reply.DumpToSingleSlice(&whole).ok()) return {};
-    const std::string message(reinterpret_cast<const char*>(whole.begin()), whole.size());
-    std::vector<std::string> names;
-    // ServerReflectionResponse.list_services_response (6), its services (1), their names (1).
-    for (const std::string& list : BytesFields(message, 6)) {
-      for (const std::string& service : BytesFields(list, 1)) {
-        for (const std::string& name : BytesFields(service, 1)) names.push_back(name);
-      }
-    }
-    return names;
-  }
-
- private:
-  static void Step(grpc::CompletionQueue* queue) {
-    void* tag = nullptr;
-    bool ok = false;
-    queue->Next(&tag, &ok);
-  }
-
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::TranslationService::Stub> translation_;
-  std::unique_ptr<v1::SummarizationService::Stub> summarization_;
-  std::unique_ptr<v1::ModelService::Stub> models_;
-};
+// Waits for the one operation under way on the queue.
+void Step(grpc::CompletionQueue* queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  queue->Next(&tag, &ok);
+}
 
 }  // namespace
 
-std::string Answer::ToString() const { return absl::StrCat(absl::StatusCodeToString(code), ": ", message); }
+struct Caller::Connection {
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::TranslationService::Stub> translation;
+  std::unique_ptr<v1::SummarizationService::Stub> summarization;
+  std::unique_ptr<v1::ModelService::Stub> models;
+};
 
-std::unique_ptr<Caller> Caller::To(int port, int max_receive_bytes) {
-  return std::make_unique<GrpcCaller>(port, max_receive_bytes);
+Caller::Caller(int port, int max_receive_bytes) : connection_(std::make_unique<Connection>()) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (max_receive_bytes > 0) arguments.SetMaxReceiveMessageSize(max_receive_bytes);
+  connection_->channel =
+      grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments);
+  connection_->translation = v1::TranslationService::NewStub(connection_->channel);
+  connection_->summarization = v1::SummarizationService::NewStub(connection_->channel);
+  connection_->models = v1::ModelService::NewStub(connection_->channel);
 }
+
+Caller::~Caller() = default;
+
+TranslateAnswer Caller::Translate(const v1::TranslateRequest& request, absl::Duration timeout) {
+  return Block<v1::TranslateResponse>(timeout, [&](auto* context, auto* response) {
+    return connection_->translation->Translate(context, request, response);
+  });
+}
+
+std::unique_ptr<PendingTranslate> Caller::StartTranslate(const v1::TranslateRequest& request, absl::Duration timeout) {
+  return std::make_unique<PendingTranslateCall>(connection_->translation.get(), request, timeout);
+}
+
+AnswerOf<v1::SummarizeResponse> Caller::Summarize(const v1::SummarizeRequest& request) {
+  return Block<v1::SummarizeResponse>(kLongest, [&](auto* context, auto* response) {
+    return connection_->summarization->Summarize(context, request, response);
+  });
+}
+
+AnswerOf<v1::ListModelsResponse> Caller::ListModels() {
+  return Block<v1::ListModelsResponse>(
+      kLongest, [&](auto* context, auto* response) { return connection_->models->ListModels(context, {}, response); });
+}
+
+AnswerOf<v1::GetModelResponse> Caller::GetModel(const v1::GetModelRequest& request) {
+  return Block<v1::GetModelResponse>(kLongest, [&](auto* context, auto* response) {
+    return connection_->models->GetModel(context, request, response);
+  });
+}
+
+Answer Caller::SendBytes(const std::string& method, const std::string& bytes) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kLongest);
+  grpc::CompletionQueue queue;
+  grpc::Slice slice(bytes);
+  auto call =
+      grpc::GenericStub(connection_->channel).PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
+  call->StartCall();
+  grpc::ByteBuffer reply;
+  grpc::Status status;
+  call->Finish(&reply, &status, nullptr);
+  Step(&queue);
+  Answer answer;
+  Fill(status, context, &answer);
+  return answer;
+}
+
+std::string Caller::Health(const std::string& service) {
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service(service);
+  const auto answer = Block<HealthCheckResponse>(kLongest, [&](auto* context, auto* response) {
+    return grpc::health::v1::Health::NewStub(connection_->channel)->Check(context, request, response);
+  });
+  return answer.ok() ? HealthCheckResponse::ServingStatus_Name(answer.response.status()) : answer.ToString();
+}
+
+std::unique_ptr<HealthWatch> Caller::WatchHealth() { return std::make_unique<HealthWatchCall>(connection_->channel); }
+
+std::vector<std::string> Caller::ReflectedServices() {
+  grpc::ClientContext context;
+  SetDeadline(&context, kLongest);
+  grpc::CompletionQueue queue;
+  auto call = grpc::GenericStub(connection_->channel)
+                  .PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  call->StartCall(nullptr);
+  Step(&queue);
+  // ServerReflectionRequest{list_services: "*"}.
+  grpc::Slice slice("\x3a\x01*");
+  call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+  Step(&queue);
+  grpc::ByteBuffer reply;
+  call->Read(&reply, nullptr);
+  Step(&queue);
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  Step(&queue);
+  grpc::Slice whole;
+  if (!reply.DumpToSingleSlice(&whole).ok()) return {};
+  const std::string message(reinterpret_cast<const char*>(whole.begin()), whole.size());
+  std::vector<std::string> names;
+  // ServerReflectionResponse.list_services_response (6), its services (1), their names (1).
+  for (const std::string& list : BytesFields(message, 6)) {
+    for (const std::string& service : BytesFields(list, 1)) {
+      for (const std::string& name : BytesFields(service, 1)) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::string Answer::ToString() const { return absl::StrCat(absl::StatusCodeToString(code), ": ", message); }
 
 v1::TranslateRequest TranslateTexts(const std::vector<std::string>& texts, const std::string& model) {
   v1::TranslateRequest request;

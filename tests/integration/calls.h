@@ -55,23 +55,30 @@ class HealthWatch {
 class Caller {
  public:
   // `max_receive_bytes` 0: gRPC's own default, 4 MiB.
-  static std::unique_ptr<Caller> To(int port, int max_receive_bytes = 0);
-  virtual ~Caller() = default;
+  explicit Caller(int port, int max_receive_bytes = 0);
+  ~Caller();
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
 
-  virtual TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout = kLongest) = 0;
-  virtual std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
-                                                           absl::Duration timeout = kLongest) = 0;
-  virtual AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request) = 0;
-  virtual AnswerOf<v1::ListModelsResponse> ListModels() = 0;
-  virtual AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request) = 0;
+  TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout = kLongest);
+  std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
+                                                   absl::Duration timeout = kLongest);
+  AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request);
+  AnswerOf<v1::ListModelsResponse> ListModels();
+  AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request);
   // Any bytes to any method, "/heed.v1.TranslationService/Translate".
-  virtual Answer SendBytes(const std::string& method, const std::string& bytes) = 0;
+  Answer SendBytes(const std::string& method, const std::string& bytes);
 
   // "SERVING", or the error's ToString().
-  virtual std::string Health(const std::string& service = "") = 0;
-  virtual std::unique_ptr<HealthWatch> WatchHealth() = 0;
+  std::string Health(const std::string& service = "");
+  std::unique_ptr<HealthWatch> WatchHealth();
   // Names of services that server reflection lists.
-  virtual std::vector<std::string> ReflectedServices() = 0;
+  std::vector<std::string> ReflectedServices();
+
+ private:
+  struct Connection;
+
+  const std::unique_ptr<Connection> connection_;
 };
 
 v1::TranslateRequest TranslateTexts(const std::vector<std::string>& texts, const std::string& model = "");

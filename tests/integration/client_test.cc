@@ -22,40 +22,38 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+// One server for all.
+TempFolder* shared_models = nullptr;
+RunningServer* shared_server = nullptr;
+
 class HeedCommand : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    models_ = new TempFolder();
-    WriteLuong(models_->path(), "luong");
-    WriteBundleFolder(models_->path() + "/broken", {{"model.json", "{}"}});
-    server_ = new RunningServer(models_->path(), {"--workers=2"});
+    shared_models = new TempFolder();
+    WriteLuong(shared_models->path(), "luong");
+    WriteBundleFolder(shared_models->path() + "/broken", {{"model.json", "{}"}});
+    shared_server = new RunningServer(shared_models->path(), {"--workers=2"});
   }
   static void TearDownTestSuite() {
-    delete server_;
-    delete models_;
+    delete shared_server;
+    delete shared_models;
   }
 
   // What the server says to each text.
   static std::vector<std::string> Expected(const std::vector<std::string>& texts) {
     std::vector<std::string> outputs;
-    const TranslateAnswer answer = server_->caller().Translate(TranslateTexts(texts));
+    const TranslateAnswer answer = shared_server->caller().Translate(TranslateTexts(texts));
     EXPECT_TRUE(answer.ok()) << answer.ToString();
     for (const v1::TextResult& result : answer.response.results()) outputs.push_back(result.output().text());
     return outputs;
   }
 
   static std::string Lines(const std::vector<std::string>& lines) { return absl::StrJoin(lines, "\n") + "\n"; }
-
-  static TempFolder* models_;
-  static RunningServer* server_;
 };
-
-TempFolder* HeedCommand::models_ = nullptr;
-RunningServer* HeedCommand::server_ = nullptr;
 
 TEST_F(HeedCommand, TranslatesArguments) {
   const std::vector<std::string> texts = Sentences(2);
-  const Finished done = server_->Heed({"translate", texts[0], texts[1]});
+  const Finished done = shared_server->Heed({"translate", texts[0], texts[1]});
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(done.err, "");
   EXPECT_EQ(done.out, Lines(Expected(texts)));
@@ -63,7 +61,7 @@ TEST_F(HeedCommand, TranslatesArguments) {
 
 TEST_F(HeedCommand, TranslatesStandardInputLineByLine) {
   const std::vector<std::string> texts = {"서버는 요청을 받습니다.", "", "파일을 닫습니다."};
-  const Finished done = server_->Heed({"translate"}, Lines(texts));
+  const Finished done = shared_server->Heed({"translate"}, Lines(texts));
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(done.out, Lines(Expected(texts)));
 }
@@ -74,7 +72,7 @@ TEST_F(HeedCommand, TranslatesAFileOfManyLinesInOrder) {
   std::ofstream(folder.path() + "/lines.txt") << Lines(texts);
   // Small batches, several under way: they may come back in any order.
   const Finished done =
-      server_->Heed({"translate", "--file=" + folder.path() + "/lines.txt", "--batch_size=7", "--in_flight=8"});
+      shared_server->Heed({"translate", "--file=" + folder.path() + "/lines.txt", "--batch_size=7", "--in_flight=8"});
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(done.err, "") << "no progress bar where there is no terminal";
   EXPECT_EQ(done.out, Lines(Expected(texts)));
@@ -82,8 +80,8 @@ TEST_F(HeedCommand, TranslatesAFileOfManyLinesInOrder) {
 
 TEST_F(HeedCommand, PrintsEverythingAsJsonOneTextALine) {
   const std::vector<std::string> texts = Sentences(3);
-  const Finished done = server_->Heed({"translate", "--output=json", "--attention", "--unit=pieces", "--beam_size=3",
-                                       "--n_best=2", texts[0], texts[1], texts[2]});
+  const Finished done = shared_server->Heed({"translate", "--output=json", "--attention", "--unit=pieces",
+                                             "--beam_size=3", "--n_best=2", texts[0], texts[1], texts[2]});
   EXPECT_EQ(done.code, 0) << done.err;
   const std::vector<std::string> lines = absl::StrSplit(done.out, '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 3U);
@@ -106,7 +104,7 @@ TEST_F(HeedCommand, PrintsEverythingAsJsonOneTextALine) {
 
 TEST_F(HeedCommand, DrawsAttentionPlainlyWithKoreanLabels) {
   const Finished done =
-      server_->Heed({"translate", "--attention", "--color=never", "--max_length=6", "서버는 요청을 받습니다."});
+      shared_server->Heed({"translate", "--attention", "--color=never", "--max_length=6", "서버는 요청을 받습니다."});
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_THAT(done.out, HasSubstr("서버는"));
   EXPECT_THAT(done.out, HasSubstr("요청을"));
@@ -135,7 +133,8 @@ TEST_F(HeedCommand, DrawsAttentionPlainlyWithKoreanLabels) {
 TEST_F(HeedCommand, OneBadLineIsReportedAndTheOthersComeBackInOrder) {
   const std::vector<std::string> good = {"서버는 요청을 받습니다.", "파일을 닫습니다."};
   const std::vector<std::string> expected = Expected(good);
-  const Finished done = server_->Heed({"translate"}, Lines({good[0], "\xff\xfe", std::string(100000, 'a'), good[1]}));
+  const Finished done =
+      shared_server->Heed({"translate"}, Lines({good[0], "\xff\xfe", std::string(100000, 'a'), good[1]}));
   EXPECT_EQ(done.code, 1);
   EXPECT_EQ(done.out, Lines({expected[0], "", "", expected[1]}));
   EXPECT_EQ(done.err,
@@ -144,37 +143,37 @@ TEST_F(HeedCommand, OneBadLineIsReportedAndTheOthersComeBackInOrder) {
 }
 
 TEST_F(HeedCommand, ListsModelsWithThoseThatFailed) {
-  const Finished done = server_->Heed({"models"});
+  const Finished done = shared_server->Heed({"models"});
   EXPECT_EQ(done.code, 0);
   EXPECT_THAT(done.out, HasSubstr("\nluong  1        translate  ko-en"));
   EXPECT_THAT(done.out, HasSubstr("\nfailed to load: broken: weights.safetensors: missing from the bundle\n"));
-  const Finished one = server_->Heed({"models", "luong"});
+  const Finished one = shared_server->Heed({"models", "luong"});
   EXPECT_EQ(one.code, 0);
   EXPECT_THAT(one.out, HasSubstr("\nbundle "));
 }
 
 TEST_F(HeedCommand, HealthIsItsExitCode) {
-  const Finished all = server_->Heed({"health"});
+  const Finished all = shared_server->Heed({"health"});
   EXPECT_EQ(all.out, "SERVING\n");
   EXPECT_EQ(all.code, 0);
-  const Finished summaries = server_->Heed({"health", "--service=heed.v1.SummarizationService"});
+  const Finished summaries = shared_server->Heed({"health", "--service=heed.v1.SummarizationService"});
   EXPECT_EQ(summaries.out, "NOT_SERVING\n");
   EXPECT_EQ(summaries.code, 1);
-  EXPECT_EQ(server_->Heed({"health", "--service=nothing"}).code, 3);
+  EXPECT_EQ(shared_server->Heed({"health", "--service=nothing"}).code, 3);
 }
 
 TEST_F(HeedCommand, ExitCodesTellErrorsApart) {
-  const Finished usage = server_->Heed({"translate", "--beams=3", "안녕"});
+  const Finished usage = shared_server->Heed({"translate", "--beams=3", "안녕"});
   EXPECT_EQ(usage.code, 2);
   EXPECT_THAT(usage.err, StartsWith("heed: "));
-  EXPECT_EQ(server_->Heed({"translate", "--file=/nowhere.txt"}).code, 2);
-  const Finished refused = server_->Heed({"translate", "--beam_size=10000", "안녕"});
+  EXPECT_EQ(shared_server->Heed({"translate", "--file=/nowhere.txt"}).code, 2);
+  const Finished refused = shared_server->Heed({"translate", "--beam_size=10000", "안녕"});
   EXPECT_EQ(refused.code, 3);
   EXPECT_EQ(refused.out, "");
   EXPECT_EQ(refused.err, "heed: INVALID_ARGUMENT: search.beam_size is 10000; it must be 1 to 16\n");
-  EXPECT_EQ(server_->Heed({"translate", "--model=nobody", "안녕"}).code, 3);
+  EXPECT_EQ(shared_server->Heed({"translate", "--model=nobody", "안녕"}).code, 3);
   // Port 1 is nobody's.
-  const Finished nobody = server_->Heed({"translate", "--address=127.0.0.1:1", "--retries=0", "안녕"});
+  const Finished nobody = shared_server->Heed({"translate", "--address=127.0.0.1:1", "--retries=0", "안녕"});
   EXPECT_EQ(nobody.code, 5);
   EXPECT_THAT(nobody.err, StartsWith("heed: UNAVAILABLE: "));
 }

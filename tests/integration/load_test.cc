@@ -114,12 +114,29 @@ TEST(Overload, AFullQueueSaysWhenToTryAgain) {
   EXPECT_TRUE(server->caller().Translate(SlowRequest(1, 5)).ok());
 }
 
+TEST(Overload, AClientThatIsToldToTryAgainGetsItsReplyOnceThereIsRoom) {
+  const auto server = StartSlowServer({"--max_queue=1", "--max_segments=1", "--retry_pushback=20ms"});
+  const auto running = server->caller().StartTranslate(SlowRequest(1, kVeryLong));
+  server->WaitForMetric("heed_live_segments", 1);
+  const auto waiting = server->caller().StartTranslate(SlowRequest(1, kVeryLong));
+  server->WaitForMetric("heed_queue_segments", 1);
+  Process client(ClientProgram(),
+                 {"translate", "--address=" + server->address(), "--retries=1000", "--max_length=5", "안녕"});
+  const std::string refusals =
+      R"(heed_requests_total{code="RESOURCE_EXHAUSTED",model="slow",rpc="Translate",version="1"})";
+  EXPECT_TRUE(WaitUntil([&] { return server->Metric(refusals) >= 2; })) << "it tries again";
+  running->Cancel();
+  waiting->Cancel();
+  EXPECT_EQ(client.Wait(), 0) << client.error();
+  EXPECT_NE(client.output(), "");
+}
+
 TEST(Overload, MoreRequestsThanAllowedAreToldWhenToTryAgain) {
   const auto server = StartSlowServer({"--max_concurrent_requests=1"});
   const auto running = server->caller().StartTranslate(SlowRequest(1, kVeryLong));
   server->WaitForMetric("heed_live_segments", 1);
   // On a connection of its own: the first has as many streams as it may.
-  const TranslateAnswer refused = Caller::To(server->port())->Translate(SlowRequest(1, 5));
+  const TranslateAnswer refused = Caller(server->port()).Translate(SlowRequest(1, 5));
   EXPECT_EQ(refused.ToString(),
             "RESOURCE_EXHAUSTED: 1 requests are in flight, as many as the server takes; try again later");
   EXPECT_EQ(refused.trailers.count("grpc-retry-pushback-ms"), 1U);
@@ -153,7 +170,7 @@ TEST(ReplySize, AReplyThatCouldBeTooLargeIsRefusedWithWhatWouldHelp) {
   EXPECT_EQ(refused.trailers.count("grpc-retry-pushback-ms"), 0U) << "trying again cannot help";
 
   request.set_max_reply_bytes(64 << 20);
-  const TranslateAnswer raised = Caller::To(server.port(), 65 << 20)->Translate(request);
+  const TranslateAnswer raised = Caller(server.port(), 65 << 20).Translate(request);
   ASSERT_TRUE(raised.ok()) << raised.ToString();
   EXPECT_GT(raised.response.ByteSizeLong(), 4U << 20) << "the test asks for too little";
   // The client raises its own limit together with the request's.

@@ -70,7 +70,7 @@ RunningServer::RunningServer(const std::string& models, const std::vector<std::s
     std::cerr << "heed-server did not come up; it wrote:\n" << process_.error();
     std::abort();
   }
-  caller_ = Caller::To(port_);
+  caller_ = std::make_unique<Caller>(port_);
 }
 
 std::string RunningServer::address() const { return absl::StrCat("127.0.0.1:", port_); }

@@ -100,9 +100,16 @@ TEST_P(ShippedModelsBatch, AReplyIsTheSameAloneAmong63OthersAndUnder8Clients) {
   std::map<std::string, std::string> environment;
   if (GetParam() != "native") environment["ONEDNN_MAX_CPU_ISA"] = GetParam();
   RunningServer server(kModels, {"--workers=2"}, environment);
-  ExpectBatchIndependence(server, {.options = GreedyOptions(kTranslation, true), .texts = Sentences(64), .alone = 16});
-  ExpectBatchIndependence(
-      server, {.options = BeamOptions(kTranslation, true), .texts = Sentences(64), .alone = 8, .clients = 2});
+  for (const std::string model : {kTranslation, kSummaries}) {
+    SCOPED_TRACE(model);
+    BatchCheck check{
+        .summarize = model == kSummaries, .options = GreedyOptions(model, true), .texts = Sentences(64), .alone = 16};
+    ExpectBatchIndependence(server, check);
+    check.options = BeamOptions(model, true);
+    check.alone = 8;
+    check.clients = 2;
+    ExpectBatchIndependence(server, check);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, ShippedModelsBatch, ::testing::Values("native", "AVX2"),

@@ -20,7 +20,6 @@
 namespace heed {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // A port that is taken for as long as this lives.
