@@ -57,7 +57,7 @@ TEST(ShippedBundles, LoadAndCheck) {
     EXPECT_EQ(bundle->spec.name(), entry.path().filename().string());
     ++found;
   }
-  if (found == 0) GTEST_SKIP() << "no bundle in models";
+  EXPECT_GE(found, 2) << "bundles in models";
 }
 
 }  // namespace
