@@ -15,19 +15,25 @@ def output_of(*command):
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def libraries(program):
-    return [line.split("=>")[1].split()[0] for line in output_of("ldd", str(program)).splitlines() if "=> /" in line]
-
-
 @functools.lru_cache(maxsize=None)
-def package_of(library):
-    """The package that a file belongs to; dpkg may know it by its path before /lib became a link to /usr/lib."""
-    path = str(pathlib.Path(library).resolve())
-    for spelling in (path, path.removeprefix("/usr"), "/usr" + path):
-        found = subprocess.run(["dpkg-query", "--search", spelling], capture_output=True, text=True)
-        if found.returncode == 0:
-            return re.split(r"[:,]", found.stdout)[0]
-    raise AssertionError(f"no package has {library}")
+def packages_loaded():
+    """The packages of the libraries that the programs load, each with one of its libraries."""
+    libraries = set()
+    for program in PROGRAMS:
+        libraries |= {line.split("=>")[1].split()[0] for line in output_of("ldd", str(program)).splitlines() if "=> /" in line}
+    # dpkg may know a file by its path before /lib became a link to /usr/lib.
+    spellings = {}
+    for library in libraries:
+        path = str(pathlib.Path(library).resolve())
+        spellings.update({path: library, path.removeprefix("/usr"): library})
+    found = subprocess.run(["dpkg-query", "--search", *spellings], capture_output=True, text=True).stdout
+    packages = {}
+    for line in found.splitlines():
+        package, path = re.match(r"([^:,]+).*: (/.*)", line).groups()
+        packages[package] = spellings[path]
+    unknown = libraries - set(packages.values()) - {spellings[path] for path in re.findall(r": (/.*)", found)}
+    assert not unknown, f"no package has {unknown}"
+    return packages
 
 
 def with_dependencies(packages):
@@ -51,13 +57,12 @@ class Runtime(unittest.TestCase):
     def test_the_runtime_packages_bring_every_library(self):
         self.assertTrue(PROGRAMS)
         reached = with_dependencies(output_of("scripts/install-deps", "--list", "runtime").split())
-        missing = {f"{package_of(library)} ({library})" for program in PROGRAMS for library in libraries(program)
-                   if package_of(library) not in reached}
+        missing = {f"{package} ({library})" for package, library in packages_loaded().items() if package not in reached}
         self.assertEqual(set(), missing)
 
     def test_no_runtime_package_is_listed_in_vain(self):
-        loaded = {package_of(library) for program in PROGRAMS for library in libraries(program)}
-        self.assertEqual(set(), set(output_of("scripts/install-deps", "--list", "runtime").split()) - loaded)
+        listed = set(output_of("scripts/install-deps", "--list", "runtime").split())
+        self.assertEqual(set(), listed - set(packages_loaded()))
 
 
 if __name__ == "__main__":
