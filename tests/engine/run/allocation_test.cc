@@ -29,14 +29,18 @@ void* Allocate(std::size_t size, std::size_t align) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return Allocate(size, 0); }
-void* operator new(std::size_t size, std::align_val_t align) { return Allocate(size, static_cast<std::size_t>(align)); }
+// Not inlined: the compiler would take free() for the wrong end of a new-expression.
+#define HEED_COUNTED [[gnu::noinline]]
+HEED_COUNTED void* operator new(std::size_t size) { return Allocate(size, 0); }
+HEED_COUNTED void* operator new(std::size_t size, std::align_val_t align) {
+  return Allocate(size, static_cast<std::size_t>(align));
+}
 // std::stable_sort takes its buffer from this one; left out, a sanitizer's own would answer for what free() gets.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return Allocate(size, 0); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+HEED_COUNTED void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return Allocate(size, 0); }
+HEED_COUNTED void operator delete(void* p) noexcept { std::free(p); }
+HEED_COUNTED void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+HEED_COUNTED void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+HEED_COUNTED void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 // Stands before the library's own, which it calls.
 extern "C" dnnl_status_t dnnl_primitive_execute(const_dnnl_primitive_t primitive, dnnl_stream_t stream, int nargs,
