@@ -52,7 +52,8 @@ absl::Status Guard(F f) {
 }  // namespace
 
 struct PackedMatrix::Impl {
-  dnnl::memory weight;
+  Buffer bytes;
+  dnnl::memory weight;  // over `bytes`
 };
 
 PackedMatrix::PackedMatrix(int n, int k, std::unique_ptr<Impl> impl) : n_(n), k_(k), impl_(std::move(impl)) {
@@ -66,7 +67,9 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(int n, in
   const absl::Status status = Guard([&] {
     // The layout is asked for at a full batch and is the same for every number of rows.
     const dnnl::memory::desc any(Dims{k, n}, Type::f32, Tag::any);
-    impl->weight = dnnl::memory(Describe(64, n, k, any).weights_desc(), CpuEngine());
+    const dnnl::memory::desc layout = Describe(64, n, k, any).weights_desc();
+    impl->bytes = Buffer((layout.get_size() + sizeof(float) - 1) / sizeof(float));
+    impl->weight = dnnl::memory(layout, CpuEngine(), impl->bytes.data());
     const dnnl::memory::desc stored(Dims{k, n}, Type::f32, Tag::ba);
     dnnl::memory plain(stored, CpuEngine(), const_cast<float*>(w));
     dnnl::stream stream(CpuEngine());

@@ -52,17 +52,28 @@ HWY_INLINE V Exp(V x) {
   return hn::Exp(d, hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 88.0f)));
 }
 
+// 1 / x for positive normal x. AVX-512 has an estimate of 14 bits: one Newton step makes it exact to a unit or two in the
+// last place, in a third of the time of a division.
+HWY_INLINE V Reciprocal(V x) {
+#if HWY_TARGET <= HWY_AVX3
+  const V y = hn::ApproximateReciprocal(x);
+  return hn::Mul(y, hn::NegMulAdd(x, y, hn::Set(D(), 2.0f)));
+#else
+  return hn::Div(hn::Set(D(), 1.0f), x);
+#endif
+}
+
+// Denominators stay below 1 + e^88, where the estimate's Newton step neither overflows nor loses the result.
 HWY_INLINE V Sigmoid(V x) {
   const D d;
-  const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, Exp(hn::Neg(x))));
+  return Reciprocal(hn::Add(hn::Set(d, 1.0f), Exp(hn::Neg(x))));
 }
 
 // 1 - 2 / (1 + e^2x): the absolute error stays below 1e-7, which is what the states need.
 HWY_INLINE V Tanh(V x) {
   const D d;
   const V one = hn::Set(d, 1.0f);
-  return hn::Sub(one, hn::Div(hn::Set(d, 2.0f), hn::Add(one, Exp(hn::Add(x, x)))));
+  return hn::NegMulAdd(hn::Set(d, 2.0f), Reciprocal(hn::Add(one, Exp(hn::Add(x, x)))), one);
 }
 
 HWY_INLINE V Activate(Activation f, V x) {
