@@ -78,7 +78,8 @@ def main():
     for name, part in figures.items():
         for row in part.get("results", [part]):
             size = row.get("rows", row.get("batch", row.get("clients")))
-            print(f"| {name} | {size} | {row['tokens_per_s']:,.0f} |")
+            kept = f", finished rows {row['finished_rows']}" if "finished_rows" in row else ""
+            print(f"| {name}{kept} | {size} | {row['tokens_per_s']:,.0f} |")
 
 
 if __name__ == "__main__":

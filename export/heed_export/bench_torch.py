@@ -2,8 +2,8 @@
 
     python3 -m heed_export.bench_torch --bundle models/pydocs-ko-en --texts test.src
 
-One thread, float32, padded batches of sentences sorted by length, finished rows dropped. Only tokens are computed: no
-log-probabilities, no attention kept. Counted are target tokens, </s> included; the time is encoding and decoding, not
+One thread, float32, padded batches of sentences sorted by length, each with and without dropping rows that have ended.
+Only tokens are computed: no log-probabilities, no attention kept. Counted are target tokens, </s> included; the time is encoding and decoding, not
 loading or tokenising. Prints JSON.
 """
 
@@ -21,18 +21,19 @@ import torch
 from . import bundle, data, decode, text
 
 
-def measure(model: decode.Model, sources: list[list[int]], batch: int, repeats: int) -> dict:
+def measure(model: decode.Model, sources: list[list[int]], batch: int, repeats: int, drop: bool) -> dict:
     """Tokens per second over `repeats` runs, after one that is not counted."""
-    decode.greedy(model, sources[: max(batch, 8)], batch, scores=False)
+    decode.greedy(model, sources[: max(batch, 8)], batch, scores=False, drop=drop)
     rates, tokens = [], 0
     for _ in range(repeats):
         started = time.perf_counter()
-        found = decode.greedy(model, sources, batch, scores=False)
+        found = decode.greedy(model, sources, batch, scores=False, drop=drop)
         took = time.perf_counter() - started
         tokens = sum(len(d.tokens) for d in found)
         rates.append(tokens / took)
     return {
         "batch": batch,
+        "finished_rows": "dropped" if drop else "kept",
         "sentences": len(sources),
         "tokens": tokens,
         "tokens_per_s": round(statistics.median(rates), 1),
@@ -58,7 +59,8 @@ def main() -> None:
     for batch in arguments.batch:
         wanted = min(len(sources), arguments.sentences // (8 if batch == 1 else 1))
         taken = [sources[i * len(sources) // wanted] for i in range(wanted)]
-        results.append(measure(model, taken, batch, arguments.repeats))
+        for drop in (False, True) if batch > 1 else (False,):
+            results.append(measure(model, taken, batch, arguments.repeats, drop))
     report = {
         "what": "PyTorch, greedy, float32",
         "torch": torch.__version__,

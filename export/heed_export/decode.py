@@ -164,18 +164,27 @@ def by_length(sources: Sequence[Sequence[int]], batch: int) -> Iterator[list[int
 
 @torch.inference_mode()
 def greedy(
-    model: Model, sources: Sequence[Sequence[int]], batch: int = 64, scores: bool = True, attention: bool = False
+    model: Model,
+    sources: Sequence[Sequence[int]],
+    batch: int = 64,
+    scores: bool = True,
+    attention: bool = False,
+    drop: bool = True,
 ) -> list[Decoded]:
-    """Greedy hypotheses of the sources, in their order. `scores` adds log-probabilities, `attention` both matrices."""
+    """Greedy hypotheses of the sources, in their order. `scores` adds log-probabilities, `attention` both matrices.
+
+    `drop`: finished rows leave the batch once they are a quarter of it; else all compute until the last has ended.
+    """
     results: list[Decoded | None] = [None] * len(sources)
     for group in by_length(sources, batch):
-        for i, decoded in zip(group, _greedy_batch(model, [sources[i] for i in group], scores, attention)):
+        for i, decoded in zip(group, _greedy_batch(model, [sources[i] for i in group], scores, attention, drop)):
             results[i] = decoded
     return results  # type: ignore[return-value]
 
 
-def _greedy_batch(model: Model, sources: list[Sequence[int]], scores: bool, attention: bool) -> list[Decoded]:
-    """Finished rows are dropped once they are a quarter of the rows that compute."""
+def _greedy_batch(
+    model: Model, sources: list[Sequence[int]], scores: bool, attention: bool, drop: bool
+) -> list[Decoded]:
     rows = model.encode(sources)
     limits = torch.tensor([model.max_length(len(s)) for s in sources])
     live = torch.arange(len(sources))
@@ -197,7 +206,7 @@ def _greedy_batch(model: Model, sources: list[Sequence[int]], scores: bool, atte
         finished = int(done.sum())
         if finished == len(live):
             break
-        if 4 * finished >= len(live):
+        if drop and 4 * finished >= len(live):
             keep = (~done).nonzero()[:, 0]
             live, ids, limits, done = (x.index_select(0, keep) for x in (live, ids, limits, done))
             rows = rows.take(keep)
