@@ -14,6 +14,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -38,6 +39,8 @@ def start_server(build, models, core):
     for line in process.stderr:
         entry = json.loads(line)
         if entry.get("event") == "serving":
+            # The log must be read on, or the server would wait for room in the pipe.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             return process, f"127.0.0.1:{entry['port']}", f"127.0.0.1:{entry['metrics_port']}"
     sys.exit("the server did not start")
 
