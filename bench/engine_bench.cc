@@ -2,8 +2,8 @@
 //
 //   engine_bench --bundle=models/pydocs-ko-en --texts=test.src --rows=1,8,64
 //
-// Sentences come in the file's order, taken evenly; a job is admitted as soon as the engine has room. Counted are target
-// tokens, </s> included; the time is encoding and decoding, not loading or tokenising. Prints one JSON object.
+// Sentences come in the file's order, taken evenly; a job is admitted as soon as the engine has room. Counted are
+// target tokens, </s> included; the time is encoding and decoding, not loading or tokenising. Prints one JSON object.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

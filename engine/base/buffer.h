@@ -1,6 +1,6 @@
 // A zero-initialised array of floats, 64-byte aligned, of a size fixed at construction: what kernels read and write.
-// Large ones ask for huge pages: weights are streamed at every step, and with 4 KiB pages their address look-ups cost as
-// much as their bytes.
+// Large ones ask for huge pages: weights are streamed at every step, and with 4 KiB pages their address look-ups cost
+// as much as their bytes.
 //
 // Not thread-safe; move-only.
 #pragma once

@@ -40,8 +40,8 @@ void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c
 // (1 - z) u + z h
 HWY_INLINE V Update(V z, V u, V h) { return hn::MulAdd(z, hn::Sub(h, u), u); }
 
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-             const float* h_in, float* h) {
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
+             float* h) {
   const std::size_t size = n, step = Width();
   for (int row = 0; row < rows; ++row, s += 3 * size, h_in += size, h += size) {
     const float* add = RowOf(addend, row);
@@ -49,8 +49,8 @@ void GruRows(int rows, int n, const float* x, Addend addend, const float* s, con
     for (std::size_t i = 0; i < size; i += step) {
       const std::size_t left = size - i;
       const V r = Sigmoid(hn::Add(Sum(in, add, i, left), Sum(s, state_bias, i, left)));
-      const V z = Sigmoid(hn::Add(Sum(Block(in, size), Block(add, size), i, left),
-                                  Sum(s + size, Block(state_bias, size), i, left)));
+      const V z = Sigmoid(
+          hn::Add(Sum(Block(in, size), Block(add, size), i, left), Sum(s + size, Block(state_bias, size), i, left)));
       const V state = Sum(s + 2 * size, Block(state_bias, 2 * size), i, left);
       const V u = Tanh(hn::MulAdd(r, state, Sum(Block(in, 2 * size), Block(add, 2 * size), i, left)));
       StoreAt(Update(z, u, LoadAt(h_in, i, left)), h, i, left);
@@ -115,8 +115,8 @@ HWY_EXPORT(RnnRows);
 void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h) {
   HWY_DYNAMIC_DISPATCH(LstmRows)(rows, n, gates, addend, c_in, c, h);
 }
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-             const float* h_in, float* h) {
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
+             float* h) {
   HWY_DYNAMIC_DISPATCH(GruRows)(rows, n, x, addend, s, state_bias, h_in, h);
 }
 void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,

@@ -21,8 +21,8 @@ void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c
 
 // Reset after: u = tanh(x_n + r * (s_n + state_bias_n)); h = (1 - z) u + z h_in. x [rows, 3 n] may be null (the addend
 // alone is the input's part); s = U h_in [rows, 3 n]; state_bias [3 n] may be null. h may be h_in.
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-             const float* h_in, float* h);
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
+             float* h);
 
 // Reset before, first half: z and r * h_in from the r and z blocks of x [rows, 3 n] (or null) and s = U_rz h_in
 // [rows, 2 n].

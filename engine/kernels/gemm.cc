@@ -1,8 +1,8 @@
 #include "engine/kernels/gemm.h"
 
-#include <dnnl.hpp>
 #include <omp.h>
 
+#include <dnnl.hpp>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"

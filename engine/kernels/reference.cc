@@ -99,8 +99,8 @@ void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c
   }
 }
 
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-             const float* h_in, float* h) {
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
+             float* h) {
   for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < n; ++i) {
       const auto in = [&](int block) { return At(x, (row * 3 + block) * n + i) + At(addend, row, block * n + i); };
@@ -130,8 +130,8 @@ void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* 
                    const float* z, const float* h_in, float* h) {
   for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < n; ++i) {
-      const double u = std::tanh(At(x, (row * 3 + 2) * n + i) + At(addend, row, 2 * n + i) + s_n[row * n + i] +
-                                 At(state_bias_n, i));
+      const double u =
+          std::tanh(At(x, (row * 3 + 2) * n + i) + At(addend, row, 2 * n + i) + s_n[row * n + i] + At(state_bias_n, i));
       const double keep = z[row * n + i];
       h[row * n + i] = static_cast<float>((1 - keep) * u + keep * h_in[row * n + i]);
     }

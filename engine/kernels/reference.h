@@ -22,8 +22,8 @@ void MaxoutRows(int rows, int n, int group, const float* x, float* y);
 void MeanOfRows(int rows, int n, const float* x, float* y);
 
 void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h);
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-             const float* h_in, float* h);
+void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
+             float* h);
 void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
                  const float* h_in, float* z, float* reset_h);
 void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* s_n, const float* state_bias_n,

@@ -52,8 +52,8 @@ HWY_INLINE V Exp(V x) {
   return hn::Exp(d, hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 88.0f)));
 }
 
-// 1 / x for positive normal x. AVX-512 has an estimate of 14 bits: one Newton step makes it exact to a unit or two in the
-// last place, in a third of the time of a division.
+// 1 / x for positive normal x. AVX-512 has an estimate of 14 bits: one Newton step makes it exact to a unit or two in
+// the last place, in a third of the time of a division.
 HWY_INLINE V Reciprocal(V x) {
 #if HWY_TARGET <= HWY_AVX3
   const V y = hn::ApproximateReciprocal(x);

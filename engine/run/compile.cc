@@ -125,8 +125,7 @@ class Compiler {
       const int size = current().values[refs[i].value].size;
       const EmbedNode* embed = EmbedOf(refs[i]);
       if (embed != nullptr) {
-        HEED_ASSIGN_OR_RETURN(const auto table,
-                              weights_.Table(*embed, *weights.weight_input, at, bias));
+        HEED_ASSIGN_OR_RETURN(const auto table, weights_.Table(*embed, *weights.weight_input, at, bias));
         if (table.has_value()) {
           op.table = *table;
           skip_begin = at;
@@ -305,8 +304,9 @@ class Compiler {
     return LerpOp{Slotted(node.gate), Slotted(node.a), Slotted(node.b), SizeOf(node.a), Slotted(node.out)};
   }
   Made From(const LayerNormNode& node) {
-    return LayerNormOp{Slotted(node.input), weights_.Constant(node.scale),  weights_.Constant(node.bias),
-                       node.epsilon,        SizeOf(node.input), Slotted(node.out)};
+    return LayerNormOp{Slotted(node.input),          weights_.Constant(node.scale),
+                       weights_.Constant(node.bias), node.epsilon,
+                       SizeOf(node.input),           Slotted(node.out)};
   }
   Made From(const SliceNode& node) {
     return SliceOp{Slotted(node.input), SizeOf(node.input), node.begin, node.end - node.begin, Slotted(node.out)};
@@ -327,7 +327,8 @@ class Compiler {
     return std::nullopt;
   }
 
-  // --- what nobody reads -----------------------------------------------------------------------------------------------
+  // --- what nobody reads
+  // -----------------------------------------------------------------------------------------------
 
   static void Reads(const Inputs& inputs, std::vector<bool>& read) {
     for (const Ref& ref : inputs.refs) read[ref.value] = true;

@@ -40,17 +40,17 @@ struct CellOp {
   bool reset_before = false;
   Activation function = Activation::kTanh;  // plain RNN
   int hidden = 0;
-  int blocks = 0;             // gate blocks: 4 LSTM, 3 GRU, 1 RNN
-  ConstantIndex table = -1;   // [V + 1, blocks * hidden]: the token's embedding times its part of W, bias included;
-                              // row V is the zero embedding's
-  ConstantIndex bias = -1;    // [blocks * hidden], where there is no table
-  Inputs inputs;              // what is not tabulated; the state follows it in `joint`
-  MatrixIndex joint = -1;     // LSTM and RNN steps: [inputs, state]
-  MatrixIndex input = -1;     // GRU steps and whole-source recurrences: inputs alone
-  MatrixIndex state = -1;     // GRU and whole-source recurrences: the state's part (reset before: r and z alone)
-  MatrixIndex state_n = -1;   // GRU, reset before: the candidate's part
+  int blocks = 0;                 // gate blocks: 4 LSTM, 3 GRU, 1 RNN
+  ConstantIndex table = -1;       // [V + 1, blocks * hidden]: the token's embedding times its part of W, bias included;
+                                  // row V is the zero embedding's
+  ConstantIndex bias = -1;        // [blocks * hidden], where there is no table
+  Inputs inputs;                  // what is not tabulated; the state follows it in `joint`
+  MatrixIndex joint = -1;         // LSTM and RNN steps: [inputs, state]
+  MatrixIndex input = -1;         // GRU steps and whole-source recurrences: inputs alone
+  MatrixIndex state = -1;         // GRU and whole-source recurrences: the state's part (reset before: r and z alone)
+  MatrixIndex state_n = -1;       // GRU, reset before: the candidate's part
   ConstantIndex state_bias = -1;  // GRU: [3 * hidden]
-  Ref state_h, state_c;       // steps
+  Ref state_h, state_c;           // steps
   int out_h = -1, out_c = -1;
 };
 
@@ -59,7 +59,7 @@ struct RnnOp {
   CellOp cell;
   int input = -1;  // sequence, where there is no table
   bool backward = false;
-  int out = -1;    // sequence
+  int out = -1;  // sequence
 };
 
 struct LinearOp {
@@ -170,8 +170,8 @@ struct CompiledModel {
   std::vector<Slot> step_slots;
   std::vector<Op> step_ops;
 
-  std::vector<Kept> sequences;      // memories, keys and values that attends read
-  std::vector<Kept> vectors;        // first values of primed ones, and encoder vectors that the step program reads
+  std::vector<Kept> sequences;  // memories, keys and values that attends read
+  std::vector<Kept> vectors;    // first values of primed ones, and encoder vectors that the step program reads
   std::vector<PrimedSlot> primed;
   std::vector<std::pair<int, int>> step_vectors;  // (step value, index into vectors): constant over the steps
 

@@ -42,7 +42,7 @@ class Encoder {
   int Piece(const EmbedOp& op);
   int Piece(const RnnOp& op);
   int Piece(const PoolOp& op);
-  int Piece(const CellOp&) { return 0; }    // step programs alone have these two
+  int Piece(const CellOp&) { return 0; }  // step programs alone have these two
   int Piece(const AttendOp&) { return 0; }
   template <typename RowOp>
   int Piece(const RowOp& op);

@@ -41,10 +41,10 @@ struct AttentionMatrix {
 enum class FinishReason { kEos, kLength };
 
 struct DecodedHypothesis {
-  std::vector<TokenId> tokens;          // </s> included when emitted
+  std::vector<TokenId> tokens;           // </s> included when emitted
   std::vector<float> log_probabilities;  // one per token
-  float log_probability = 0;            // their sum
-  float score = 0;                      // after length normalisation
+  float log_probability = 0;             // their sum
+  float score = 0;                       // after length normalisation
   FinishReason finish = FinishReason::kEos;
   std::vector<AttentionMatrix> attentions;
 };

@@ -74,8 +74,8 @@ DecodeResult LiveJob::Result() const {
           matrix.values.reserve(static_cast<std::size_t>(steps) * positions_);
           const std::size_t base = energies ? recorded.energies_at : recorded.weights_at;
           for (int t = 0; t < steps; ++t) {
-            const std::size_t at = base + RecordOffset(recorded, t, found.lineage[t]) +
-                                   static_cast<std::size_t>(head) * positions_;
+            const std::size_t at =
+                base + RecordOffset(recorded, t, found.lineage[t]) + static_cast<std::size_t>(head) * positions_;
             matrix.values.insert(matrix.values.end(), record_.begin() + static_cast<std::ptrdiff_t>(at),
                                  record_.begin() + static_cast<std::ptrdiff_t>(at) + positions_);
           }

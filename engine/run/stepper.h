@@ -15,8 +15,8 @@ namespace heed {
 
 struct StepRow {
   LiveJob* job = nullptr;
-  int index = 0;     // among the job's rows
-  int parent = -1;   // row of the step before; -1: the job's first step
+  int index = 0;    // among the job's rows
+  int parent = -1;  // row of the step before; -1: the job's first step
   TokenId input = 0;
 };
 
@@ -35,7 +35,7 @@ class Stepper {
   void RunOp(const EmbedOp& op, const std::vector<StepRow>& rows);
   void RunOp(const CellOp& op, const std::vector<StepRow>& rows);
   void RunOp(const AttendOp& op, const std::vector<StepRow>& rows);
-  void RunOp(const RnnOp&, const std::vector<StepRow>&) {}    // source programs alone have these two
+  void RunOp(const RnnOp&, const std::vector<StepRow>&) {}  // source programs alone have these two
   void RunOp(const PoolOp&, const std::vector<StepRow>&) {}
   template <typename RowOp>
   void RunOp(const RowOp& op, const std::vector<StepRow>& rows) {

@@ -98,8 +98,8 @@ void Search::Collect(const ScoredToken* best, const int* found) {
     for (int i = 0; i < found[row]; ++i) {
       const ScoredToken& c = best[row * candidates_ + i];
       // The reported log-probability is the model's own, without the penalty.
-      const bool penalised = options_.repetition_penalty != 1 &&
-                             std::find(prefix_.begin(), prefix_.end(), c.token) != prefix_.end();
+      const bool penalised =
+          options_.repetition_penalty != 1 && std::find(prefix_.begin(), prefix_.end(), c.token) != prefix_.end();
       const float own = penalised ? c.value / options_.repetition_penalty : c.value;
       pool_.push_back({row, c.token, own, from.total + own, from.score + c.value});
     }
@@ -123,7 +123,7 @@ void Search::Advance(const ScoredToken* best, const int* found) {
       if (i < width_) End(c, true);
     } else {
       history_[static_cast<std::size_t>(step_ + 1) * width_ + next++] = {c.row, c.token, c.log_probability, c.total,
-                                                                        c.score};
+                                                                         c.score};
     }
   }
   if (next == 0 && ended_.empty()) {

@@ -21,11 +21,11 @@ class Search {
  public:
   // A hypothesis to run at the next step.
   struct Row {
-    int parent = -1;    // its index among the rows of the previous step; -1 at the first step
-    TokenId input = 0;  // the token that the step reads
+    int parent = -1;            // its index among the rows of the previous step; -1 at the first step
+    TokenId input = 0;          // the token that the step reads
     float log_probability = 0;  // of `input`
-    float total = 0;    // log-probability so far
-    float score = 0;    // the same with penalties: what rows are ranked by
+    float total = 0;            // log-probability so far
+    float score = 0;            // the same with penalties: what rows are ranked by
   };
 
   // A finished hypothesis. lineage[t] is the row, among those of step t, that emitted tokens[t].

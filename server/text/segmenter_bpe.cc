@@ -23,9 +23,7 @@ struct Pair {
   std::size_t size = 0;  // of the merged text when the pair was found
 
   // Highest score first, then leftmost.
-  bool operator<(const Pair& other) const {
-    return score < other.score || (score == other.score && left > other.left);
-  }
+  bool operator<(const Pair& other) const { return score < other.score || (score == other.score && left > other.left); }
 };
 
 }  // namespace

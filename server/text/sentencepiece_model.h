@@ -46,16 +46,16 @@ struct SentencePieceModel {
   bool byte_fallback = false;  // unknown characters become pieces of one byte each
   std::array<TokenId, 256> byte_ids = {};
 
-  bool whitespace_as_suffix = false;      // words end in "▁" instead of starting with it
-  bool add_dummy_prefix = true;           // a "▁" is put before the text
-  bool remove_extra_whitespaces = true;   // spaces at the ends go, runs of them become one
+  bool whitespace_as_suffix = false;     // words end in "▁" instead of starting with it
+  bool add_dummy_prefix = true;          // a "▁" is put before the text
+  bool remove_extra_whitespaces = true;  // spaces at the ends go, runs of them become one
   Charsmap charsmap;
 };
 
 // Reads `file`, which must have `size` pieces. INVALID_ARGUMENT, in one line, when it is not a model, is neither
-// unigram nor BPE, has a denormaliser or unescaped spaces (not supported), or a piece or character rule is malformed: a piece
-// takes 1 to 512 bytes of UTF-8 without NUL, no two are spelt alike, one is the unknown piece, and there are either
-// all 256 byte pieces or none.
+// unigram nor BPE, has a denormaliser or unescaped spaces (not supported), or a piece or character rule is malformed: a
+// piece takes 1 to 512 bytes of UTF-8 without NUL, no two are spelt alike, one is the unknown piece, and there are
+// either all 256 byte pieces or none.
 absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file, int size);
 
 }  // namespace heed

@@ -22,8 +22,8 @@ namespace {
 
 // Abbreviations of English, which technical text of every language uses, as they stand before their last dot. After
 // these a sentence goes on...
-constexpr std::array<std::string_view, 16> kAbbreviations = {
-    "e.g", "i.e", "cf", "viz", "approx", "resp", "incl", "al", "vs", "Dr", "Mr", "Mrs", "Ms", "Prof", "Jr", "Sr"};
+constexpr std::array<std::string_view, 16> kAbbreviations = {"e.g", "i.e", "cf", "viz", "approx", "resp", "incl", "al",
+                                                             "vs",  "Dr",  "Mr", "Mrs", "Ms",     "Prof", "Jr",   "Sr"};
 // ...and after these it does if a digit follows.
 constexpr std::array<std::string_view, 16> kBeforeNumber = {"no",  "nos", "fig", "figs", "eq",  "eqs", "sec", "ch",
                                                             "vol", "p",   "pp",  "ver",  "rev", "art", "pt",  "v"};
@@ -149,8 +149,7 @@ bool SentenceSplitter::Rules::Ends(std::string_view line, int begin, int end) co
   if (sentence.end == end) {  // no space follows
     if (SentenceBreakClass(last.value) == U_SB_CLOSE) return false;
     const std::size_t stem = text.size() - last.size;
-    const bool between_words =
-        IsUncasedLetter(next) && stem > 0 && IsUncasedLetter(CodePointBefore(text, stem).value);
+    const bool between_words = IsUncasedLetter(next) && stem > 0 && IsUncasedLetter(CodePointBefore(text, stem).value);
     if (last.value < 0x80 && !between_words) return false;
   }
   if (last.value != '.') return true;

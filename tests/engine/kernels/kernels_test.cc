@@ -139,8 +139,8 @@ TEST_P(KernelTest, ActivationsSaturateWithoutNaNs) {
     std::vector<float> y = x;
     BiasActivateRows(f, 1, static_cast<int>(y.size()), nullptr, y.data());
     const float low = f == Activation::kTanh ? -1 : 0;
-    EXPECT_THAT(y, testing::Pointwise(testing::FloatNear(1e-7f), {low, low, low, f == Activation::kTanh ? 0 : 0.5f,
-                                                                  1.0f, 1.0f, 1.0f, 1.0f}));
+    EXPECT_THAT(y, testing::Pointwise(testing::FloatNear(1e-7f),
+                                      {low, low, low, f == Activation::kTanh ? 0 : 0.5f, 1.0f, 1.0f, 1.0f, 1.0f}));
   }
 }
 

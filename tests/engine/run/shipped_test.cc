@@ -70,8 +70,8 @@ TEST_P(ShippedBundle, SaysWhatPyTorchSaid) {
   std::vector<DecodeJob> jobs;
   for (const auto& example : parity_["cases"]) jobs.push_back(Job(example));
   const std::vector<DecodeResult> results = RunAll(jobs);
-  const double log_tolerance = parity_["tolerance"]["log_probability"], weight_tolerance = parity_["tolerance"]["weight"],
-               energy_tolerance = parity_["tolerance"]["energy"];
+  const double log_tolerance = parity_["tolerance"]["log_probability"],
+               weight_tolerance = parity_["tolerance"]["weight"], energy_tolerance = parity_["tolerance"]["energy"];
   ASSERT_LE(log_tolerance, 1e-4);
   ASSERT_LE(weight_tolerance, 1e-5);
   for (std::size_t i = 0; i < jobs.size(); ++i) {

@@ -59,7 +59,8 @@ TEST(SentenceSplitter, DoesNotCutAfterAbbreviations) {
 }
 
 TEST(SentenceSplitter, DoesNotCutNumbersNamesAndExpressions) {
-  EXPECT_THAT(Sentences("버전 3.11.에서 Python 3.11. 그리고 끝."), ElementsAre("버전 3.11.에서 Python 3.11.", "그리고 끝."));
+  EXPECT_THAT(Sentences("버전 3.11.에서 Python 3.11. 그리고 끝."),
+              ElementsAre("버전 3.11.에서 Python 3.11.", "그리고 끝."));
   EXPECT_THAT(Sentences("1. 설치합니다. 2) 실행합니다."), ElementsAre("1. 설치합니다.", "2) 실행합니다."));
   EXPECT_THAT(Sentences("a!=b이면 os.path와 모듈.Class, f().G()를 씁니다."),
               ElementsAre("a!=b이면 os.path와 모듈.Class, f().G()를 씁니다."));

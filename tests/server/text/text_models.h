@@ -28,8 +28,8 @@ inline std::string ReadTestFile(const std::string& name) {
 
 // name -> number of pieces
 inline const std::map<std::string, int>& TestModels() {
-  static const auto* const models = new std::map<std::string, int>{
-      {"unigram", 380}, {"bpe_bytes", 700}, {"unigram_plain", 370}, {"bpe_suffix", 400}};
+  static const auto* const models =
+      new std::map<std::string, int>{{"unigram", 380}, {"bpe_bytes", 700}, {"unigram_plain", 370}, {"bpe_suffix", 400}};
   return *models;
 }
 
@@ -66,8 +66,10 @@ inline std::string RandomText(std::mt19937& random) {
       {0x61, 0x7A},     {0x20, 0x7E},     {0x20, 0x20},     {0x00, 0x1F},       {0x80, 0x2FF},      {0x300, 0x36F},
       {0x1100, 0x11FF}, {0x2000, 0x206F}, {0x3000, 0x33FF}, {0xAC00, 0xD7A3},   {0xF900, 0xFFFD},   {0x2581, 0x2581},
       {0xFB00, 0xFB06}, {0xFDD0, 0xFDEF}, {0xFDFA, 0xFDFB}, {0x1F300, 0x1FAFF}, {0xE0000, 0xE01EF}, {0, 0x10FFFF}};
-  static constexpr std::string_view kWords[] = {"</s>", "<s>", "<unk>", "<pad>", "<0x41>", "@@", "▁", "<br>", "<b", " ",
-                                                "  ", "함수", "문자열을", "The ", "value", "\u1112\u1161\u11ab", "e\u0301"};
+  static constexpr std::string_view kWords[] = {
+      "</s>",   "<s>", "<unk>", "<pad>", "<0x41>",   "@@",   "▁",     "<br>",
+      "<b",     " ",   "  ",    "함수",  "문자열을", "The ", "value", "\u1112\u1161\u11ab",
+      "e\u0301"};
   std::string text;
   const int parts = std::uniform_int_distribution(0, 14)(random);
   for (int i = 0; i < parts; ++i) {

@@ -1,8 +1,8 @@
 // What Tokenizer::Make refuses, and that no damaged model crashes it.
 #include <google/protobuf/unknown_field_set.h>
 
-#include <cstring>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <limits>
 
@@ -60,8 +60,7 @@ TEST(TokenizerLoad, RefusesModelsThatDoNotAgreeWithTheVocabulary) {
   EXPECT_EQ(MessageOf(good, file), "loaded");
   model::v1::Vocabulary vocabulary = good;
   vocabulary.set_size(381);
-  EXPECT_EQ(MessageOf(vocabulary, file),
-            "unigram.model: the model has 380 pieces, expected the vocabulary's size 381");
+  EXPECT_EQ(MessageOf(vocabulary, file), "unigram.model: the model has 380 pieces, expected the vocabulary's size 381");
   vocabulary = good;
   vocabulary.set_unk_id(3);
   EXPECT_EQ(MessageOf(vocabulary, file), "unigram.model: unk_id is 3 but the model's unknown piece is 0");
