@@ -97,7 +97,7 @@ absl::Status OpChecker::CheckRnn(const model::v1::Rnn& op) {
   if (node.cell.type == CellType::kLstm) {
     HEED_ASSIGN_OR_RETURN(node.out_c, Make(ValueType::kVector, node.cell.hidden, ".c"));
   }
-  nodes_.push_back(std::move(node));
+  nodes_.push_back(node);
   return absl::OkStatus();
 }
 
