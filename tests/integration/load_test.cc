@@ -17,6 +17,8 @@
 namespace heed {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -72,7 +74,9 @@ TEST(Deadlines, OneOfAMillisecondIsExceededAndFreesItsRows) {
   const auto server = StartSlowServer();
   EXPECT_TRUE(server->caller().Translate(SlowRequest(1, 5)).ok()) << "the connection is there";
   const TranslateAnswer answer = server->caller().Translate(SlowRequest(4, kVeryLong), absl::Milliseconds(1));
-  EXPECT_EQ(answer.ToString(), "DEADLINE_EXCEEDED: Deadline Exceeded");
+  // The client's clock and the server's run out together: on a busy machine the server's words may arrive first.
+  EXPECT_THAT(answer.ToString(),
+              AnyOf(Eq("DEADLINE_EXCEEDED: Deadline Exceeded"), StartsWith("DEADLINE_EXCEEDED: the deadline passed")));
   server->WaitUntilIdle();
   const Finished client = server->Heed(
       {"translate", "--timeout=1ms", "--min_length=65535", "--max_length=65536", "이 함수는 문자열을 돌려줍니다."});
@@ -83,7 +87,7 @@ TEST(Deadlines, OneOfAMillisecondIsExceededAndFreesItsRows) {
 }
 
 TEST(Deadlines, ACallWithoutOneGetsTheServersDefault) {
-  const auto server = StartSlowServer({"--default_deadline=100ms"});
+  const auto server = StartSlowServer({"--default_deadline=1s"});
   const auto call = server->caller().StartTranslate(SlowRequest(4, kVeryLong), absl::InfiniteDuration());
   EXPECT_THAT(call->Wait().ToString(),
               StartsWith("DEADLINE_EXCEEDED: the deadline passed while decoding: 0 of 4 segments were finished in "));
