@@ -22,26 +22,26 @@ struct TestSizes {
 // Luong et al. 2015 with input feeding. Encoder: two bidirectional LSTM layers.
 //   h = cell.lstm([e, a']); c = attend.general(h, m); a = linear.tanh([c, h]); r = linear(a); out = output(r), tied
 // h starts as the last layer's final [forward; backward] h, its c as a linear of that; a starts as zeros; start is bos.
-BundleBuilder LuongLstm(const TestSizes& sizes = {}, std::uint32_t seed = 1);
+BundleBuilder LuongLstm(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 // Bahdanau et al. 2015 with a GRU (reset after). Encoder: one bidirectional GRU layer.
 //   c = attend.additive(h', m); h = cell.gru([e, c]); r = linear([h, c, e]); out = output(r), tied
 // h starts as tanh(linear([forward; backward] final h)); start is bos.
-BundleBuilder BahdanauGru(const TestSizes& sizes = {}, std::uint32_t seed = 1);
+BundleBuilder BahdanauGru(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 // Cho et al. 2014: no attention. One forward GRU whose final state is read at every step as the vector f.h.
 //   h = cell.gru([e, f.h]); out = output([h, e])
 // h starts as f.h through a linear; start is bos.
-BundleBuilder NoAttention(const TestSizes& sizes = {}, std::uint32_t seed = 1);
+BundleBuilder NoAttention(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 // Marian's and Nematus's conditional GRU, with reset before. Encoder: one bidirectional GRU layer.
 //   s1 = cell.gru([e], state=s'); c = attend.additive(s1, m); s = cell.gru([c], state=s1); r = linear.tanh([e, s, c])
 // s starts as tanh(linear(mean of m)); start is the zero vector.
-BundleBuilder Marian(const TestSizes& sizes = {}, std::uint32_t seed = 1);
+BundleBuilder Marian(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 // Every other op once: a plain RNN each way, dot attention with 2 heads and a value projection, layer_norm, add, mul,
 // lerp, slice, maxout, activation, an embedding scale, a cell without input, ops on sequences in the encoder.
 // `attention` and `decoder_hidden` are rounded up to even; start is eos.
-BundleBuilder Variety(const TestSizes& sizes = {}, std::uint32_t seed = 1);
+BundleBuilder Variety(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 }  // namespace heed

@@ -129,8 +129,8 @@ class EchoEngine : public StepEngine {
       for (bool energies : {false, true}) {
         if (energies ? !job.capture.energies : !job.capture.weights) continue;
         AttentionMatrix matrix{.attend = attend, .energies = energies, .rows = length, .columns = columns};
-        matrix.values.assign(static_cast<std::size_t>(length * columns), 0.0F);
-        for (int i = 0; i < length; ++i) matrix.values[static_cast<std::size_t>(i * columns + i)] = energies ? 10 : 1;
+        matrix.values.assign(static_cast<std::size_t>(length) * columns, 0.0F);
+        for (int i = 0; i < length; ++i) matrix.values[static_cast<std::size_t>(i) * columns + i] = energies ? 10 : 1;
         hypothesis.attentions.push_back(std::move(matrix));
       }
     }

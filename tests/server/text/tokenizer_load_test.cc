@@ -14,7 +14,6 @@
 namespace heed {
 namespace {
 
-using ::google::protobuf::UnknownField;
 using ::google::protobuf::UnknownFieldSet;
 using ::heed::testing::ExpectRangesCover;
 using ::heed::testing::RandomText;
@@ -27,7 +26,7 @@ std::string MessageOf(const model::v1::Vocabulary& vocabulary, const std::string
   const auto tokenizer = Tokenizer::Make(vocabulary, {{vocabulary.sentencepiece().file(), file}});
   if (tokenizer.ok()) return "loaded";
   EXPECT_EQ(tokenizer.status().code(), absl::StatusCode::kInvalidArgument);
-  const std::string message(tokenizer.status().message());
+  std::string message(tokenizer.status().message());
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   return message;
 }
