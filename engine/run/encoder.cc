@@ -10,8 +10,6 @@
 namespace heed {
 namespace {
 
-std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
-
 // The cost of many positions in one product, in positions of a recurrence, whose products have few rows.
 int Batched(int count) { return (count + 3) / 4; }
 

@@ -4,6 +4,7 @@
 // Owns one worker's primitives and scratch. Not thread-safe: one step thread owns it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "engine/run/compiled.h"
 
 namespace heed {
+
+// Elements of `rows` dense rows, and so the first element of row number `rows`.
+inline std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
 
 // Where a program's values live: dense rows of the slot's size. `previous` is empty but for primed step values.
 struct Frame {

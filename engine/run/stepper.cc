@@ -8,11 +8,6 @@
 #include "engine/kernels/elementwise.h"
 
 namespace heed {
-namespace {
-
-std::size_t Floats(int rows, int size) { return static_cast<std::size_t>(rows) * size; }
-
-}  // namespace
 
 Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
     : model_(model), ops_(ops), max_source_(max_source_tokens) {
