@@ -41,13 +41,18 @@ struct Ref {
 
 enum class CellType { kLstm, kGru, kRnn, kSsru };
 
+// As model.proto's CellNorm.
 struct CellNormWeights {
-  const Tensor* input_scale = nullptr;  // null: no norm in this cell
+  enum class Groups { kAll, kBlocks, kGates };
+  bool on = false;
+  const Tensor* input_scale = nullptr;
   const Tensor* input_bias = nullptr;
-  const Tensor* state_scale = nullptr;
+  const Tensor* state_scale = nullptr;  // null: the sum is normalised
   const Tensor* state_bias = nullptr;
+  const Tensor* cell_scale = nullptr;
+  const Tensor* cell_bias = nullptr;
   float epsilon = 0;
-  bool joint = false;
+  Groups groups = Groups::kAll;
 };
 
 // A recurrence's tensors; absent ones are null. Block order as model.proto's CellKind says.
@@ -75,9 +80,10 @@ struct RnnNode {
   int input = -1;
   bool backward = false;
   CellWeights cell;
-  int out = -1;    // sequence
-  int out_h = -1;  // vector: state after the last position read
-  int out_c = -1;  // LSTM and SSRU; else -1
+  std::vector<CellWeights> transitions;  // without input, run in order behind `cell` at each position
+  int out = -1;                          // sequence
+  int out_h = -1;                        // vector: state after the last position read
+  int out_c = -1;                        // LSTM and SSRU; else -1
 };
 
 struct CellNode {
@@ -94,6 +100,7 @@ struct AttendNode {
   Score score = Score::kDot;
   std::vector<Ref> query;
   int memory = -1;     // a value with encoder_value >= 0
+  int keys = -1;       // likewise, where keys are made of another sequence than memory; else -1
   int key_size = 0;    // of a projected key and query; all heads together
   int value_size = 0;  // of the context; all heads together
   const Tensor* key_weight = nullptr;
@@ -177,6 +184,35 @@ struct MaxoutNode {
   int out = -1;
 };
 
+struct PositionNode {
+  Ref input;
+  int out = -1;
+};
+
+// Encoder only; heads split n evenly; no residual.
+struct SelfAttendNode {
+  int input = -1;
+  int heads = 1;
+  const Tensor* query_weight = nullptr;
+  const Tensor* query_bias = nullptr;
+  const Tensor* key_weight = nullptr;
+  const Tensor* key_bias = nullptr;
+  const Tensor* value_weight = nullptr;
+  const Tensor* value_bias = nullptr;
+  const Tensor* output_weight = nullptr;
+  const Tensor* output_bias = nullptr;
+  int out = -1;
+};
+
+struct CopyNode {
+  int generate = -1;  // the output's distribution
+  Ref gate;           // vector of size 1
+  Ref attention;      // weights of a one-headed attend
+  bool gate_generates = false;
+  std::vector<TokenId> masked;
+  int out = -1;  // distribution over the vocabulary and the job's own ids beyond it
+};
+
 struct OutputNode {
   std::vector<Ref> inputs;
   const Tensor* weight = nullptr;
@@ -185,7 +221,8 @@ struct OutputNode {
 };
 
 using Node = std::variant<EmbedNode, RnnNode, CellNode, AttendNode, LinearNode, ActivationNode, ConcatNode, AddNode,
-                          MulNode, LerpNode, LayerNormNode, PoolNode, SliceNode, MaxoutNode, OutputNode>;
+                          MulNode, LerpNode, LayerNormNode, PoolNode, SliceNode, MaxoutNode, PositionNode,
+                          SelfAttendNode, CopyNode, OutputNode>;
 
 // What stands where. Encoder: embed, rnn, pool, and the element-wise ops (linear to maxout) on vectors or, position by
 // position, on sequences; never both in one op. Init: pool, and the element-wise ops on vectors. Step: all but rnn and
@@ -198,15 +235,15 @@ struct Program {
 // First value of a step value that is read primed.
 struct Primed {
   int step_value = -1;
-  int init_value = -1;  // a vector of the init program, or -1: zeros
+  int init_value = -1;  // a vector or positions of the init program, or -1: zeros
 };
 
 struct CheckedProgram {
   Program encoder;
   Program init;
   Program step;
-  // Every value of step that some op reads with previous = true, once. All are vectors; initials and step agree in
-  // size.
+  // Every value of step that some op reads with previous = true, once. Vectors, or an attend's weights (kPositions);
+  // initials and step agree in type and size.
   std::vector<Primed> primed;
   int output = -1;          // step value: the distribution
   bool start_zero = false;  // the first step embeds the zero vector ...

@@ -14,9 +14,10 @@ namespace heed {
 struct Capture {
   bool weights = false;
   bool energies = false;
+  bool contexts = false;
   std::vector<int> attends;  // indices into StepEngine's attends, ascending
 
-  bool any() const { return (weights || energies) && !attends.empty(); }
+  bool any() const { return (weights || energies || contexts) && !attends.empty(); }
 };
 
 // One segment: its rows share one encoded source.
@@ -26,19 +27,33 @@ struct DecodeJob {
   Capture capture;
   // Not empty: no search; these ids (</s> included where wanted) are fed and scored, and the one hypothesis is them.
   std::vector<TokenId> forced;
+  // Models that copy only: the target id of every source token. Ids from the vocabulary's size on are the job's own, in
+  // order of first occurrence without gaps; `forced` and results may hold them.
+  std::vector<TokenId> copy_ids;
+  // Not empty: the only ids that may be emitted, ascending; the distribution is over them alone.
+  std::vector<TokenId> shortlist;
 };
 
-// rows x columns floats: row t is the target token emitted at step t, column j the source position.
+// rows x columns floats: row t is the target token emitted at step t; column j the source position, of a context the
+// j-th element (all heads side by side, head is 0).
 struct AttentionMatrix {
+  enum class Component { kWeights, kEnergies, kContexts };
   int attend = 0;
   int head = 0;
-  bool energies = false;
+  Component component = Component::kWeights;
   int rows = 0;
   int columns = 0;
   std::vector<float> values;
 };
 
 enum class FinishReason { kEos, kLength };
+
+// Where a token of a model that copies came from.
+struct CopiedToken {
+  float gate = 0;   // probability that this step copies
+  float share = 0;  // part of the token's own probability that copying gave it
+  int source = -1;  // source position of that id with the greatest weight, -1: none holds it
+};
 
 struct DecodedHypothesis {
   std::vector<TokenId> tokens;           // </s> included when emitted
@@ -47,6 +62,9 @@ struct DecodedHypothesis {
   float score = 0;                       // after length normalisation
   FinishReason finish = FinishReason::kEos;
   std::vector<AttentionMatrix> attentions;
+  std::vector<CopiedToken> copies;  // one per token; empty unless the model copies
+  // One per token where unknowns are to be replaced: the source position with the greatest weight of search.attend.
+  std::vector<int> sources;
 };
 
 struct DecodeResult {

@@ -70,7 +70,9 @@ DecodeResult LiveJob::Result() const {
       for (int head = 0; head < recorded.heads; ++head) {
         for (const bool energies : {false, true}) {
           if (!(energies ? job_.capture.energies : job_.capture.weights)) continue;
-          AttentionMatrix matrix{recorded.attend, head, energies, steps, positions_, {}};
+          const auto component =
+              energies ? AttentionMatrix::Component::kEnergies : AttentionMatrix::Component::kWeights;
+          AttentionMatrix matrix{recorded.attend, head, component, steps, positions_, {}};
           matrix.values.reserve(static_cast<std::size_t>(steps) * positions_);
           const std::size_t base = energies ? recorded.energies_at : recorded.weights_at;
           for (int t = 0; t < steps; ++t) {

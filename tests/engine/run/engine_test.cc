@@ -104,10 +104,11 @@ void ExpectClose(const DecodedHypothesis& got, const std::vector<ReferenceModel:
     ASSERT_EQ(m.rows, static_cast<int>(want.size()));
     ASSERT_EQ(m.columns, positions);
     for (int t = 0; t < m.rows; ++t) {
-      const auto& rows = m.energies ? want[t].energies : want[t].weights;
+      const bool energies = m.component == AttentionMatrix::Component::kEnergies;
+      const auto& rows = energies ? want[t].energies : want[t].weights;
       for (int j = 0; j < positions; ++j) {
         const double expected = rows[m.attend][m.head * positions + j];
-        EXPECT_NEAR(m.values[t * positions + j], expected, (m.energies ? 1e-4 : 1e-5) * std::max(1.0, expected));
+        EXPECT_NEAR(m.values[t * positions + j], expected, (energies ? 1e-4 : 1e-5) * std::max(1.0, expected));
       }
     }
   }

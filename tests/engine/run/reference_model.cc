@@ -119,6 +119,9 @@ class Runner {
     values_[out] = std::move(y);
   }
 
+  static void On(const PositionNode&) { ADD_FAILURE(); }
+  static void On(const SelfAttendNode&) { ADD_FAILURE(); }
+  static void On(const CopyNode&) { ADD_FAILURE(); }
   void On(const EmbedNode& n) {
     Sequence out;
     for (const TokenId id : ids_) {

@@ -86,13 +86,14 @@ TEST_P(ShippedBundle, SaysWhatPyTorchSaid) {
         return a["attend"] == names_[m.attend] && a["head"] == m.head;
       });
       ASSERT_NE(wanted, example["attentions"].end());
-      const auto& rows = (*wanted)[m.energies ? "energies" : "weights"];
+      const bool energies = m.component == AttentionMatrix::Component::kEnergies;
+      const auto& rows = (*wanted)[energies ? "energies" : "weights"];
       ASSERT_EQ(static_cast<int>(rows.size()), m.rows);
       for (int t = 0; t < m.rows; ++t) {
         for (int j = 0; j < m.columns; ++j) {
           const double want = rows[t][j];
           EXPECT_NEAR(m.values[t * m.columns + j], want,
-                      (m.energies ? energy_tolerance : weight_tolerance) * std::max(1.0, std::abs(want)));
+                      (energies ? energy_tolerance : weight_tolerance) * std::max(1.0, std::abs(want)));
         }
       }
     }

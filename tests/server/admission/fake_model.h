@@ -128,7 +128,11 @@ class EchoEngine : public StepEngine {
     for (int attend : job.capture.attends) {
       for (bool energies : {false, true}) {
         if (energies ? !job.capture.energies : !job.capture.weights) continue;
-        AttentionMatrix matrix{.attend = attend, .energies = energies, .rows = length, .columns = columns};
+        AttentionMatrix matrix{
+            .attend = attend,
+            .component = energies ? AttentionMatrix::Component::kEnergies : AttentionMatrix::Component::kWeights,
+            .rows = length,
+            .columns = columns};
         matrix.values.assign(static_cast<std::size_t>(length) * columns, 0.0F);
         for (int i = 0; i < length; ++i) matrix.values[static_cast<std::size_t>(i) * columns + i] = energies ? 10 : 1;
         hypothesis.attentions.push_back(std::move(matrix));
