@@ -291,6 +291,7 @@ class Compiler {
     op.out_energies = node.out_energies;
     model_.attend_names.push_back(program_.step.values[node.out].name);
     model_.attend_heads.push_back(node.heads);
+    model_.attend_contexts.push_back(node.value_size);
     return op;
   }
 

@@ -183,6 +183,7 @@ struct CompiledModel {
 
   std::vector<std::string> attend_names;
   std::vector<int> attend_heads;
+  std::vector<int> attend_contexts;  // their sizes
   bool start_zero = false;
   TokenId start_id = 0;
   TokenId eos_id = 0;

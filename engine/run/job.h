@@ -3,6 +3,7 @@
 // Plain values; a DecodeJob is not changed while the engine has it.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "engine/base/types.h"
@@ -15,7 +16,7 @@ struct Capture {
   bool weights = false;
   bool energies = false;
   bool contexts = false;
-  std::vector<int> attends;  // indices into StepEngine's attends, ascending
+  std::vector<int> attends;  // indices into Plan::attends(), ascending
 
   bool any() const { return (weights || energies || contexts) && !attends.empty(); }
 };
@@ -27,12 +28,22 @@ struct DecodeJob {
   Capture capture;
   // Not empty: no search; these ids (</s> included where wanted) are fed and scored, and the one hypothesis is them.
   std::vector<TokenId> forced;
-  // Models that copy only: the target id of every source token. Ids from the vocabulary's size on are the job's own, in
-  // order of first occurrence without gaps; `forced` and results may hold them.
+  // Required where Plan::copies(), else ignored: the target id of every source token, one per source id. Ids from the
+  // target vocabulary's size V on are the job's own, V, V + 1, ... in order of first occurrence without gaps; `forced`
+  // and results may hold them. ValidCopyIds says whether they are so; a job without valid ones must not be admitted.
   std::vector<TokenId> copy_ids;
-  // Not empty: the only ids that may be emitted, ascending; the distribution is over them alone.
+  // Not empty: the only ids that may be emitted, ascending and each below V; the distribution is over them alone. Only
+  // where Plan::shortlists(). A forced id that is not among them has a very low, finite log-probability.
   std::vector<TokenId> shortlist;
+  // The attend that `sources` and coverage penalties read, an index into Plan::attends(); -1: the last. A model
+  // without attends has neither.
+  int attend = -1;
+  // Whether the hypotheses' `sources` are wanted (unknown pieces are to be replaced). Costs nothing where not.
+  bool sources = false;
 };
+
+// Whether copy_ids fit a source of this length and a target vocabulary of this size.
+bool ValidCopyIds(const std::vector<TokenId>& copy_ids, std::size_t source_tokens, int vocabulary);
 
 // rows x columns floats: row t is the target token emitted at step t; column j the source position, of a context the
 // j-th element (all heads side by side, head is 0).
@@ -51,7 +62,7 @@ enum class FinishReason { kEos, kLength };
 // Where a token of a model that copies came from.
 struct CopiedToken {
   float gate = 0;   // probability that this step copies
-  float share = 0;  // part of the token's own probability that copying gave it
+  float share = 0;  // part of the token's own probability that copying gave it, 0 to 1
   int source = -1;  // source position of that id with the greatest weight, -1: none holds it
 };
 
@@ -63,7 +74,7 @@ struct DecodedHypothesis {
   FinishReason finish = FinishReason::kEos;
   std::vector<AttentionMatrix> attentions;
   std::vector<CopiedToken> copies;  // one per token; empty unless the model copies
-  // One per token where unknowns are to be replaced: the source position with the greatest weight of search.attend.
+  // One per token where DecodeJob::sources: the source position that DecodeJob::attend weights most, heads averaged.
   std::vector<int> sources;
 };
 

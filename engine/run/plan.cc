@@ -14,7 +14,7 @@ class CompiledPlan : public Plan {
   CompiledPlan(CompiledModel model, const EngineOptions& options)
       : model_(std::make_shared<const CompiledModel>(std::move(model))), options_(options) {
     for (std::size_t i = 0; i < model_->attend_names.size(); ++i) {
-      attends_.push_back({model_->attend_names[i], model_->attend_heads[i]});
+      attends_.push_back({model_->attend_names[i], model_->attend_heads[i], model_->attend_contexts[i]});
     }
   }
 

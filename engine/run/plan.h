@@ -33,6 +33,7 @@ struct EngineOptions {
 struct AttendInfo {
   std::string name;
   int heads = 1;
+  int context = 0;  // size of its context, all heads together
 };
 
 class Plan {
@@ -43,6 +44,8 @@ class Plan {
   virtual ~Plan() = default;
 
   virtual const std::vector<AttendInfo>& attends() const = 0;  // in program order
+  virtual bool copies() const { return false; }                // jobs need copy_ids, results have copies
+  virtual bool shortlists() const { return false; }            // jobs may have a shortlist
   virtual std::int64_t weight_bytes() const = 0;               // memory that packed weights and tables take
   // An engine for one step thread. It shares this plan.
   virtual std::unique_ptr<StepEngine> MakeEngine() const = 0;
