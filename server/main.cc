@@ -1,7 +1,8 @@
 // heed-server: options, parts, RPCs; then it waits to be told to stop.
 //
 // Exit codes: 0 stopped as asked, everything accepted finished; 1 it could not start serving, or the drain time was
-// over before everything had finished; 2 bad options; 128 + N a second signal N.
+// over before everything had finished; 2 bad options; 128 + N a second signal N. `heed-server verify` has its own
+// (server/verify/command.h).
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/signals.h"
 #include "server/rpc/server.h"
+#include "server/verify/command.h"
 
 namespace {
 
@@ -51,6 +53,9 @@ int Serve(const heed::ServerOptions& options) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "verify") {
+    return heed::RunVerify({arguments.begin() + 1, arguments.end()}, stdout, stderr);
+  }
   absl::StatusOr<heed::ServerOptions> options = heed::ReadOptions(arguments, heed::ProcessEnvironment());
   if (!options.ok()) return Fail(options.status(), 2);
   if (options->help) {

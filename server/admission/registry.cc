@@ -10,7 +10,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "engine/base/status_macros.h"
-#include "engine/model/bundle.h"
 #include "engine/model/checker.h"
 
 namespace heed {
@@ -79,6 +78,16 @@ void FillSummary(const Bundle& bundle, const EngineOptions& options, v1::ModelSu
 // Loads one bundle into `model`, whose summary says what was learnt before a failure.
 absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, ServedModel* model) {
   HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder.string()));
+  return ServeBundle(std::move(bundle), options, model);
+}
+
+bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
+  return std::pair(a.name(), a.version()) < std::pair(b.name(), b.version());
+}
+
+}  // namespace
+
+absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model) {
   FillSummary(bundle, options, &model->summary);
   HEED_ASSIGN_OR_RETURN(CheckedProgram program, CheckProgram(bundle));
   HEED_ASSIGN_OR_RETURN(model->source_tokenizer, Tokenizer::Make(bundle.spec.source(), bundle.files));
@@ -95,12 +104,6 @@ absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, Ser
   model->spec = std::move(bundle.spec);
   return absl::OkStatus();
 }
-
-bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
-  return std::pair(a.name(), a.version()) < std::pair(b.name(), b.version());
-}
-
-}  // namespace
 
 Registry::Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed)
     : models_(std::move(models)) {

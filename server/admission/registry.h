@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/model/bundle.h"
 #include "engine/run/plan.h"
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
@@ -27,6 +28,10 @@ struct ServedModel {
   std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
   std::shared_ptr<const Plan> plan;
 };
+
+// Makes `model` of a bundle: its programs checked and planned, its tokenisers made. `model` should be new; after a
+// failure its summary holds what was learnt before. Statuses are those of the parts, one line each.
+absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model);
 
 class Registry {
  public:

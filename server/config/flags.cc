@@ -298,7 +298,8 @@ absl::StatusOr<ServerOptions> ReadOptions(const std::vector<std::string>& argume
 std::string HelpText() {
   std::string text =
       "heed-server serves RNN encoder-decoder models with attention over gRPC.\n\n"
-      "Usage: heed-server [--FLAG=VALUE ...]\n\n"
+      "Usage: heed-server [--FLAG=VALUE ...]\n"
+      "       heed-server verify FOLDER [--json]   runs a bundle's parity.json on this machine\n\n"
       "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows.\n\n";
   for (const Flag& flag : Flags()) {
     absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (",

@@ -1,0 +1,22 @@
+// A VerifyReport for people and for programs.
+//
+// Plain functions, thread-safe.
+#pragma once
+
+#include <string>
+
+#include "server/verify/verify.h"
+
+namespace heed {
+
+// A heading, the table of values (largest error, tolerance, where), the faults, and a last line that begins with
+// "passed:" or "failed:".
+std::string ReportText(const VerifyReport& report);
+
+// One JSON object of one line: "ok", "model", "version", "reference", "toolkit", "by" ("heed-server 0.1.0"),
+// "precision", "instruction_set", "values" (largest error by name; null where the engine gave no number), "tolerances"
+// and "where" (by name), "cases", "same", "ties", "faults". by, precision, instruction_set and values are what
+// parity.json calls "measured".
+std::string ReportJson(const VerifyReport& report);
+
+}  // namespace heed

@@ -1,0 +1,336 @@
+#include "server/verify/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "engine/base/quote.h"
+#include "engine/base/status_macros.h"
+#include "engine/kernels/instruction_set.h"
+#include "engine/model/spec.h"
+#include "server/admission/fields.h"
+#include "server/admission/registry.h"
+
+namespace heed {
+namespace {
+
+constexpr char kFile[] = "parity.json";
+constexpr int kMaxBeam = 1024;
+// Where search gives more: a case that runs away ends here, unless it is longer itself.
+constexpr int kMaxTargetTokens = 4096;
+
+template <typename... Args>
+absl::Status Fault(const Args&... what) {
+  return absl::InvalidArgumentError(absl::StrCat(kFile, ": ", what...));
+}
+
+bool Copies(const model::v1::ModelSpec& spec) {
+  return std::any_of(spec.step().ops().begin(), spec.step().ops().end(),
+                     [](const model::v1::Op& op) { return op.has_copy(); });
+}
+
+EngineOptions OptionsFor(const Certificate& certificate) {
+  EngineOptions options;
+  options.max_rows = std::max(options.max_rows, certificate.search.beam_size());
+  for (const CertifiedCase& example : certificate.cases) {
+    options.max_source_tokens = std::max(options.max_source_tokens, static_cast<int>(example.source_ids.size()));
+    options.max_target_tokens = std::max(options.max_target_tokens, static_cast<int>(example.target_ids.size()));
+  }
+  options.max_target_tokens = std::max(options.max_target_tokens, kMaxTargetTokens);
+  return options;
+}
+
+class Verifier {
+ public:
+  Verifier(const ServedModel& model, const Certificate& certificate);
+
+  // Checks each case against the model and makes its two jobs.
+  absl::Status MakeJobs();
+  VerifyReport Run() &&;
+
+ private:
+  absl::Status CheckIds(const std::string& path, const std::vector<TokenId>& ids, TokenId bound) const;
+  // Ids beyond the target vocabulary that the case's source tokens have of their own.
+  absl::StatusOr<int> CheckCopyIds(const std::string& path, const CertifiedCase& example) const;
+  absl::StatusOr<Capture> CheckAttentions(const std::string& path, const CertifiedCase& example) const;
+  absl::Status MakeJob(int number);
+
+  void CompareFree(int number, const DecodedHypothesis& got);
+  void CompareForced(int number, const DecodedHypothesis& got);
+  void CompareText(int number);
+  void CompareMatrix(const std::string& name, double tolerance, const std::string& where, const CertifiedMatrix& wanted,
+                     const AttentionMatrix* got);
+  void Compare(const std::string& name, double tolerance, double got, double wanted, const std::string& where, int step,
+               int position = -1);
+  template <typename... Args>
+  void Say(const Args&... what) {
+    report_.faults.push_back(absl::StrCat(what...));
+  }
+
+  const ServedModel& model_;
+  const Certificate& certificate_;
+  const bool copies_;
+  std::vector<DecodeJob> jobs_;  // two for each case: free, forced
+  VerifyReport report_;
+};
+
+std::string Path(int number) { return absl::StrCat("cases[", number, "]"); }
+
+Verifier::Verifier(const ServedModel& model, const Certificate& certificate)
+    : model_(model), certificate_(certificate), copies_(Copies(model.spec)) {
+  report_.model = model.summary.name();
+  report_.version = model.summary.version();
+  report_.reference = certificate.reference;
+  report_.toolkit = certificate.toolkit;
+  report_.instruction_set = InstructionSet();
+  report_.cases = static_cast<int>(certificate.cases.size());
+}
+
+absl::Status Verifier::CheckIds(const std::string& path, const std::vector<TokenId>& ids, TokenId bound) const {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < bound) continue;
+    return Fault(path, "[", i, "] is ", ids[i], ", expected 0 to ", bound - 1);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Verifier::CheckCopyIds(const std::string& path, const CertifiedCase& example) const {
+  if (!copies_) return Fault(path, " is given, and the model does not copy");
+  TokenId next = model_.spec.target().size();
+  for (std::size_t i = 0; i < example.copy_ids.size(); ++i) {
+    if (example.copy_ids[i] > next) {
+      return Fault(path, "[", i, "] is ", example.copy_ids[i], ", expected at most ", next,
+                   ": ids beyond the vocabulary are given in order of first occurrence");
+    }
+    if (example.copy_ids[i] == next) ++next;
+  }
+  return next - model_.spec.target().size();
+}
+
+absl::StatusOr<Capture> Verifier::CheckAttentions(const std::string& path, const CertifiedCase& example) const {
+  const std::vector<AttendInfo>& attends = model_.plan->attends();
+  Capture capture;
+  for (std::size_t i = 0; i < example.attentions.size(); ++i) {
+    const CertifiedAttention& attention = example.attentions[i];
+    const auto found = std::find_if(attends.begin(), attends.end(),
+                                    [&](const AttendInfo& info) { return info.name == attention.attend; });
+    const std::string at = absl::StrCat(path, ".attentions[", i, "]");
+    if (found == attends.end()) {
+      return Fault(at, ".attend is ", Quote(attention.attend), ", expected an attend of the model",
+                   attends.empty() ? " (it has none)" : absl::StrCat(": ", attends.front().name, ", ..."));
+    }
+    if (attention.head >= found->heads) {
+      return Fault(at, ".head is ", attention.head, ", expected 0 to ", found->heads - 1);
+    }
+    capture.weights |= !attention.weights.empty();
+    capture.energies |= !attention.energies.empty();
+    capture.contexts |= !attention.contexts.empty();
+    capture.attends.push_back(static_cast<int>(found - attends.begin()));
+  }
+  std::sort(capture.attends.begin(), capture.attends.end());
+  capture.attends.erase(std::unique(capture.attends.begin(), capture.attends.end()), capture.attends.end());
+  return capture;
+}
+
+absl::Status Verifier::MakeJob(int number) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  const std::string path = Path(number);
+  HEED_RETURN_IF_ERROR(CheckIds(path + ".source_ids", example.source_ids, model_.spec.source().size()));
+  int own_ids = 0;
+  if (!example.copy_ids.empty()) {
+    HEED_ASSIGN_OR_RETURN(own_ids, CheckCopyIds(path + ".copy_ids", example));
+  }
+  if (!example.copy_gates.empty() && !copies_) return Fault(path, ".copy_gates is given, and the model does not copy");
+  HEED_RETURN_IF_ERROR(CheckIds(path + ".target_ids", example.target_ids, model_.spec.target().size() + own_ids));
+
+  AdmissionLimits limits;
+  limits.max_beam_size = kMaxBeam;
+  limits.max_target_tokens = std::max(kMaxTargetTokens, static_cast<int>(example.target_ids.size()));
+  DecodeJob free;
+  free.source = example.source_ids;
+  free.copy_ids = example.copy_ids;
+  absl::StatusOr<SearchOptions> search = ResolveSearch({}, model_, limits);
+  if (!search.ok()) return Fault(search.status().message());
+  free.search = *search;
+  free.search.max_length =
+      DefaultMaxLength(model_, static_cast<int>(free.source.size()), free.search.min_length, limits);
+  DecodeJob forced = free;
+  forced.forced = example.target_ids;
+  HEED_ASSIGN_OR_RETURN(forced.capture, CheckAttentions(path, example));
+  jobs_.push_back(std::move(free));
+  jobs_.push_back(std::move(forced));
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::MakeJobs() {
+  for (int i = 0; i < report_.cases; ++i) HEED_RETURN_IF_ERROR(MakeJob(i));
+  return absl::OkStatus();
+}
+
+VerifyReport Verifier::Run() && {
+  const std::unique_ptr<StepEngine> engine = model_.plan->MakeEngine();
+  StepReport step;
+  std::size_t next = 0;
+  while (next < jobs_.size() || engine->live_jobs() > 0) {
+    for (; next < jobs_.size(); ++next) {
+      const DecodeJob& job = jobs_[next];
+      if (engine->free_rows() < (job.forced.empty() ? job.search.beam_size : 1)) break;
+      engine->Admit(static_cast<JobId>(next), &job);
+    }
+    step.Clear();
+    engine->Step(&step);
+    for (const JobId id : step.finished) {
+      const DecodeResult result = engine->Take(id);
+      const int number = static_cast<int>(id / 2);
+      if (result.hypotheses.empty()) {
+        Say(Path(number), ": the search found no hypothesis");
+      } else if (id % 2 == 0) {
+        CompareFree(number, result.hypotheses[0]);
+      } else {
+        CompareForced(number, result.hypotheses[0]);
+      }
+    }
+  }
+  for (int i = 0; i < report_.cases; ++i) CompareText(i);
+  return std::move(report_);
+}
+
+void Verifier::CompareFree(int number, const DecodedHypothesis& got) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  const auto [mine, wanted] =
+      std::mismatch(got.tokens.begin(), got.tokens.end(), example.target_ids.begin(), example.target_ids.end());
+  const std::ptrdiff_t parted = mine - got.tokens.begin();
+  if (mine == got.tokens.end() && wanted == example.target_ids.end()) {
+    if (got.finish == example.finish) {
+      ++report_.same;
+    } else {
+      Say(Path(number), ".finish is ", example.finish == FinishReason::kEos ? "eos" : "length", ", here it is ",
+          got.finish == FinishReason::kEos ? "eos" : "length");
+    }
+    return;
+  }
+  for (std::ptrdiff_t t = 0; t <= parted && t < static_cast<std::ptrdiff_t>(example.margins.size()); ++t) {
+    if (example.margins[static_cast<std::size_t>(t)] < certificate_.tolerance.margin) {
+      ++report_.ties;
+      return;
+    }
+  }
+  if (wanted == example.target_ids.end()) {
+    Say(Path(number), ".target_ids has ", example.target_ids.size(), " ids, decoding here goes on with ", *mine);
+  } else if (mine == got.tokens.end()) {
+    Say(Path(number), ".target_ids has ", example.target_ids.size(), " ids, decoding here ends after ", parted);
+  } else {
+    Say(Path(number), ".target_ids[", parted, "] is ", *wanted, ", decoding here gives ", *mine);
+  }
+}
+
+void Verifier::Compare(const std::string& name, double tolerance, double got, double wanted, const std::string& where,
+                       int step, int position) {
+  auto value = std::find_if(report_.values.begin(), report_.values.end(),
+                            [&](const VerifiedValue& known) { return known.name == name; });
+  if (value == report_.values.end()) {
+    report_.values.push_back({.name = name, .tolerance = tolerance});
+    value = std::prev(report_.values.end());
+  }
+  double error = std::abs(got - wanted) / std::max(1.0, std::abs(wanted));
+  if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
+  if (value->compared++ > 0 && error <= value->max_error) return;
+  value->max_error = error;
+  value->where = absl::StrCat(where, " step ", step, position < 0 ? "" : absl::StrCat(" position ", position));
+}
+
+void Verifier::CompareMatrix(const std::string& name, double tolerance, const std::string& where,
+                             const CertifiedMatrix& wanted, const AttentionMatrix* got) {
+  if (wanted.empty() || got == nullptr) return;
+  for (std::size_t t = 0; t < wanted.size(); ++t) {
+    if (wanted[t].size() != static_cast<std::size_t>(got->columns)) {
+      return Say(where, " ", name, " has rows of ", wanted[t].size(), ", here they are ", got->columns, " long");
+    }
+    for (std::size_t j = 0; j < wanted[t].size(); ++j) {
+      const double here = static_cast<double>(got->values[t * wanted[t].size() + j]);
+      Compare(name, tolerance, here, wanted[t][j], where, static_cast<int>(t), static_cast<int>(j));
+    }
+  }
+}
+
+void Verifier::CompareForced(int number, const DecodedHypothesis& got) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  const Tolerances& tolerance = certificate_.tolerance;
+  for (std::size_t t = 0; t < example.log_probabilities.size(); ++t) {
+    Compare("log_probability", tolerance.log_probability, static_cast<double>(got.log_probabilities[t]),
+            example.log_probabilities[t], Path(number), static_cast<int>(t));
+  }
+  for (std::size_t t = 0; t < example.copy_gates.size(); ++t) {
+    Compare("copy_gate", tolerance.weight, static_cast<double>(got.copies[t].gate), example.copy_gates[t], Path(number),
+            static_cast<int>(t));
+  }
+  using Component = AttentionMatrix::Component;
+  for (const CertifiedAttention& attention : example.attentions) {
+    const auto matrix = [&](Component component) -> const AttentionMatrix* {
+      for (const AttentionMatrix& m : got.attentions) {
+        const std::string& name = model_.plan->attends()[static_cast<std::size_t>(m.attend)].name;
+        if (name == attention.attend && m.head == attention.head && m.component == component) return &m;
+      }
+      return nullptr;
+    };
+    const std::string where = attention.head == 0 ? Path(number) : absl::StrCat(Path(number), " head ", attention.head);
+    CompareMatrix(attention.attend + ".weights", tolerance.weight, where, attention.weights,
+                  matrix(Component::kWeights));
+    CompareMatrix(attention.attend + ".energies", tolerance.energy, where, attention.energies,
+                  matrix(Component::kEnergies));
+    CompareMatrix(attention.attend, tolerance.context, where, attention.contexts, matrix(Component::kContexts));
+  }
+}
+
+// Tokenising must give the source ids, detokenising the output.
+void Verifier::CompareText(int number) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  if (example.text.has_value()) {
+    const model::v1::Vocabulary& source = model_.spec.source();
+    std::vector<TokenId> ids = model_.source_tokenizer->Encode(*example.text).ids;
+    if (source.add_bos()) ids.insert(ids.begin(), source.bos_id());
+    if (source.add_eos()) ids.push_back(source.eos_id());
+    const auto [mine, wanted] =
+        std::mismatch(ids.begin(), ids.end(), example.source_ids.begin(), example.source_ids.end());
+    if (mine != ids.end() || wanted != example.source_ids.end()) {
+      Say(Path(number), ".source_ids: tokenising the text here gives ", ids.size(), " ids instead of ",
+          example.source_ids.size(), ", and others from number ", mine - ids.begin(), " on");
+    }
+  }
+  if (example.output.has_value()) {
+    const std::string text = model_.target_tokenizer->Decode(example.target_ids).text;
+    if (text != *example.output) {
+      Say(Path(number), ".output is ", Quote(*example.output), ", detokenising here gives ", Quote(text));
+    }
+  }
+}
+
+}  // namespace
+
+bool VerifyReport::ok() const {
+  return faults.empty() && std::all_of(values.begin(), values.end(), [](const VerifiedValue& v) { return v.ok(); });
+}
+
+absl::StatusOr<VerifyReport> Verify(Bundle bundle) {
+  const auto file = bundle.files.find(kFile);
+  if (file == bundle.files.end()) {
+    return absl::NotFoundError(absl::StrCat(kFile, ": the bundle has none: there is nothing to verify it by"));
+  }
+  HEED_ASSIGN_OR_RETURN(const Certificate certificate, ParseCertificate(file->second));
+  // From here on the model's own defaults are those that the cases were decoded with.
+  *bundle.spec.mutable_search() = certificate.search;
+  if (const absl::Status status = CheckSpec(bundle.spec); !status.ok()) {
+    return Fault(absl::StripPrefix(status.message(), "model.json: "));
+  }
+  ServedModel model;
+  HEED_RETURN_IF_ERROR(ServeBundle(std::move(bundle), OptionsFor(certificate), &model));
+  Verifier verifier(model, certificate);
+  HEED_RETURN_IF_ERROR(verifier.MakeJobs());
+  return std::move(verifier).Run();
+}
+
+}  // namespace heed
