@@ -53,6 +53,7 @@ std::optional<v1::TextError> FitSource(const Common& common, int specials, Admit
   const std::size_t kept = static_cast<std::size_t>(std::max(0, bound - specials));
   encoded->ids.resize(kept);
   encoded->ranges.resize(kept);
+  encoded->spellings.resize(kept);
   segment->truncated = true;
   return std::nullopt;
 }

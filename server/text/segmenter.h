@@ -26,6 +26,8 @@ class Segmenter {
 
   // Takes time linear in the text (unigram) or n log n (BPE).
   std::vector<Segment> Run(std::string_view text) const;
+  // The id of the piece that is text and spelt so; -1 when there is none.
+  TokenId Find(std::string_view spelling) const { return pieces_.Find(spelling); }
 
  private:
   std::vector<Segment> Unigram(std::string_view text) const;

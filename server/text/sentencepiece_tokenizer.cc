@@ -42,7 +42,8 @@ class SentencePieceTokenizer : public Tokenizer {
         segmenter_(model_, symbols_) {}
 
   EncodedText Encode(std::string_view text) const override;
-  DecodedText Decode(absl::Span<const TokenId> ids) const override;
+  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override;
+  std::optional<TokenId> Find(std::string_view spelling) const override;
   std::string_view Piece(TokenId id) const override { return Known(id).text; }
   bool IsSpecial(TokenId id) const override { return Known(id).type == PieceType::kControl; }
 
@@ -56,6 +57,8 @@ class SentencePieceTokenizer : public Tokenizer {
   // What a piece that is no byte adds to a decoded text; `first`: no word has begun yet. Sets `*begins_word` when it
   // took a "▁" off the beginning.
   std::string Surface(const SentencePieceModel::Piece& piece, bool first, bool* begins_word) const;
+  // The same for a given token: of its spelling only the "▁" around it count.
+  std::string Surface(const GivenToken& given, bool first, bool* begins_word) const;
 
   // The later members refer to the earlier ones.
   const SentencePieceModel model_;
@@ -69,6 +72,7 @@ void SentencePieceTokenizer::EncodeBytes(std::string_view bytes, ByteRange range
   for (char byte : bytes) {
     encoded->ids.push_back(model_.byte_ids[static_cast<std::uint8_t>(byte)]);
     encoded->ranges.push_back(range);
+    encoded->spellings.push_back(model_.pieces[encoded->ids.back()].text);
   }
 }
 
@@ -81,6 +85,7 @@ EncodedText SentencePieceTokenizer::Encode(std::string_view text) const {
   EncodedText encoded;
   encoded.ids.reserve(segments.size());
   encoded.ranges.reserve(segments.size());
+  encoded.spellings.reserve(segments.size());
   // Where no unit is left to own the text (nothing but deleted characters), its pieces share all of it.
   const ByteRange unowned = no_units ? TrimWhiteSpace(text, {0, static_cast<int>(text.size())}) : ByteRange{};
   std::size_t position = 0;  // in normalized.text
@@ -95,20 +100,31 @@ EncodedText SentencePieceTokenizer::Encode(std::string_view text) const {
       range.end = units[unit].end;
     }
     const bool unknown = segment.id < 0;
+    const std::string_view spelling = std::string_view(normalized.text).substr(begin, segment.size);
     if (unknown && model_.byte_fallback) {
-      EncodeBytes(std::string_view(normalized.text).substr(begin, segment.size), range, &encoded);
+      EncodeBytes(spelling, range, &encoded);
     } else if (unknown && after_unknown) {  // unknown characters side by side are one unknown
       ByteRange& last = encoded.ranges.back();
       if (last.begin == last.end) last = range;
       if (range.begin < range.end) last.end = range.end;
+      encoded.spellings.back() += spelling;
     } else {
       encoded.ids.push_back(unknown ? model_.unk_id : segment.id);
       encoded.ranges.push_back(range);
+      encoded.spellings.emplace_back(spelling);
     }
     after_unknown = unknown;
   }
   PlaceEmptyRanges(std::vector<bool>(encoded.ranges.size(), true), &encoded.ranges);
   return encoded;
+}
+
+std::optional<TokenId> SentencePieceTokenizer::Find(std::string_view spelling) const {
+  if (const TokenId id = segmenter_.Find(spelling); id >= 0) return id;
+  if (!model_.byte_fallback) return std::nullopt;
+  const auto is_it = [&](TokenId id) { return model_.pieces[id].text == spelling; };
+  const auto byte = std::find_if(model_.byte_ids.begin(), model_.byte_ids.end(), is_it);
+  return byte == model_.byte_ids.end() ? std::nullopt : std::optional<TokenId>(*byte);
 }
 
 void SentencePieceTokenizer::DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const {
@@ -147,21 +163,36 @@ std::string SentencePieceTokenizer::Surface(const SentencePieceModel::Piece& pie
   return surface;
 }
 
-DecodedText SentencePieceTokenizer::Decode(absl::Span<const TokenId> ids) const {
+std::string SentencePieceTokenizer::Surface(const GivenToken& given, bool first, bool* begins_word) const {
+  SentencePieceModel::Piece mark;
+  std::string_view spelling = given.spelling;
+  if (spelling.starts_with(kSpaceSymbol)) {
+    mark.text = kSpaceSymbol;
+    spelling.remove_prefix(kSpaceSymbol.size());
+  }
+  std::string surface = Surface(mark, first, begins_word);
+  surface += given.text;
+  if (spelling.ends_with(kSpaceSymbol)) surface += ' ';
+  return surface;
+}
+
+DecodedText SentencePieceTokenizer::Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const {
   DecodedText decoded;
   decoded.ranges.reserve(ids.size());
   std::vector<bool> movable(ids.size());
   bool first = true, begins_word = false;
   std::size_t bytes_from = 0;  // byte pieces since here are not decoded yet
   for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool is_given = !given.empty() && given.front().index == static_cast<int>(i);
     const SentencePieceModel::Piece& piece = Known(ids[i]);
-    movable[i] = piece.type != PieceType::kControl;
-    if (piece.type == PieceType::kByte) continue;
+    movable[i] = is_given || piece.type != PieceType::kControl;
+    if (piece.type == PieceType::kByte && !is_given) continue;
     DecodeBytes(ids.subspan(bytes_from, i - bytes_from), &decoded);
     bytes_from = i + 1;
     if (begins_word || !decoded.text.empty()) first = false;
     const int begin = static_cast<int>(decoded.text.size());
-    decoded.text += Surface(piece, first, &begins_word);
+    decoded.text += is_given ? Surface(given.front(), first, &begins_word) : Surface(piece, first, &begins_word);
+    if (is_given) given.remove_prefix(1);
     decoded.ranges.push_back(TrimWhiteSpace(decoded.text, {begin, static_cast<int>(decoded.text.size())}));
   }
   DecodeBytes(ids.subspan(bytes_from), &decoded);

@@ -9,11 +9,18 @@
 //
 // Text that looks like a special piece ("</s>", "▁", "@@") is text and never becomes a special id.
 //
+// Copying, and replacing unknowns, take a source token to the target's side by its spelling: what the source's
+// vocabulary calls it, or would call it if it had it.
+//
+//   target->Find(source->Encode(text).spellings[j])   the target id of source token j, if it has one
+//   target->Decode(ids, {{.index = t, .spelling = spellings[j], .text = typed}})   writes token t as j was typed
+//
 // Thread-safe: immutable after Make.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +42,17 @@ struct ByteRange {
 struct EncodedText {
   std::vector<TokenId> ids;       // no specials: bos and eos are the vocabulary's business
   std::vector<ByteRange> ranges;  // of the text given, one per id
+  // One per id: its piece or, for an unknown, how the vocabulary would spell it: lower-cased where it is, with the
+  // marks of its place in the word ("wor@@", "￭,"). Where text is spelt like a mark, a byte FF tells it apart: for
+  // look-ups only, not for people.
+  std::vector<std::string> spellings;
+};
+
+// A token of a decoded text that is written as somebody typed it, not as its id's piece.
+struct GivenToken {
+  int index = 0;              // in the ids; the id there is not read
+  std::string_view spelling;  // as Encode made it: its marks say how the token joins its neighbours
+  std::string_view text;      // what is written: valid UTF-8
 };
 
 struct DecodedText {
@@ -47,14 +65,17 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // The tokeniser that `vocabulary` names, from the bundle's files. INVALID_ARGUMENT names the file and what is wrong
-  // with it; the number of pieces must be vocabulary.size(), and unk_id, bos_id and eos_id those of the model.
+  // with it; the number of pieces must be vocabulary.size(), and a SentencePiece model's specials the vocabulary's.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Make(const model::v1::Vocabulary& vocabulary,
                                                          const std::map<std::string, std::string>& files);
 
   // `text` must be valid UTF-8 (IsValidUtf8).
   virtual EncodedText Encode(std::string_view text) const = 0;
-  // Ids outside the vocabulary are an error of the caller and come out as unknowns.
-  virtual DecodedText Decode(absl::Span<const TokenId> ids) const = 0;
+  // Ids outside the vocabulary are an error of the caller and come out as unknowns. `given` has ascending indices.
+  virtual DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const = 0;
+  DecodedText Decode(absl::Span<const TokenId> ids) const { return Decode(ids, {}); }
+  // The lowest id with this piece. Specials and the unknown piece are never found.
+  virtual std::optional<TokenId> Find(std::string_view spelling) const = 0;
   // The vocabulary's spelling of an id.
   virtual std::string_view Piece(TokenId id) const = 0;
   // True for bos, eos, pad and other control pieces: ids that are no text. The unknown piece is text.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,8 @@ class FakeTokenizer : public Tokenizer {
         }
       }
       encoded.ids.push_back(best);
+      encoded.spellings.push_back(best != 0 ? pieces_[static_cast<std::size_t>(best)]
+                                            : (word_start ? "_" : "") + std::string(text.substr(at, length)));
       encoded.ranges.push_back({static_cast<int>(at), static_cast<int>(at + length)});
       at += length;
       word_start = false;
@@ -54,10 +57,17 @@ class FakeTokenizer : public Tokenizer {
     return encoded;
   }
 
-  DecodedText Decode(absl::Span<const TokenId> ids) const override {
+  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override {
     DecodedText decoded;
-    for (TokenId id : ids) {
-      std::string piece = IsSpecial(id) ? "" : id == 0 ? "?" : pieces_[static_cast<std::size_t>(id)];
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const TokenId id = ids[i];
+      std::string piece;
+      if (!given.empty() && given.front().index == static_cast<int>(i)) {
+        piece = (given.front().spelling.starts_with('_') ? "_" : "") + std::string(given.front().text);
+        given.remove_prefix(1);
+      } else if (!IsSpecial(id)) {
+        piece = id == 0 ? "?" : pieces_[static_cast<std::size_t>(id)];
+      }
       if (!piece.empty() && piece[0] == '_') {
         piece.erase(0, 1);
         if (!decoded.text.empty()) decoded.text.push_back(' ');
@@ -69,6 +79,11 @@ class FakeTokenizer : public Tokenizer {
     return decoded;
   }
 
+  std::optional<TokenId> Find(std::string_view spelling) const override {
+    const auto found = std::find(pieces_.begin() + 3, pieces_.end(), spelling);
+    if (found == pieces_.end()) return std::nullopt;
+    return static_cast<TokenId>(found - pieces_.begin());
+  }
   std::string_view Piece(TokenId id) const override { return pieces_[static_cast<std::size_t>(id)]; }
   bool IsSpecial(TokenId id) const override { return id == 1 || id == 2; }
 

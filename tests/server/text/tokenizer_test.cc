@@ -176,6 +176,55 @@ TEST(Tokenizer, IdsOutsideTheVocabularyAreUnknown) {
   EXPECT_TRUE(LoadTestTokenizer("bpe_bytes")->IsSpecial(3)) << "padding";
 }
 
+TEST(Tokenizer, SpellingsArePiecesAndUnknownsSpellThemselves) {
+  const auto unigram = LoadTestTokenizer("unigram");
+  EXPECT_THAT(unigram->Encode("the 漢字 </s>▁").spellings,
+              ElementsAre("▁", "the", "▁", "漢字", "▁", "</", "s", ">\xFF"));
+  const auto bytes = LoadTestTokenizer("bpe_bytes");
+  EXPECT_THAT(bytes->Encode("a漢").spellings, ElementsAre("▁a", "<0xE6>", "<0xBC>", "<0xA2>"));
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    std::mt19937 random(9);
+    for (int i = 0; i < 500; ++i) {
+      const EncodedText encoded = tokenizer->Encode(RandomText(random));
+      ASSERT_EQ(encoded.spellings.size(), encoded.ids.size());
+      for (std::size_t k = 0; k < encoded.ids.size(); ++k) {
+        if (encoded.ids[k] == 0) {
+          ASSERT_EQ(tokenizer->Find(encoded.spellings[k]), std::nullopt) << name;
+        } else {
+          ASSERT_EQ(tokenizer->Find(encoded.spellings[k]), encoded.ids[k]) << name;
+        }
+      }
+    }
+  }
+}
+
+TEST(Tokenizer, SpecialsAndTheUnknownPieceAreNeverFound) {
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    for (std::string_view piece : {"<unk>", "<s>", "</s>", "<pad>", ""})
+      EXPECT_EQ(tokenizer->Find(piece), std::nullopt);
+  }
+}
+
+TEST(Tokenizer, GivenTokensAreWrittenAsTheyWereTyped) {
+  const auto tokenizer = LoadTestTokenizer("unigram");
+  const std::vector<TokenId> ids = tokenizer->Encode("the strings ").ids;  // "▁" "the" "▁string" "s"
+  ASSERT_EQ(ids.size(), 4u);
+  const DecodedText joined = tokenizer->Decode({ids[0], 0, ids[2], 380}, {{.index = 1, .spelling = "漢", .text = "Ａ▁"},
+                                                                          {.index = 3, .spelling = "▁x", .text = "y"}});
+  EXPECT_EQ(joined.text, "Ａ▁ string y");
+  EXPECT_THAT(joined.ranges, ElementsAre(ByteRange{0, 0}, ByteRange{0, 6}, ByteRange{7, 13}, ByteRange{14, 15}));
+  const DecodedText first = tokenizer->Decode({2, ids[2]}, {{.index = 0, .spelling = "▁x", .text = "y z"}});
+  EXPECT_EQ(first.text, "y z string") << "the special's id is not read";
+  EXPECT_THAT(first.ranges, ElementsAre(ByteRange{0, 3}, ByteRange{4, 10}));
+  const auto suffix = LoadTestTokenizer("bpe_suffix");
+  EXPECT_EQ(
+      suffix->Decode({0, 0}, {{.index = 0, .spelling = "x▁", .text = "y"}, {.index = 1, .spelling = "z", .text = "z"}})
+          .text,
+      "y z");
+}
+
 TEST(Tokenizer, EncodingTimeGrowsWithTheTextNotItsSquare) {
   for (const auto& [name, size] : TestModels()) {
     const auto tokenizer = LoadTestTokenizer(name);
