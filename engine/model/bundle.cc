@@ -31,6 +31,11 @@ absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits&
   HEED_ASSIGN_OR_RETURN(bundle.tensors, ParseSafetensors(kWeightsFile, weights->second, limits.max_tensors));
   read.files.erase(weights);
   bundle.files = std::move(read.files);
+  if (bundle.spec.has_shortlist()) {
+    const std::string& file = bundle.spec.shortlist().file();
+    HEED_ASSIGN_OR_RETURN(bundle.shortlist, Shortlist::Parse(file, bundle.files[file], bundle.spec.source().size(),
+                                                             bundle.spec.target().size()));
+  }
   return bundle;
 }
 

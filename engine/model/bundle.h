@@ -8,10 +8,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "engine/base/tensor.h"
+#include "engine/model/shortlist.h"
 #include "heed/model/v1/model.pb.h"
 
 namespace heed {
@@ -21,6 +23,7 @@ struct Bundle {
   model::v1::ModelSpec spec;                 // parsed model.json
   std::map<std::string, std::string> files;  // every file but the weights, by name
   std::map<std::string, Tensor> tensors;     // by name; widened to f32
+  std::optional<Shortlist> shortlist;        // where model.json names one
   std::string digest;                        // lower-case hex SHA-256 of SHA256SUMS
 };
 

@@ -89,6 +89,18 @@ absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckShortlist(const ModelSpec& spec) {
+  if (!spec.has_shortlist()) return absl::OkStatus();
+  if (!IsBundleFileName(spec.shortlist().file())) {
+    return Fault("shortlist.file is ", Quote(spec.shortlist().file()), ", expected a file of the bundle");
+  }
+  if (spec.source().size() != spec.target().size()) {
+    return Fault("shortlist: source ids are candidates themselves, but source.size is ", spec.source().size(),
+                 " and target.size ", spec.target().size());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
@@ -131,12 +143,14 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   }
   HEED_RETURN_IF_ERROR(CheckVocabulary("source", spec.source(), /*is_source=*/true));
   HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
+  HEED_RETURN_IF_ERROR(CheckShortlist(spec));
   return CheckSearchAndLimits(spec);
 }
 
 std::vector<std::string> FilesOf(const ModelSpec& spec) {
   std::vector<std::string> files = {spec.source().sentencepiece().file()};
   if (spec.target().sentencepiece().file() != files[0]) files.push_back(spec.target().sentencepiece().file());
+  if (spec.has_shortlist()) files.push_back(spec.shortlist().file());
   return files;
 }
 

@@ -20,7 +20,7 @@ absl::StatusOr<model::v1::ModelSpec> ParseSpec(absl::string_view json);
 // bounds of search defaults and limits. INVALID_ARGUMENT: "model.json: target.eos_id is 7000, expected 0 to 4999".
 absl::Status CheckSpec(const model::v1::ModelSpec& spec);
 
-// The files that the spec names (tokenisers), each once.
+// The files that the spec names (tokenisers, shortlist), each once.
 std::vector<std::string> FilesOf(const model::v1::ModelSpec& spec);
 
 }  // namespace heed

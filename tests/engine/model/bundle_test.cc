@@ -69,6 +69,19 @@ TEST_F(ReadBundleTest, GivesBackWhatWasWritten) {
   EXPECT_TRUE(CheckProgram(*bundle).ok());
 }
 
+TEST_F(ReadBundleTest, ReadsTheShortlistThatTheSpecNamesOrSaysWhyNot) {
+  const std::string place = "\"format_version\"";
+  Edit(place, R"("shortlist": {"file": "lex.bin"}, )" + place);
+  ExpectFault(kInvalid, "shortlist: source ids are candidates themselves, but source.size is 23 and target.size 19");
+  files_ = FilesOfBundle(LuongLstm({.target_vocabulary = 23}).Build(), {{"source.spm", "s"}, {"target.spm", "t"}});
+  Edit(place, R"("shortlist": {"file": "lex.bin"}, )" + place);
+  ExpectFault(kNotFound, "lex.bin: named by model.json but missing from the bundle");
+  files_["lex.bin"] = "text";
+  ExpectFault(kInvalid, "lex.bin: 4 bytes, expected a header of 48 at least");
+  Edit("lex.bin", "/lex.bin");
+  ExpectFault(kInvalid, "model.json: shortlist.file is \"/lex.bin\", expected a file of the bundle");
+}
+
 TEST_F(ReadBundleTest, DigestIsThatOfTheSums) {
   const std::string sums = SumsOf(files_);
   const std::string line = SumsOf({{"x", sums}});

@@ -54,10 +54,10 @@ void ExpectSound(const Program& program) {
         [&](const auto& node) {
           using T = std::decay_t<decltype(node)>;
           if constexpr (requires { node.inputs; }) read_all(node.inputs);
-          if constexpr (std::is_same_v<T, RnnNode> || std::is_same_v<T, PoolNode>) {
-            read({node.input});
-          } else if constexpr (requires { node.input; }) {
+          if constexpr (requires { read(node.input); }) {
             read(node.input);
+          } else if constexpr (requires { node.input; }) {
+            read({node.input});
           }
           if constexpr (std::is_same_v<T, CellNode>) {
             read(node.state_h);
@@ -66,9 +66,12 @@ void ExpectSound(const Program& program) {
           if constexpr (std::is_same_v<T, AttendNode>) {
             read_all(node.query);
             read({node.memory});
+            if (node.keys >= 0) read({node.keys});
+            if (node.coverage.value >= 0) read(node.coverage);
             make(node.out_weights);
             make(node.out_energies);
           }
+          if constexpr (std::is_same_v<T, CopyNode>) read_all({{node.generate}, node.gate, node.attention});
           if constexpr (std::is_same_v<T, LerpNode>) read_all({node.gate, node.a, node.b});
           if constexpr (requires { node.out; }) make(node.out);
           if constexpr (requires { node.out_h; }) make(node.out_h);

@@ -1,0 +1,118 @@
+// Lexical shortlists: the candidates of a source, and one line for every damage to the file.
+#include "engine/model/shortlist.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace heed {
+namespace {
+
+using testing::ElementsAre;
+using testing::StartsWith;
+
+template <typename T>
+void Put(std::string& bytes, std::size_t at, T value) {
+  std::memcpy(&bytes[at], &value, sizeof value);
+}
+
+// What Marian's BinaryShortlistGenerator writes, its checksum written down anew from src/common/hash.h.
+void Seal(std::string& bytes) {
+  std::uint64_t seed = 0;
+  for (std::size_t at = 16; at + 8 <= bytes.size(); at += 8) {
+    std::uint64_t value;
+    std::memcpy(&value, &bytes[at], 8);
+    seed = seed ^ (value + 0x9e3779b9 + (seed << 6) + (seed >> 2));
+  }
+  Put(bytes, 8, seed);
+}
+
+std::string File(std::uint64_t first, const std::vector<std::vector<std::uint32_t>>& lists) {
+  std::string bytes(48 + 8 * (lists.size() + 1), '\0');
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    Put(bytes, 48 + 8 * i, count);
+    count += lists[i].size();
+    for (const std::uint32_t id : lists[i]) bytes.append(reinterpret_cast<const char*>(&id), 4);
+  }
+  Put(bytes, 48 + 8 * lists.size(), count);
+  Put<std::uint64_t>(bytes, 0, 0xF11A48D5013417F5);
+  Put<std::uint64_t>(bytes, 16, first);
+  Put<std::uint64_t>(bytes, 24, 100);
+  Put<std::uint64_t>(bytes, 32, lists.size() + 1);
+  Put<std::uint64_t>(bytes, 40, count);
+  Seal(bytes);
+  return bytes;
+}
+
+// 200 source and target ids; source id i has the list lists[i].
+std::vector<std::vector<std::uint32_t>> Lists() {
+  std::vector<std::vector<std::uint32_t>> lists(200);
+  lists[5] = {0, 63, 64, 150};
+  lists[6] = {64, 199};
+  lists[150] = {2};
+  return lists;
+}
+
+std::vector<TokenId> CandidatesOf(std::uint64_t first, const std::vector<TokenId>& source) {
+  const auto list = Shortlist::Parse("lex.bin", File(first, Lists()), 200, 200);
+  EXPECT_TRUE(list.ok()) << list.status();
+  return list->Candidates(source);
+}
+
+TEST(Shortlist, GivesFirstIdsSourceIdsAndTheirListsPaddedToAMultipleOfEight) {
+  // 0 1 2 | 5 | 63 64 150 make 7; one more from 3 on.
+  EXPECT_THAT(CandidatesOf(3, {5}), ElementsAre(0, 1, 2, 3, 5, 63, 64, 150));
+  // 0 1 2 5 6 63 64 150 199 make 9; padding goes on until 16 and skips what is in.
+  EXPECT_THAT(CandidatesOf(3, {6, 5, 150, 5}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 63, 64, 150, 199));
+}
+
+TEST(Shortlist, TakesTheWholeVocabularyWhereFirstNumIsBeyondIt) {
+  const std::vector<TokenId> all = CandidatesOf(1000, {5});
+  ASSERT_EQ(all.size(), 200u);
+  EXPECT_EQ(all.back(), 199);
+  // Padding stops at the last id: 3 ids of 3.
+  const auto list = Shortlist::Parse("lex.bin", File(1, {{}, {}, {}}), 3, 3);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->Candidates({2}), ElementsAre(0, 1, 2));
+}
+
+void ExpectRefused(const std::string& bytes, const std::string& message, int vocabulary = 200) {
+  const absl::Status status = Shortlist::Parse("lex.bin", bytes, vocabulary, vocabulary).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), StartsWith("lex.bin: " + message));
+}
+
+TEST(Shortlist, RefusesADamagedFileWithOneLine) {
+  const std::string good = File(3, Lists());
+  const auto damaged = [&](std::size_t at, auto value) {
+    std::string bytes = good;
+    Put(bytes, at, value);
+    Seal(bytes);
+    return bytes;
+  };
+  ExpectRefused("", "0 bytes, expected a header of 48 at least");
+  ExpectRefused(good.substr(0, 47), "47 bytes, expected a header of 48 at least");
+  ExpectRefused(damaged(0, std::uint64_t{7}), "starts with 7, expected f11a48d5013417f5, a binary lexical shortlist");
+  ExpectRefused(good.substr(0, good.size() - 1), "201 offsets and 7 ids do not fill the 1635 bytes behind the header");
+  ExpectRefused(good + "x", "201 offsets and 7 ids do not fill the 1637 bytes");
+  // A number of offsets whose bytes wrap around to the right sum.
+  ExpectRefused(damaged(32, std::uint64_t{201} + (std::uint64_t{1} << 61)), "2305843009213694153 offsets and 7 ids");
+  std::string flipped = good;
+  flipped[60] ^= 1;
+  ExpectRefused(flipped, "checksum is ");
+  ExpectRefused(good, "201 offsets, expected 101, one more than source ids", 100);
+  ExpectRefused(damaged(48 + 8 * 6, std::uint64_t{9}), "offset 6 is 9, expected at most 6");
+  ExpectRefused(damaged(48 + 8 * 200, std::uint64_t{8}), "offset 200 is 8, expected at most 7");
+  std::string early = File(3, {{}, {1}});
+  Put(early, 48 + 8 * 2, std::uint64_t{0});
+  Seal(early);
+  ExpectRefused(early, "the last offset is 0, expected 1", 2);
+  ExpectRefused(damaged(48 + 8 * 201 + 4, std::uint32_t{200}), "id 1 is 200, expected below 200");
+}
+
+}  // namespace
+}  // namespace heed
