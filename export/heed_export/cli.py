@@ -1,0 +1,57 @@
+"""The command heed-export: a sub-command for each toolkit whose models it imports."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import pathlib
+import sys
+
+from . import importer
+
+# Modules of this package in the order of --help.
+TOOLKITS = ("opennmt_py", "joeynmt", "fairseq", "marian", "nematus", "pytorch")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; each sub-command's `module` is its toolkit's."""
+    parser = argparse.ArgumentParser(
+        prog="heed-export",
+        description="Turns a model that another toolkit trained into a bundle that heed-server serves, with a file "
+        "(parity.json) that proves it says the same. Nothing of a checkpoint is executed.",
+    )
+    commands = parser.add_subparsers(metavar="TOOLKIT", required=True, dest="toolkit")
+    for name in TOOLKITS:
+        if importlib.util.find_spec(f"{__package__}.{name}") is None:
+            continue
+        module = importlib.import_module(f"{__package__}.{name}")
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        importer.add_common_arguments(command)
+        command.set_defaults(module=module)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 1 with one line on stderr and nothing written; 2 for a wrong command line."""
+    # The oracles (export/reference) stand beside this package and are no part of it.
+    export = str(pathlib.Path(__file__).resolve().parents[1])
+    if export not in sys.path:
+        sys.path.insert(0, export)
+    args = make_parser().parse_args(arguments)
+    try:
+        importer.run(args, args.module.read)
+        return 0
+    except Exception as error:
+        if args.debug:
+            raise
+        line = (str(error).splitlines() or [""])[0]
+        if not isinstance(error, (ValueError, OSError)):
+            line = f"{type(error).__name__}: {line} (unexpected; --debug shows where)"
+        print(f"heed-export {args.toolkit}: {line}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""What the importers of all toolkits share: the flags, the parity cases, and the way from an imported model to a
+bundle.
+
+A toolkit's module has `NAME` ("opennmt-py"), `HELP` (one line: which files it reads), `add_arguments(parser)` and
+`read(args) -> Imported`; cli.py makes a sub-command of it. Reading raises CheckpointError, building BuildError; both
+end the command with one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import re
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+
+from . import certificate, checkpoint, publish, vocabulary
+from .builder import Model
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REFERENCE = "heed's float64 NumPy reference of {toolkit} (export/reference), the stored weights, one source at a time"
+_RANDOM_LENGTHS = (1, 3, 5, 8, 12, 2)
+_MAX_CASE_TOKENS = 40
+
+
+@dataclass
+class Imported:
+    """A model read from a toolkit's files. `trace(source_ids, max_length)` is the oracle: it decodes greedily and
+    returns a reference.trace.Trace. `origin` is one line for the model card."""
+
+    model: Model
+    toolkit: str
+    trace: Callable[[list[int], int], Any] | None
+    origin: str = ""
+    segmentation: str | None = None  # none | sentence; default: none where the caller tokenises, else sentence
+    source_language: str | None = None  # where the toolkit's own files say so
+    target_language: str | None = None
+    shortlist: bool = False  # the cases were decoded with the model's shortlist
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """--out, --license and what else every toolkit takes."""
+    group = parser.add_argument_group("the bundle")
+    group.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER", help="where the bundle is written")
+    group.add_argument("--license", required=True, metavar="SPDX", help="licence of the weights, as an SPDX expression")
+    group.add_argument(
+        "--license-file", type=pathlib.Path, metavar="FILE", help="its text; default: one line that names it"
+    )
+    group.add_argument(
+        "--readme", type=pathlib.Path, metavar="FILE", help="the model card; default: one made of the facts"
+    )
+    group.add_argument("--name", help="name that requests select the model by; default: the folder's name")
+    group.add_argument("--version", default="1", help="default: 1")
+    group.add_argument("--source-language", metavar="TAG", help="BCP 47, like de")
+    group.add_argument("--target-language", metavar="TAG", help="BCP 47; a summariser's is the source's")
+    group.add_argument("--summarize", action="store_true", help="the model summarises (default: it translates)")
+    group.add_argument(
+        "--segmentation",
+        choices=["none", "sentence"],
+        help="whether a text is one segment or is cut into sentences; default: none where the caller tokenises",
+    )
+    group.add_argument("--description", default="", help="one line for people")
+    group.add_argument("--bf16", action="store_true", help="store matrices as bfloat16: half the size, rounded")
+    group = parser.add_argument_group("parity.json")
+    group.add_argument(
+        "--cases",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="sources to prove parity on: a sentence a line, as pieces separated by spaces; default: a few "
+        "random ones of the vocabulary",
+    )
+    group.add_argument(
+        "--heed-server",
+        metavar="PROGRAM",
+        help="runs the proof on the bundle before it is written; default: the one on PATH or below build/",
+    )
+    group.add_argument("--no-verify", action="store_true", help="do not look for a heed-server")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def add_tokenizer_arguments(parser: argparse.ArgumentParser) -> None:
+    """How text becomes pieces, for toolkits whose files do not say it: tokenizers() reads them."""
+    group = parser.add_argument_group("tokenisation (the model's files do not say it)")
+    group.add_argument(
+        "--tokenizer",
+        default="pretokenized",
+        choices=["pretokenized", "words", "characters", "bpe", "sentencepiece", "opennmt"],
+        help="pretokenized (default): callers send pieces separated by spaces",
+    )
+    group.add_argument("--lowercase", action="store_true", help="the model knows lower-case text only")
+    group.add_argument("--source-merges", type=pathlib.Path, metavar="FILE", help="bpe, opennmt: subword-nmt's merges")
+    group.add_argument("--target-merges", type=pathlib.Path, metavar="FILE", help="default: the source's")
+    group.add_argument("--bpe-separator", metavar="MARK", help="bpe: default @@")
+    group.add_argument("--source-spm", type=pathlib.Path, metavar="FILE", help="sentencepiece: the source's model")
+    group.add_argument("--target-spm", type=pathlib.Path, metavar="FILE", help="default: the source's")
+    group.add_argument("--space-piece", metavar="PIECE", help="characters: the piece that stands for a space")
+    group.add_argument("--opennmt-mode", choices=["space", "conservative", "aggressive"], help="opennmt: its --mode")
+    group.add_argument(
+        "--joiner", nargs="?", const="￭", metavar="MARK", help="opennmt: joiner_annotate (default mark ￭)"
+    )
+    group.add_argument(
+        "--spacer", nargs="?", const="▁", metavar="MARK", help="opennmt: spacer_annotate (default mark ▁)"
+    )
+
+
+def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabulary.Tokenizer]:
+    """The source's and the target's. Raises CheckpointError for flags that do not go together."""
+    kind = args.tokenizer
+    own = {
+        "source_merges": ("bpe", "opennmt"),
+        "target_merges": ("bpe", "opennmt"),
+        "bpe_separator": ("bpe",),
+        "source_spm": ("sentencepiece",),
+        "target_spm": ("sentencepiece",),
+        "space_piece": ("characters",),
+        "opennmt_mode": ("opennmt",),
+        "joiner": ("opennmt",),
+        "spacer": ("opennmt",),
+    }
+    for name, kinds in own.items():
+        if getattr(args, name) is not None and kind not in kinds:
+            raise checkpoint.CheckpointError(
+                f"--{name.replace('_', '-')}: goes with --tokenizer {' or '.join(kinds)}, not {kind}"
+            )
+
+    def content(side: str, what: str, required: bool) -> bytes | None:
+        path = getattr(args, f"{side}_{what}") or getattr(args, f"source_{what}")
+        if path is None and required:
+            raise checkpoint.CheckpointError(f"--tokenizer {kind}: needs --source-{what}")
+        return None if path is None else checkpoint.read_bytes(path)
+
+    def make(side: str) -> vocabulary.Tokenizer:
+        if kind == "bpe":
+            return vocabulary.bpe(content(side, "merges", True), args.bpe_separator)
+        if kind == "sentencepiece":
+            return vocabulary.sentencepiece(content(side, "spm", True))
+        if kind == "characters":
+            return vocabulary.characters(args.space_piece)
+        if kind == "opennmt":
+            if args.opennmt_mode is None or (args.joiner is None) == (args.spacer is None):
+                raise checkpoint.CheckpointError("--tokenizer opennmt: needs --opennmt-mode, and --joiner or --spacer")
+            return vocabulary.opennmt(
+                args.opennmt_mode, args.joiner or args.spacer, args.joiner is not None, content(side, "merges", False)
+            )
+        return vocabulary.words() if kind == "words" else vocabulary.pretokenized()
+
+    return make("source"), make("target")
+
+
+def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None, list[int]]]:
+    """(text, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids."""
+    limit = model.max_source_tokens or 512
+    if cases is not None:
+        lines = [line.split() for line in checkpoint.read_bytes(cases).decode("utf-8", "replace").splitlines()]
+        lines = [line for line in lines if line]
+        if not lines:
+            raise checkpoint.CheckpointError(f"{cases}: holds no sentence")
+        plain = model.source.tokenizer.kind in ("pretokenized", "words") and not model.source.lowercase
+        found = [(" ".join(line) if plain else None, model.source.ids(line)) for line in lines]
+        for i, (_, ids) in enumerate(found, start=1):
+            if len(ids) > limit:
+                raise checkpoint.CheckpointError(f"{cases}:{i}: has {len(ids)} ids, the model takes {limit}")
+        return found
+    rng = np.random.default_rng(1)
+    pool = model.source.plain_ids() or [model.source.unk]
+    room = limit - model.source.add_bos - model.source.add_eos
+    lengths = [min(n, room) for n in _RANDOM_LENGTHS if room > 0]
+    return [(None, model.source.with_specials(rng.choice(pool, n).tolist())) for n in lengths]
+
+
+def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certificate.Certificate | None:
+    """Runs the oracle on the cases. None for a model without one."""
+    if imported.trace is None:
+        return None
+    kept = []
+    for text, ids in _sources(imported.model, cases):
+        trace = imported.trace(ids, _MAX_CASE_TOKENS)
+        kept.append(certificate.Case(trace, text, contexts=not kept, shortlist=imported.shortlist))
+    return certificate.Certificate(
+        reference=REFERENCE.format(toolkit=imported.toolkit),
+        cases=kept,
+        search={"beam_size": 1, "max_length_a": 0, "max_length_b": _MAX_CASE_TOKENS},
+        toolkit=imported.toolkit,
+    )
+
+
+def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
+    def text(path: pathlib.Path | None) -> str:
+        return "" if path is None else checkpoint.read_bytes(path).decode("utf-8", "replace")
+
+    name = args.name or args.out.resolve().name.lower()
+    for flag, value in (("--name", name), ("--version", args.version)):
+        if not re.fullmatch(r"[a-z0-9._-]{1,64}", value):
+            raise checkpoint.CheckpointError(f"{flag}: {value!r} must be 1 to 64 of a-z 0-9 . _ -")
+    source = args.source_language or imported.source_language
+    target = args.target_language or (source if args.summarize else imported.target_language)
+    for flag, value in (("--source-language", source), ("--target-language", target)):
+        if not value:
+            raise checkpoint.CheckpointError(f"{flag}: is missing, and the model's files do not say it")
+        if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", value):
+            raise checkpoint.CheckpointError(f"{flag}: {value!r} is no BCP 47 tag")
+    plain = imported.model.source.tokenizer.kind == "pretokenized"
+    segmentation = args.segmentation or imported.segmentation or ("none" if plain else "sentence")
+    return publish.Card(
+        name=name,
+        version=args.version,
+        license=args.license,
+        license_text=text(args.license_file),
+        readme=text(args.readme),
+        source_language=source,
+        target_language=target,
+        task="summarize" if args.summarize else "translate",
+        segmentation=segmentation,
+        description=args.description,
+        origin=imported.origin,
+    )
+
+
+def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]) -> None:
+    """Reads, proves and writes; prints what was done."""
+    out: pathlib.Path = args.out
+    if out.exists() and not (out / "SHA256SUMS").is_file():
+        raise checkpoint.CheckpointError(f"--out: {out} exists and is no bundle")
+    server = None if args.no_verify else certificate.find_server(args.heed_server, ROOT)
+    imported = read(args)
+    card = _card(args, imported)
+    proof = make_certificate(imported, args.cases)
+    digest = publish.publish(imported.model, out, card, proof, server, args.bf16)
+    print(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
+    if proof is None:
+        print("parity: not proved, there is no oracle for this model")
+    elif proof.measured is None:
+        print(
+            f"parity: {len(proof.cases)} cases; not measured, no heed-server found (heed-server verify {out} does it)"
+        )
+    else:
+        worst = max(proof.measured["values"].items(), key=lambda item: item[1])
+        print(
+            f"parity: {len(proof.cases)} cases, {proof.measured['by']} agrees; largest error {worst[1]:.1e}
+            ({worst[0]})"
+        )

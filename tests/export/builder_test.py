@@ -1,0 +1,274 @@
+#!/usr/bin/python3
+"""The builder: what it emits, what it refuses, and that a bundle appears whole or not at all."""
+
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import numpy as np
+import presets  # noqa: F401  (sets the import path)
+from heed_export import builder, bundle, certificate, layers, publish, vocabulary
+from reference import trace
+
+ROOT = presets.ROOT
+CARD = publish.Card("tiny", "CC0-1.0", "de", "en", segmentation="none")
+
+
+def matrix(*shape: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng((seed, *shape)).uniform(-1, 1, shape).astype(np.float32)
+
+
+def pieces(n: int) -> list[str]:
+    return ["<unk>", "<pad>", "<s>", "</s>"] + [f"p{i}" for i in range(n - 4)]
+
+
+def vocabularies(source: int = 9, target: int = 8) -> tuple[vocabulary.Vocabulary, vocabulary.Vocabulary]:
+    ids = dict(unk=0, bos=2, eos=3, special=[1])
+    return (
+        vocabulary.Vocabulary(pieces=pieces(source), add_eos=True, **ids),
+        vocabulary.Vocabulary(pieces=pieces(target), **ids),
+    )
+
+
+def tiny(embedding: int = 5, hidden: int = 4) -> builder.Model:
+    """Input feeding, general attention, an LSTM."""
+    m = builder.Model(*vocabularies())
+    lstm = [
+        layers.Cell("lstm", matrix(4 * hidden, embedding, seed=i), matrix(4 * hidden, hidden, seed=i)) for i in (1, 2)
+    ]
+    x = m.encoder.embed("source_embedding", matrix(9, embedding))
+    memory = m.encoder.birnn("memory", x, *lstm)
+    h0 = m.init.concat("first_h", memory.finals)
+    c0 = m.init.concat("first_c", memory.finals_c)
+    d = 2 * hidden
+    table = matrix(8, d)
+    e = m.step.embed("target_embedding", table)
+    fed = m.step.previous("attended", size=d)
+    s = m.step.cell("state", [e, fed], layers.Cell("lstm", matrix(4 * d, 2 * d), matrix(4 * d, d)), h0, c0)
+    c = m.step.attend("attention", "general", s, memory, key_weight=matrix(d, d))
+    a = m.step.linear("attended", [c, s], matrix(d, 2 * d), function="tanh")
+    m.step.output("prediction", a, table, matrix(8))
+    m.start_with(2)
+    return m
+
+
+class Emitted(unittest.TestCase):
+    def test_every_field_is_one_of_the_schema(self):
+        source = re.sub(r"//.*", "", (ROOT / "proto/heed/model/v1/model.proto").read_text(encoding="utf-8"))
+        fields = set(re.findall(r"(\w+) = \d+", source))
+        names: set[str] = set()
+
+        def walk(value):
+            if isinstance(value, dict):
+                names.update(value)
+                for item in value.values():
+                    walk(item)
+            elif isinstance(value, list):
+                for item in value:
+                    walk(item)
+            elif isinstance(value, str) and re.fullmatch(r"[A-Z]+(_[A-Z]+)+", value):
+                names.add(value)
+
+        walk(publish.spec_of(tiny(), CARD, {}))
+        self.assertEqual(set(), names - fields)
+
+    def test_the_search_fields_are_the_schemas(self):
+        source = re.sub(r"//.*", "", (ROOT / "proto/heed/model/v1/model.proto").read_text(encoding="utf-8"))
+        body = re.search(r"^message SearchDefaults \{(.*?)^\}", source, re.M | re.S)[1]
+        self.assertEqual(set(re.findall(r"(\w+) = \d+", body)), builder.SEARCH_FIELDS)
+
+    def test_an_array_given_twice_is_stored_once(self):
+        m = tiny()
+        spec = m.programs()
+        embed, output = spec["step"]["ops"][0]["embed"], spec["step"]["ops"][-1]["output"]
+        self.assertEqual(embed["table"], output["weight"])
+        self.assertEqual(1, sum(name == embed["table"] for name in m.tensors.by_name))
+
+    def test_equal_matrices_of_two_arrays_are_stored_once_and_vectors_are_not_mixed_up(self):
+        m = builder.Model(*vocabularies())
+        x = m.encoder.embed("x", matrix(9, 4))
+        a = m.encoder.linear("a", x, matrix(4, 4), np.zeros(4))
+        b = m.encoder.linear("b", x, matrix(4, 4).copy(), np.zeros(4))
+        ops = {op["name"]: op["linear"] for op in m.encoder.ops if "linear" in op}
+        self.assertEqual(ops["a"]["weight"], ops["b"]["weight"])
+        self.assertEqual({"encoder.a.bias", "encoder.b.bias"}, {ops["a"]["bias"], ops["b"]["bias"]})
+        self.assertNotEqual(a.name, b.name)
+
+    def test_the_encoder_exports_what_the_others_read_and_initials_are_what_step_reads_primed(self):
+        spec = tiny().programs()
+        self.assertEqual(
+            {"memory_forward.h", "memory_backward.h", "memory_forward.c", "memory_backward.c", "memory"},
+            set(spec["encoder"]["outputs"]),
+        )
+        self.assertEqual(
+            [
+                {"name": "attended", "zero": True},
+                {"name": "state", "from": "first_h"},
+                {"name": "state.c", "from": "first_c"},
+            ],
+            spec["init"]["initials"],
+        )
+
+    def test_a_second_cell_of_a_step_names_the_state_it_goes_on_from(self):
+        m = builder.Model(*vocabularies())
+        memory = m.encoder.embed("memory", matrix(9, 4))
+        first = m.init.pool("first", memory, "mean")
+        e = m.step.embed("e", matrix(8, 3))
+        before = m.step.previous("s", first)
+        gru = layers.Cell("gru", matrix(12, 3), matrix(12, 4), reset="after")
+        s1 = m.step.cell("s1", e, gru, state=before)
+        c = m.step.attend("attention", "dot", s1, memory)
+        s = m.step.cell("s", c, layers.Cell("gru", matrix(12, 4), matrix(12, 4), reset="after"), state=s1)
+        m.step.output("prediction", s, matrix(8, 4))
+        m.start_with(builder.ZERO)
+        spec = m.programs()
+        cells = {op["name"]: op["cell"] for op in spec["step"]["ops"] if "cell" in op}
+        self.assertEqual(["s'", "s1"], [cells["s1"]["state"], cells["s"]["state"]])
+        self.assertEqual([{"name": "s", "from": "first"}], spec["init"]["initials"])
+        self.assertTrue(spec["step"]["start_zero"])
+
+    def test_a_bias_of_one_row_is_a_vector(self):
+        m = builder.Model(*vocabularies())
+        x = m.encoder.embed("x", matrix(9, 4))
+        m.encoder.linear("a", x, matrix(3, 4), matrix(1, 3))
+        self.assertEqual((3,), m.tensors.by_name["encoder.a.bias"].shape)
+
+    def test_gates_are_reordered_in_blocks(self):
+        w = np.repeat(np.arange(4), 2)[:, None]
+        self.assertEqual([2, 2, 0, 0, 1, 1, 3, 3], layers.reorder(w, "ifgo", "gifo")[:, 0].tolist())
+
+
+class Refused(unittest.TestCase):
+    def check(self, message: str, action):
+        with self.assertRaises(builder.BuildError) as caught:
+            action()
+        self.assertEqual(message, str(caught.exception))
+
+    def test_shapes_that_disagree_are_named_with_the_op_and_the_field(self):
+        m = builder.Model(*vocabularies())
+        x = m.encoder.embed("x", matrix(9, 4))
+        self.check(
+            "encoder.a (linear): weight is [3,5], expected [n,4]", lambda: m.encoder.linear("a", x, matrix(3, 5))
+        )
+        self.check(
+            "encoder.a (linear): bias is [4], expected [3]", lambda: m.encoder.linear("a", x, matrix(3, 4), matrix(4))
+        )
+        self.check("encoder.y (embed): table is [8,4], expected [9,n]", lambda: m.encoder.embed("y", matrix(8, 4)))
+        self.check(
+            "encoder.r (rnn): weight_input is [16,5], expected [16,4]",
+            lambda: m.encoder.rnn("r", x, layers.Cell("lstm", matrix(16, 5), matrix(16, 4))),
+        )
+        self.check(
+            "encoder.r (rnn): weight_state is [15,4], expected [12,3]",
+            lambda: m.encoder.rnn("r", x, layers.Cell("lstm", matrix(12, 4), matrix(15, 4))),
+        )
+        self.check(
+            "encoder.r (rnn): reset is missing",
+            lambda: m.encoder.rnn("r", x, layers.Cell("gru", matrix(12, 4), matrix(12, 4))),
+        )
+        h = m.step.previous("h", size=6)
+        self.check(
+            "step.c (attend): queries have size 6, expected 4 as the keys have", lambda: m.step.attend("c", "dot", h, x)
+        )
+        self.check("encoder.x (concat): the name is taken", lambda: m.encoder.concat("x", [x]))
+
+    def test_values_of_the_wrong_program_or_kind_are_refused(self):
+        m = builder.Model(*vocabularies())
+        x = m.encoder.embed("x", matrix(9, 4))
+        first = m.init.pool("first", x, "last")
+        self.check(
+            "step.a (concat): input first is a value of the init program; step reads init through previous(first=...)",
+            lambda: m.step.concat("a", [first]),
+        )
+        self.check("step.b (concat): input x is a sequence, expected a vector", lambda: m.step.concat("b", [x]))
+
+    def test_numbers_that_are_not_finite_are_refused(self):
+        m = builder.Model(*vocabularies())
+        for bad in (np.nan, np.inf, 1e39):
+            table = matrix(9, 4).astype(np.float64)
+            table[2, 3] = bad
+            self.check(
+                "encoder.x: table holds a value that is not finite in float32", lambda: m.encoder.embed("x", table)
+            )
+
+    def test_a_primed_value_that_nothing_makes_is_named(self):
+        m = builder.Model(*vocabularies())
+        fed = m.step.previous("fed", size=4)
+        m.step.output("prediction", fed, matrix(8, 4))
+        m.start_with(2)
+        self.check("step.fed': no op makes fed", m.programs)
+
+    def test_unknown_search_fields_are_named(self):
+        self.check("search: there is no field beam", lambda: tiny().set_search(beam=3))
+
+
+class Published(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def proof(self) -> certificate.Certificate:
+        found = trace.Attended(np.full((1, 2), 0.5), np.zeros((1, 2)), np.ones(8))
+        step = trace.StepValues(np.zeros(8), {"attention": found})
+        t = trace.Trace([4, 3], [5, 3], [-1.0, -2.0], [0.5, float("inf")], [step, step], True)
+        return certificate.Certificate("nobody", [certificate.Case(t, contexts=True)], {"beam_size": 1})
+
+    def test_what_is_written_is_read_back(self):
+        m = tiny()
+        publish.publish(m, self.folder / "a" / "tiny", CARD, self.proof())
+        back = bundle.read(self.folder / "a" / "tiny")
+        self.assertEqual(publish.spec_of(m, CARD, {}), back.spec)
+        self.assertEqual(
+            {"LICENSE", "README.md", "parity.json", "source.pieces.json", "target.pieces.json"}, set(back.files)
+        )
+        for name, values in m.tensors.by_name.items():
+            np.testing.assert_array_equal(values, back.tensors[name])
+        case = json.loads(back.files["parity.json"])["cases"][0]
+        self.assertEqual(
+            ([4, 3], [5, 3], "eos", [0.5, 1e6]),
+            (case["source_ids"], case["target_ids"], case["finish"], case["margins"]),
+        )
+        self.assertEqual([[0.5, 0.5]] * 2, case["attentions"][0]["weights"])
+        self.assertEqual([[1.0] * 8] * 2, case["attentions"][0]["contexts"])
+        self.assertEqual(["tiny"], [p.name for p in (self.folder / "a").iterdir()])
+
+    def test_equal_vocabularies_share_a_file(self):
+        ids = dict(unk=0, bos=2, eos=3)
+        m = builder.Model(
+            vocabulary.Vocabulary(pieces=pieces(9), **ids), vocabulary.Vocabulary(pieces=pieces(9), **ids)
+        )
+        files: dict[str, bytes] = {}
+        names = [v.spec(side, files)["pieces"] for v, side in ((m.source, "source"), (m.target, "target"))]
+        self.assertEqual((["source.pieces.json"] * 2, 1), (names, len(files)))
+
+    def test_a_failure_leaves_nothing_behind_and_what_was_there_as_it_was(self):
+        server = self.folder / "heed-server"
+        server.write_text("#!/bin/sh\necho 'heed-server: model.json: no' >&2\nexit 2\n")
+        server.chmod(0o755)
+        for there in (False, True):
+            out = self.folder / "deep" / "er" / "tiny"
+            if there:
+                publish.publish(tiny(), out, CARD)
+                before = {p.name: p.read_bytes() for p in out.iterdir()}
+            with self.assertRaisesRegex(ValueError, "^heed-server verify: heed-server: model.json: no$"):
+                publish.publish(tiny(), out, CARD, self.proof(), server)
+            if there:
+                self.assertEqual(before, {p.name: p.read_bytes() for p in out.iterdir()})
+                self.assertEqual(["tiny"], [p.name for p in out.parent.iterdir()])
+            else:
+                self.assertEqual(["heed-server"], [p.name for p in self.folder.iterdir()])
+
+    def test_an_oracle_that_gives_no_number_is_refused(self):
+        proof = self.proof()
+        proof.cases[0].trace.log_probabilities[1] = float("-inf")
+        with self.assertRaisesRegex(ValueError, "no finite number"):
+            publish.publish(tiny(), self.folder / "tiny", CARD, proof)
+        self.assertEqual([], list(self.folder.iterdir()))
+
+
+if __name__ == "__main__":
+    unittest.main()
