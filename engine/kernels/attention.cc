@@ -1,5 +1,7 @@
 #include "engine/kernels/attention.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/attention.cc"
 #include "hwy/foreach_target.h"
@@ -36,6 +38,23 @@ void AdditiveEnergies(const float* q, const float* keys, const float* v, float v
     for (std::size_t i = 0; i < n; i += step) {
       const std::size_t left = n - i;
       sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::Add(LoadAt(q, i, left), LoadAt(k, i, left))), sum);
+    }
+    e[j] = hn::GetLane(hn::SumOfLanes(d, sum)) + v_bias;
+  }
+}
+
+void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, int stride, float* e) {
+  const D d;
+  const std::size_t n = size, step = Width();
+  for (int j = 0; j < positions; ++j) {
+    const float* k = keys + static_cast<std::size_t>(j) * stride;
+    const V covered = hn::Set(d, coverage[j]);
+    V sum = hn::Zero(d);
+    for (std::size_t i = 0; i < n; i += step) {
+      const std::size_t left = n - i;
+      const V sums = hn::Add(LoadAt(q, i, left), LoadAt(k, i, left));
+      sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::MulAdd(covered, LoadAt(coverage_weight, i, left), sums)), sum);
     }
     e[j] = hn::GetLane(hn::SumOfLanes(d, sum)) + v_bias;
   }
@@ -97,6 +116,7 @@ namespace heed {
 
 HWY_EXPORT(DotEnergies);
 HWY_EXPORT(AdditiveEnergies);
+HWY_EXPORT(CoverageEnergies);
 HWY_EXPORT(Softmax);
 HWY_EXPORT(WeightedSum);
 
@@ -107,7 +127,32 @@ void AdditiveEnergies(const float* q, const float* keys, const float* v, float v
                       int stride, float* e) {
   HWY_DYNAMIC_DISPATCH(AdditiveEnergies)(q, keys, v, v_bias, positions, size, stride, e);
 }
+void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, int stride, float* e) {
+  HWY_DYNAMIC_DISPATCH(CoverageEnergies)
+  (q, keys, v, v_bias, coverage, coverage_weight, positions, size, stride, e);
+}
 void Softmax(const float* e, int n, float* w) { HWY_DYNAMIC_DISPATCH(Softmax)(e, n, w); }
+
+// Michelot's algorithm (1986): what lies at or below tau drops out and tau rises until nothing does. A few rounds over
+// a short list: plain loops.
+void Sparsemax(const float* e, int n, float* w) {
+  const double most = *std::max_element(e, e + n);
+  double tau = -1;  // whatever lies 1 below the largest has weight 0
+  for (int count = n + 1, in = 0;; count = in) {
+    double sum = 0;
+    in = 0;
+    for (int j = 0; j < n; ++j) {
+      if (e[j] - most <= tau) continue;
+      sum += e[j] - most;
+      ++in;
+    }
+    if (in == count) break;
+    tau = (sum - 1) / in;
+  }
+  for (int j = 0; j < n; ++j) w[j] = static_cast<float>(std::max(e[j] - most - tau, 0.0));
+}
+
 void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out) {
   HWY_DYNAMIC_DISPATCH(WeightedSum)(w, values, positions, size, stride, out);
 }

@@ -13,8 +13,17 @@ void DotEnergies(const float* q, const float* keys, int positions, int size, int
 void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
                       int stride, float* e);
 
+// The same with coverage (See et al. 2017): e_j = v . tanh(q + k_j + coverage_j * coverage_weight) + v_bias. coverage
+// [positions], coverage_weight [size].
+void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, int stride, float* e);
+
 // w = softmax(e), [n] each.
 void Softmax(const float* e, int n, float* w);
+
+// w = the point of the simplex nearest to e (Martins and Astudillo 2016): max(e_j - tau, 0), tau such that they sum to
+// 1. [n] each.
+void Sparsemax(const float* e, int n, float* w);
 
 // out [size] = sum over j of w_j * values_j.
 void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);

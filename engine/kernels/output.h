@@ -7,6 +7,9 @@
 
 namespace heed {
 
+// Stands for the logarithm of 0 where a finite number is needed: below any log-probability that a model gives.
+inline constexpr float kNoProbability = -1e4f;
+
 // x += bias (null: nothing) in place, and returns log(sum of e^x). x [n], n at least 1.
 float BiasLogSumExp(const float* bias, int n, float* x);
 

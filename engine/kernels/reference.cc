@@ -163,6 +163,29 @@ void AdditiveEnergies(const float* q, const float* keys, const float* v, float v
   }
 }
 
+void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, int stride, float* e) {
+  for (int j = 0; j < positions; ++j) {
+    double sum = v_bias;
+    for (int i = 0; i < size; ++i) {
+      sum += v[i] * std::tanh(double{q[i]} + keys[j * stride + i] + double{coverage[j]} * coverage_weight[i]);
+    }
+    e[j] = static_cast<float>(sum);
+  }
+}
+
+// Algorithm 1 of the paper.
+void Sparsemax(const float* e, int n, float* w) {
+  std::vector<double> sorted(e, e + n);
+  std::sort(sorted.rbegin(), sorted.rend());
+  double sum = 0, tau = 0;
+  for (int k = 1; k <= n; ++k) {
+    sum += sorted[k - 1];
+    if (1 + k * sorted[k - 1] > sum) tau = (sum - 1) / k;
+  }
+  for (int j = 0; j < n; ++j) w[j] = static_cast<float>(std::max(e[j] - tau, 0.0));
+}
+
 void Softmax(const float* e, int n, float* w) {
   const double most = *std::max_element(e, e + n);
   double sum = 0;
@@ -197,6 +220,28 @@ int TopK(const float* x, int n, int k, ScoredToken* best) {
   const int found = std::min<int>(k, static_cast<int>(all.size()));
   std::copy_n(all.begin(), found, best);
   return found;
+}
+
+void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x) {
+  const double g = std::clamp<double>(generate, 0, 1);
+  for (int id = 0; id < vocabulary + own; ++id) {
+    double p = id < vocabulary ? g * std::exp(double{x[id]}) : 0;
+    for (int j = 0; j < copies.positions; ++j) {
+      if (copies.ids[j] == id) p += (1 - g) * copies.weights[j];
+    }
+    x[id] = static_cast<float>(std::max<double>(std::log(p), kNoProbability));
+  }
+}
+
+void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w) {
+  for (int r = 0; r < count; ++r) {
+    for (int i = 0; i < rows[r].count; ++i) {
+      const TokenId id = rows[r].ids[i];
+      Gemm(1, 1, w.k, rows[r].x, w.w + static_cast<std::size_t>(id) * w.k, rows[r].y + i);
+      rows[r].y[i] += static_cast<float>(At(w.bias, id));
+    }
+    rows[r].done = rows[r].count;
+  }
 }
 
 }  // namespace heed::reference

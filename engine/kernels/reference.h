@@ -4,7 +4,9 @@
 
 #include "engine/kernels/attention.h"
 #include "engine/kernels/cell.h"
+#include "engine/kernels/copy.h"
 #include "engine/kernels/elementwise.h"
+#include "engine/kernels/gather.h"
 #include "engine/kernels/output.h"
 
 namespace heed::reference {
@@ -33,10 +35,15 @@ void RnnRows(Activation f, int rows, int n, const float* product, Addend addend,
 void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
 void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
                       int stride, float* e);
+void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, int stride, float* e);
 void Softmax(const float* e, int n, float* w);
+void Sparsemax(const float* e, int n, float* w);
 void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);
 
 float BiasLogSumExp(const float* bias, int n, float* x);
 int TopK(const float* x, int n, int k, ScoredToken* best);
+void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x);
+void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w);
 
 }  // namespace heed::reference

@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -203,6 +205,119 @@ TEST_P(KernelTest, AttentionAgreesWithTheReference) {
       WeightedSum(w.data(), keys.data(), positions, size, stride, out.data());
       reference::WeightedSum(w.data(), keys.data(), positions, size, stride, out_want.data());
       ExpectNear(out, out_want, 1e-5f);
+    }
+  }
+}
+
+TEST_P(KernelTest, CoverageEnergiesAgreeWithTheReference) {
+  std::mt19937 random(13);
+  for (const int positions : {1, 2, 17}) {
+    for (const int size : kSizes) {
+      const int stride = size + 3;
+      const std::vector<float> q = Random(random, size), v = Random(random, size), c = Random(random, size);
+      const std::vector<float> keys = Random(random, static_cast<std::size_t>(positions) * stride);
+      const std::vector<float> coverage = Random(random, positions, 3);
+      std::vector<float> e(positions), want(positions);
+      CoverageEnergies(q.data(), keys.data(), v.data(), 0.2f, coverage.data(), c.data(), positions, size, stride,
+                       e.data());
+      reference::CoverageEnergies(q.data(), keys.data(), v.data(), 0.2f, coverage.data(), c.data(), positions, size,
+                                  stride, want.data());
+      ExpectNear(e, want, 1e-5f);
+    }
+  }
+}
+
+TEST_P(KernelTest, SparsemaxAgreesWithTheReference) {
+  std::mt19937 random(14);
+  for (const int n : {1, 2, 3, 7, 50, 513}) {
+    for (const float scale : {0.001f, 0.3f, 4.0f, 1e6f}) {
+      const std::vector<float> e = Random(random, n, scale);
+      std::vector<float> w(n), want(n);
+      Sparsemax(e.data(), n, w.data());
+      reference::Sparsemax(e.data(), n, want.data());
+      ExpectNear(w, want, 1e-6f);
+    }
+  }
+  // Equals share; what is far below gets exactly nothing.
+  const std::vector<float> e = {1e30f, -1e30f, 1e30f, 0};
+  std::vector<float> w(4);
+  Sparsemax(e.data(), 4, w.data());
+  EXPECT_THAT(w, testing::ElementsAre(0.5f, 0, 0.5f, 0));
+}
+
+TEST_P(KernelTest, MixedCopiesAgreeWithTheReferenceAndStayFinite) {
+  std::mt19937 random(15);
+  for (const int vocabulary : {1, 3, 16, 33, 500}) {
+    for (const int positions : {1, 2, 9, 40}) {
+      for (const float generate : {0.0f, 1e-30f, 0.3f, 1.0f, 1.5f}) {
+        const int own = 1 + positions / 2;
+        std::vector<float> x = Random(random, vocabulary + own, 20), weights = Random(random, positions);
+        for (float& v : x) v = std::min(v, 0.0f);
+        x[0] = -std::numeric_limits<float>::infinity();
+        for (float& w : weights) w = std::max(w, 0.0f) * 0.1f;  // about half are exactly 0
+        std::vector<TokenId> ids(positions);
+        for (TokenId& id : ids) id = static_cast<TokenId>(random() % (vocabulary + own));
+        std::vector<int> order(positions);
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return ids[a] < ids[b]; });
+        const Copies copies{positions, weights.data(), ids.data(), order.data()};
+        std::vector<float> want = x;
+        MixCopies(copies, generate, vocabulary, own, x.data());
+        reference::MixCopies(copies, generate, vocabulary, own, want.data());
+        ExpectNear(x, want, 1e-6f);
+        for (const float v : x) EXPECT_GE(v, kNoProbability);
+      }
+    }
+  }
+}
+
+TEST(CopiedPartOf, SaysHowMuchOfATokenIsCopiedAndFromWhere) {
+  const float weights[] = {0.2f, 0.1f, 0.3f, 0.4f};
+  const TokenId ids[] = {5, 6, 5, 9};
+  const Copies copies{4, weights, ids, nullptr};
+  CopiedPart part = CopiedPartOf(copies, 0.5f, 5, std::log(0.75f));
+  EXPECT_NEAR(part.share, 0.5 * 0.5 / 0.75, 1e-6);
+  EXPECT_EQ(part.position, 2);
+  part = CopiedPartOf(copies, 0.5f, 7, std::log(0.75f));
+  EXPECT_EQ(part.share, 0);
+  EXPECT_EQ(part.position, -1);
+  EXPECT_EQ(CopiedPartOf(copies, 1, 9, std::log(0.4f) - 1e-4f).share, 1) << "never above 1";
+  EXPECT_EQ(CopiedPartOf(copies, 0, 9, kNoProbability).share, 0);
+}
+
+// And an element's bits are the same whatever is computed beside it.
+TEST_P(KernelTest, GatheredProductsAgreeWithTheReferenceWhateverStandsBesideThem) {
+  std::mt19937 random(16);
+  for (const auto& [n, k] : {std::pair(1, 1), std::pair(9, 7), std::pair(40, 33), std::pair(3000, 129)}) {
+    const std::vector<float> w = Random(random, static_cast<std::size_t>(n) * k), bias = Random(random, n);
+    constexpr int kRows = 5;
+    const std::vector<float> x = Random(random, static_cast<std::size_t>(kRows) * k);
+    for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+      const GatheredMatrix matrix{n, k, w.data(), b};
+      std::vector<std::vector<TokenId>> ids(kRows);
+      std::vector<std::vector<float>> got(kRows), want(kRows);
+      std::vector<GatheredRow> rows, plain;
+      for (int r = 0; r < kRows; ++r) {
+        for (TokenId id = 0; id < n; ++id) {
+          if (random() % (r + 1) == 0) ids[r].push_back(id);
+        }
+        got[r].resize(ids[r].size());
+        want[r].resize(ids[r].size());
+        const int count = static_cast<int>(ids[r].size());
+        rows.push_back({&x[static_cast<std::size_t>(r) * k], ids[r].data(), count, got[r].data()});
+        plain.push_back({&x[static_cast<std::size_t>(r) * k], ids[r].data(), count, want[r].data()});
+      }
+      GatherProduct(rows.data(), kRows, matrix);
+      reference::GatherProduct(plain.data(), kRows, matrix);
+      for (int r = 0; r < kRows; ++r) {
+        ExpectNear(got[r], want[r], 1e-5f);
+        for (std::size_t i = 0; i < ids[r].size(); ++i) {
+          float alone = 0;
+          GatheredRow row{rows[r].x, &ids[r][i], 1, &alone};
+          GatherProduct(&row, 1, matrix);
+          ASSERT_EQ(alone, got[r][i]) << n << " x " << k << ", row " << r << ", id " << ids[r][i];
+        }
+      }
     }
   }
 }
