@@ -11,7 +11,7 @@ std::size_t Aligned(std::size_t floats) { return (floats + 15) / 16 * 16; }
 
 Search MakeSearch(const DecodeJob& job, const CompiledModel& model) {
   if (!job.forced.empty()) return Search(job.forced, model.start_id, model.eos_id);
-  return Search(job.search, model.start_id, model.eos_id);
+  return Search(job.search, model.start_id, model.eos_id, static_cast<int>(job.source.size()));
 }
 
 }  // namespace

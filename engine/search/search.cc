@@ -1,28 +1,42 @@
 #include "engine/search/search.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+
+#include "engine/search/score.h"
 
 namespace heed {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
 
+// How many of a row's continuations can matter: with kFairseq and kWalk those that end take no place from the others.
+int CandidatesPerRow(const SearchOptions& options) {
+  if (options.beam_size == 1) return 1;
+  const bool twice = options.beam_policy == BeamPolicy::kFairseq || options.beam_policy == BeamPolicy::kWalk;
+  return twice ? 2 * options.beam_size : options.beam_size;
+}
+
 }  // namespace
 
-Search::Search(const SearchOptions& options, TokenId start, TokenId eos)
+Search::Search(const SearchOptions& options, TokenId start, TokenId eos, int source_tokens)
     : options_(options),
       eos_(eos),
       width_(options.beam_size),
-      candidates_(options.beam_size == 1 ? 1 : 2 * options.beam_size),
-      max_steps_(options.max_length) {
+      candidates_(CandidatesPerRow(options)),
+      max_steps_(options.max_length),
+      coverage_(options, options.beam_size, source_tokens) {
   Reserve();
   history_[0].input = start;
 }
 
 Search::Search(const std::vector<TokenId>& forced, TokenId start, TokenId eos)
-    : eos_(eos), forced_(forced), width_(1), candidates_(1), max_steps_(static_cast<int>(forced.size())) {
+    : eos_(eos),
+      forced_(forced),
+      width_(1),
+      candidates_(1),
+      max_steps_(static_cast<int>(forced.size())),
+      coverage_(options_, 1, 0) {
   Reserve();
   history_[0].input = start;
 }
@@ -30,7 +44,10 @@ Search::Search(const std::vector<TokenId>& forced, TokenId start, TokenId eos)
 void Search::Reserve() {
   history_.resize(static_cast<std::size_t>(max_steps_) * width_);
   pool_.reserve(static_cast<std::size_t>(width_) * candidates_);
-  ended_.reserve(2 * static_cast<std::size_t>(width_));
+  going_.reserve(width_);
+  parents_.reserve(width_);
+  ended_.reserve(static_cast<std::size_t>(width_) + 1);
+  places_.resize(width_);
   prefix_.reserve(max_steps_);
 }
 
@@ -39,8 +56,14 @@ absl::Span<const Search::Row> Search::rows() const {
   return {&history_[static_cast<std::size_t>(step_) * width_], static_cast<std::size_t>(live_)};
 }
 
+TokenId Search::forced_token() const {
+  if (!forced_.empty()) return forced_[step_];
+  return last_step() && options_.unfinished == UnfinishedPolicy::kEnd ? eos_ : -1;
+}
+
 bool Search::constrains() const {
-  return options_.repetition_penalty != 1 || (options_.no_repeat_ngram_size > 0 && step_ > 0) ||
+  return options_.repetition_penalty != 1 || !options_.banned.empty() || options_.unknown_penalty != 0 ||
+         (options_.no_repeat_ngram_size > 0 && !options_.no_repeat_ngram_drops && step_ > 0) ||
          step_ < options_.min_length;
 }
 
@@ -55,7 +78,8 @@ void Search::ReadPrefix(int row) {
 }
 
 void Search::Constrain(int row, absl::Span<float> log_probabilities) {
-  ReadPrefix(row);
+  const int n = options_.no_repeat_ngram_drops ? 0 : options_.no_repeat_ngram_size;
+  if (n > 0 || options_.repetition_penalty != 1) ReadPrefix(row);
   const int length = static_cast<int>(prefix_.size());
   if (options_.repetition_penalty != 1) {
     for (int i = 0; i < length; ++i) {
@@ -64,77 +88,213 @@ void Search::Constrain(int row, absl::Span<float> log_probabilities) {
       log_probabilities[prefix_[i]] *= options_.repetition_penalty;
     }
   }
-  const int n = options_.no_repeat_ngram_size;
+  if (options_.unknown_penalty != 0) log_probabilities[options_.unknown] -= options_.unknown_penalty;
   if (n > 0 && length >= n - 1) {
     const auto tail = prefix_.end() - (n - 1);
     for (int i = 0; i + n <= length; ++i) {
       if (std::equal(tail, prefix_.end(), prefix_.begin() + i)) log_probabilities[prefix_[i + n - 1]] = kBanned;
     }
   }
+  for (const TokenId id : options_.banned) log_probabilities[id] = kBanned;
   if (step_ < options_.min_length) log_probabilities[eos_] = kBanned;
 }
 
-float Search::Normalised(float score, int length) const {
-  switch (options_.length_normalization) {
-    case LengthNormalization::kNone:
-      return score;
-    case LengthNormalization::kAverage:
-      return score / std::pow(static_cast<float>(length), options_.length_alpha);
-    case LengthNormalization::kGnmt:
-      return score / std::pow((5.0f + length) / 6.0f, options_.length_alpha);
-  }
-  return score;
+// Whether the row holds its last n-gram twice.
+bool Search::Drops(int row) {
+  const int n = options_.no_repeat_ngram_size;
+  if (!options_.no_repeat_ngram_drops || n == 0 || step_ <= n) return false;
+  ReadPrefix(row);
+  const auto tail = prefix_.end() - n;
+  return std::search(prefix_.begin(), prefix_.end() - 1, tail, prefix_.end()) != prefix_.end() - 1;
 }
 
-void Search::End(const Candidate& last, bool eos) {
-  ended_.push_back({step_, last, Normalised(last.score, step_ + 1), eos});
+float Search::Running(const Candidate& c) const {
+  // OpenNMT-py's first step has no penalty yet.
+  const bool covered = options_.coverage_every_step && step_ > 0;
+  return covered ? c.score - coverage_.Penalty(c.row) : c.score;
+}
+
+float Search::Rank(const Candidate& c) const {
+  const float running = Running(c);
+  if (options_.beam_policy != BeamPolicy::kKeep || !options_.length_every_step) return running;
+  if (c.token != eos_) return Normalised(options_, running, step_ + 1);
+  if (options_.late_end_scores) return Normalised(options_, running, step_);
+  return Normalised(options_, running, step_ + 1) - (options_.coverage_every_step ? 0 : coverage_.Penalty(c.row));
 }
 
 void Search::Collect(const ScoredToken* best, const int* found) {
   pool_.clear();
+  const float penalty = options_.repetition_penalty;
   for (int row = 0; row < live_; ++row) {
     const Row& from = RowAt(step_, row);
-    if (options_.repetition_penalty != 1) ReadPrefix(row);
+    if (Drops(row)) continue;
+    if (penalty != 1) ReadPrefix(row);
     for (int i = 0; i < found[row]; ++i) {
-      const ScoredToken& c = best[row * candidates_ + i];
-      // The reported log-probability is the model's own, without the penalty.
-      const bool penalised =
-          options_.repetition_penalty != 1 && std::find(prefix_.begin(), prefix_.end(), c.token) != prefix_.end();
-      const float own = penalised ? c.value / options_.repetition_penalty : c.value;
-      pool_.push_back({row, c.token, own, from.total + own, from.score + c.value});
+      const ScoredToken& token = best[row * candidates_ + i];
+      // The reported log-probability is the model's own, without the penalties.
+      float own = token.value;
+      if (options_.unknown_penalty != 0 && token.token == options_.unknown) own += options_.unknown_penalty;
+      if (penalty != 1 && std::find(prefix_.begin(), prefix_.end(), token.token) != prefix_.end()) own /= penalty;
+      Candidate c{row, token.token, own, from.total + own, from.score + token.value, 0};
+      c.rank = Rank(c);
+      pool_.push_back(c);
     }
   }
   std::sort(pool_.begin(), pool_.end(), [](const Candidate& a, const Candidate& b) {
-    if (a.score != b.score) return a.score > b.score;
+    if (a.rank != b.rank) return a.rank > b.rank;
     return a.row != b.row ? a.row < b.row : a.token < b.token;
   });
 }
 
-void Search::Advance(const ScoredToken* best, const int* found) {
-  Collect(best, found);
-  const bool last_step = step_ + 1 == max_steps_;
-  int next = 0;
-  const int considered = std::min<int>(static_cast<int>(pool_.size()), 2 * width_);
-  for (int i = 0; i < considered && next < width_; ++i) {
-    const Candidate& c = pool_[i];
-    if (last_step) {
-      if (i < width_) End(c, c.token == eos_);
-    } else if (forced_.empty() && c.token == eos_) {
-      if (i < width_) End(c, true);
+// `last` is the last of `tokens` tokens.
+void Search::End(const Candidate& last, int tokens, bool eos) {
+  const float running = Running(last);
+  Ended ended{tokens - 1, last, 0, Normalised(options_, running, tokens), eos};
+  if (!options_.coverage_every_step) ended.final_score -= coverage_.Penalty(last.row);
+  // With kKeep what has not ended has no final score: it is compared as it was in the beam.
+  const bool keep = options_.beam_policy == BeamPolicy::kKeep;
+  if (keep && !eos) ended.final_score = last.rank;
+  ended.score = keep && options_.length_every_step ? last.rank : ended.final_score;
+  if (eos) ++finished_;
+  ended_.push_back(ended);
+  if (static_cast<int>(ended_.size()) <= width_) return;
+  // Of equals the later goes.
+  const bool by_rank = options_.beam_stop == BeamStop::kFinishedLead;
+  const auto worst = std::min_element(ended_.rbegin(), ended_.rend(), [by_rank](const Ended& a, const Ended& b) {
+    return by_rank ? a.last.rank < b.last.rank : a.score < b.score;
+  });
+  ended_.erase(std::next(worst).base());
+}
+
+// The continuation at this place, best first, is among those considered.
+void Search::Take(const Candidate& c, int place) {
+  const bool ends = forced_.empty() && c.token == eos_;
+  if (!ends) {
+    if (static_cast<int>(going_.size()) < width_) going_.push_back(c);
+    return;
+  }
+  if (options_.beam_policy == BeamPolicy::kFairseq && place >= width_) return;
+  if (options_.beam_policy == BeamPolicy::kGoOn) going_.push_back(c);
+  if (RowAt(step_, c.row).ended) return;
+  // fairseq takes no more than it waits for.
+  const bool all_count = last_step() && options_.unfinished == UnfinishedPolicy::kCount;
+  if (options_.beam_stop == BeamStop::kBeamFull && finished_ >= width_ && !all_count) return;
+  End(c, step_ + 1, true);
+}
+
+void Search::Select() {
+  int considered = static_cast<int>(pool_.size());
+  switch (options_.beam_policy) {
+    case BeamPolicy::kFairseq:
+      considered = std::min(considered, 2 * width_);
+      break;
+    case BeamPolicy::kRefill:
+    case BeamPolicy::kGoOn:
+      considered = std::min(considered, width_);
+      break;
+    case BeamPolicy::kShrink:
+      considered = std::min(considered, width_ - finished_);
+      break;
+    case BeamPolicy::kKeep:
+      SelectKeeping();
+      return;
+    case BeamPolicy::kWalk:
+      break;
+  }
+  for (int place = 0; place < considered && static_cast<int>(going_.size()) < width_; ++place) {
+    Take(pool_[place], place);
+    if (options_.beam_policy == BeamPolicy::kWalk && finished_ >= width_) break;
+  }
+}
+
+// Finished hypotheses compete with the continuations for the places of the beam.
+void Search::SelectKeeping() {
+  for (Ended& ended : ended_) ended.score = ended.final_score;
+  std::stable_sort(ended_.begin(), ended_.end(), [](const Ended& a, const Ended& b) { return a.score > b.score; });
+  std::size_t kept = 0, taken = 0;
+  while (static_cast<int>(kept + taken) < width_) {
+    const bool has_kept = kept < ended_.size(), has_new = taken < pool_.size();
+    if (has_kept && (!has_new || ended_[kept].score >= pool_[taken].rank)) {
+      ++kept;
+    } else if (has_new) {
+      ++taken;
     } else {
-      history_[static_cast<std::size_t>(step_ + 1) * width_ + next++] = {c.row, c.token, c.log_probability, c.total,
-                                                                         c.score};
+      break;
     }
   }
-  if (next == 0 && ended_.empty()) {
+  ended_.erase(ended_.begin() + static_cast<std::ptrdiff_t>(kept), ended_.end());
+  finished_ = static_cast<int>(kept);
+  for (std::size_t i = 0; i < taken; ++i) Take(pool_[i], static_cast<int>(i));
+}
+
+void Search::EndUnfinished() {
+  const bool fill = options_.unfinished == UnfinishedPolicy::kFill;
+  for (const Candidate& c : going_) {
+    if (fill && static_cast<int>(ended_.size()) >= options_.n_best) return;
+    // What goes on past its end has been counted.
+    if (forced_.empty() && (c.token == eos_ || RowAt(step_, c.row).ended)) continue;
+    End(c, step_ + 1, c.token == eos_);
+  }
+}
+
+// Makes the rows of the next step.
+void Search::Continue() {
+  parents_.clear();
+  Row* next = &history_[static_cast<std::size_t>(step_ + 1) * width_];
+  for (const Candidate& c : going_) {
+    *next++ = {c.row, c.token, c.log_probability, c.total, c.score, c.token == eos_ || RowAt(step_, c.row).ended};
+    parents_.push_back(c.row);
+  }
+  coverage_.Follow(parents_);
+}
+
+bool Search::Over() const {
+  switch (options_.beam_stop) {
+    case BeamStop::kBeamFull:
+      return finished_ >= width_;
+    case BeamStop::kBestEnds:
+      return !pool_.empty() && pool_[0].token == eos_ && finished_ >= options_.n_best;
+    case BeamStop::kBestEnded:
+      return best_ended_ && finished_ >= options_.n_best;
+    case BeamStop::kBestEndedAndFull:
+      return best_ended_ && finished_ >= width_;
+    case BeamStop::kAllEnded:
+      return going_.empty();
+    case BeamStop::kAnyEnded:
+      return finished_ > 0;
+    case BeamStop::kPlacesEnded:
+      return std::all_of(places_.begin(), places_.end(), [](char ended) { return ended != 0; });
+    case BeamStop::kFinishedLead:
+      return std::all_of(ended_.begin(), ended_.end(), [&](const Ended& e) { return e.last.rank > going_[0].rank; }) &&
+             !ended_.empty();
+  }
+  return true;
+}
+
+void Search::Advance(const ScoredToken* best, const int* found) {
+  Collect(best, found);
+  going_.clear();
+  Select();
+  const int considered = static_cast<int>(pool_.size());
+  if (forced_.empty()) {
+    best_ended_ = best_ended_ || (considered > 0 && pool_[0].token == eos_);
+    for (int place = 0; place < width_; ++place) {
+      if (place >= considered || pool_[place].token == eos_) places_[place] = 1;
+    }
+  }
+  if (going_.empty() && ended_.empty()) {
     // Every continuation is banned: end with what there is, as if at max_length.
     const Row& row = RowAt(step_, 0);
-    End({0, eos_, kBanned, row.total, row.score}, false);
-    --ended_.back().step;
+    End({0, eos_, kBanned, row.total, row.score, row.score}, step_, false);
   }
-  live_ = next;
+  if (last_step()) {
+    EndUnfinished();
+  } else {
+    Continue();
+  }
+  done_ = last_step() || going_.empty() || (forced_.empty() && Over());
+  live_ = static_cast<int>(going_.size());
   ++step_;
-  done_ = last_step || next == 0 || static_cast<int>(ended_.size()) >= width_;
 }
 
 std::vector<Search::Result> Search::Results() const {

@@ -36,7 +36,7 @@ absl::Status ResolveNormalization(const v1::SearchOptions& request, const model:
       search->length_normalization = LengthNormalization::kNone;
       return absl::OkStatus();
     case v1::SearchOptions::kAverage:
-      search->length_normalization = LengthNormalization::kAverage;
+      search->length_normalization = LengthNormalization::kPower;
       search->length_alpha = request.average().has_alpha() ? request.average().alpha() : 1.0F;
       return CheckAlpha("search.average.alpha", search->length_alpha);
     case v1::SearchOptions::kGnmt:
@@ -47,7 +47,7 @@ absl::Status ResolveNormalization(const v1::SearchOptions& request, const model:
       break;
   }
   if (defaults.length_alpha() > 0) {
-    search->length_normalization = LengthNormalization::kAverage;
+    search->length_normalization = LengthNormalization::kPower;
     search->length_alpha = defaults.length_alpha();
   }
   return absl::OkStatus();

@@ -165,7 +165,7 @@ TEST_P(EveryProgram, GivesEveryHypothesisTheAttentionOfForcedDecoding) {
     std::vector<DecodeJob> jobs(1);
     jobs[0].source = RandomSource(random, 23);
     jobs[0].search = {.beam_size = 5, .n_best = 5, .max_length = 9};
-    jobs[0].search.length_normalization = LengthNormalization::kAverage;
+    jobs[0].search.length_normalization = LengthNormalization::kPower;
     jobs[0].capture = Everything(*model->plan);
     const DecodeResult result = RunAll(*engine, jobs)[0];
     ASSERT_EQ(result.hypotheses.size(), 5u);

@@ -104,7 +104,7 @@ TEST_P(ShippedBundle, GivesEveryHypothesisOfABeamTheAttentionOfForcedDecoding) {
   for (const auto& example : parity_["cases"]) {
     DecodeJob job = Job(example);
     job.search.beam_size = job.search.n_best = 5;
-    job.search.length_normalization = LengthNormalization::kAverage;
+    job.search.length_normalization = LengthNormalization::kPower;
     const DecodeResult found = RunAll({job})[0];
     ASSERT_EQ(found.hypotheses.size(), 5u);
     std::vector<DecodeJob> forced;

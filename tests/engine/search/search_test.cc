@@ -109,7 +109,7 @@ TEST(BeamSearch, EndsOnlyWhatRanksWithinTheBeamAndGoesOnWithTheRest) {
 
 TEST(BeamSearch, RanksByTheNormalisedScore) {
   for (const auto& [normalization, expected] :
-       {std::pair(LengthNormalization::kNone, -2.0f), std::pair(LengthNormalization::kAverage, -1.0f),
+       {std::pair(LengthNormalization::kNone, -2.0f), std::pair(LengthNormalization::kPower, -1.0f),
         std::pair(LengthNormalization::kGnmt, -2.0f / (7.0f / 6.0f))}) {
     SearchOptions options{.beam_size = 2, .n_best = 2, .max_length = 9};
     options.length_normalization = normalization;

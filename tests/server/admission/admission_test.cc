@@ -160,7 +160,7 @@ TEST_F(AdmissionTest, UnsetFieldsTakeTheModelsDefaults) {
   EXPECT_EQ(search.beam_size, 3);
   EXPECT_EQ(search.n_best, 1);
   EXPECT_EQ(search.max_length, 3 * 4 + 1);
-  EXPECT_EQ(search.length_normalization, LengthNormalization::kAverage);
+  EXPECT_EQ(search.length_normalization, LengthNormalization::kPower);
   EXPECT_FLOAT_EQ(search.length_alpha, 0.8F);
 }
 
