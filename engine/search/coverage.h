@@ -30,7 +30,7 @@ class Coverage {
  private:
   const CoveragePenalty kind_;
   const float beta_;
-  const int size_;  // source tokens
+  const int size_;                   // source tokens
   std::vector<float> before_, now_;  // [row][size_]: sums of weights without and with this step's
   std::vector<float> penalties_;     // [row], of now_
 };

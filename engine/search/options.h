@@ -52,12 +52,12 @@ enum class CoveragePenalty {
 };
 
 struct SearchOptions {
-  int beam_size = 1;             // rows the job takes; 1 is greedy
-  int n_best = 1;                // hypotheses returned, at most beam_size
-  int min_length = 0;            // tokens before </s> may be chosen
-  int max_length = 128;          // tokens at most, </s> included; at least 1
-  float repetition_penalty = 1;  // log-probabilities of tokens already emitted are multiplied by it; 1 is off
-  int no_repeat_ngram_size = 0;  // no n-gram of this size twice; 0 is off
+  int beam_size = 1;                   // rows the job takes; 1 is greedy
+  int n_best = 1;                      // hypotheses returned, at most beam_size
+  int min_length = 0;                  // tokens before </s> may be chosen
+  int max_length = 128;                // tokens at most, </s> included; at least 1
+  float repetition_penalty = 1;        // log-probabilities of tokens already emitted are multiplied by it; 1 is off
+  int no_repeat_ngram_size = 0;        // no n-gram of this size twice; 0 is off
   bool no_repeat_ngram_drops = false;  // instead of banning tokens, what holds one twice does not go on
   LengthNormalization length_normalization = LengthNormalization::kNone;
   float length_alpha = 1;
