@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from . import bundle, data, decode, metrics, models, parity, programs, text, train
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
+WORDS = "words.json"  # the vocabulary of a recipe whose unit is words
 DOCUMENTS = ("LICENSE", "NOTICE", "README.md")
 _CONTRIBUTOR = re.compile(r"#\d+ \(([^)]*)\)")
 
@@ -47,6 +48,7 @@ class Job:
     data: pathlib.Path
     work: pathlib.Path
     test: list[tuple[str, str]]  # pairs to measure quality on; may be empty
+    quality: bool = True  # False: the card says nothing of it
 
 
 def load_model(checkpoint: pathlib.Path) -> tuple[models.Seq2Seq, float]:
@@ -57,10 +59,12 @@ def load_model(checkpoint: pathlib.Path) -> tuple[models.Seq2Seq, float]:
     return model.eval(), float(kept["nll"])
 
 
-def _vocabulary(size: int, file: str, is_source: bool) -> dict:
+def _vocabulary(m: models.ModelOptions, size: int, file: str, is_source: bool) -> dict:
     side = {"size": size, "unk_id": data.UNK, "bos_id": data.BOS, "eos_id": data.EOS}
-    if is_source:
+    if is_source and m.source_eos:
         side["add_eos"] = True
+    if m.unit == "words":
+        return {**side, "words": {}, "pieces": WORDS, "lowercase": True}
     return {**side, "sentencepiece": {"file": file}}
 
 
@@ -77,8 +81,8 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
         "description": o.description,
         "license": o.license,
         "segmentation": f"SEGMENTATION_{o.segmentation.upper()}",
-        "source": _vocabulary(m.src_pieces, source, is_source=True),
-        "target": _vocabulary(m.tgt_pieces, target, is_source=False),
+        "source": _vocabulary(m, m.src_pieces, source, is_source=True),
+        "target": _vocabulary(m, m.tgt_pieces, target, is_source=False),
         "encoder": p.encoder,
         "init": p.init,
         "step": p.step,
@@ -87,9 +91,11 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
     }
 
 
-def tokenizers(work: pathlib.Path, joint: bool) -> dict[str, bytes]:
-    """The SentencePiece files that training left, under the names that make_spec gives them."""
-    return {f"{s}.spm": (work / f"{s}.model").read_bytes() for s in (["joint"] if joint else ["source", "target"])}
+def tokenizers(work: pathlib.Path, m: models.ModelOptions) -> dict[str, bytes]:
+    """The files that training of the tokenisers left, under the names that make_spec gives them."""
+    if m.unit == "words":
+        return {WORDS: (work / WORDS).read_bytes()}
+    return {f"{s}.spm": (work / f"{s}.model").read_bytes() for s in (["joint"] if m.joint else ["source", "target"])}
 
 
 def contributors(files: list[pathlib.Path]) -> list[str]:
@@ -118,15 +124,17 @@ def wrap_names(names: list[str], indent: str = "  ", width: int = 118) -> str:
 
 def quality(source: bundle.Bundle, task: str, test: list[tuple[str, str]], alpha: float) -> str:
     """A Markdown table of the stored weights' quality on `test`, greedy and with beam 5."""
-    model, words = decode.Model(source), text.Text(source)
+    model, words = decode.load(source), text.Text(source)
     ids = [words.encode(s) for s, _ in test]
-    found = {"greedy": decode.greedy(model, ids)}
+    copies = [words.extended(s) for s, _ in test] if words.copies else None
+    found = {"greedy": decode.greedy(model, ids, copies=copies)}
     print("quality: greedy done, beam 5 next", flush=True)
-    found[f"beam 5, length alpha {alpha:g}"] = [n[0] for n in decode.beam(model, ids, 5, alpha)]
+    found[f"beam 5, length alpha {alpha:g}"] = [n[0] for n in decode.beam(model, ids, 5, alpha, copies=copies)]
+    lowercase = str.lower if source.spec["target"].get("lowercase") else str
     rows = {}
     for name, hypotheses in found.items():
-        outputs = [words.decode(h.tokens) for h in hypotheses]
-        rows[name] = metrics.for_task(task, outputs, [t for _, t in test])
+        outputs = [lowercase(words.decode(h.tokens, s)) for h, (s, _) in zip(hypotheses, test)]
+        rows[name] = metrics.for_task(task, outputs, [lowercase(t) for _, t in test])
     names = list(next(iter(rows.values())))
     if not names:
         return "Not measured."
@@ -147,16 +155,23 @@ def _training_facts(work: pathlib.Path) -> dict[str, str]:
 
 
 def make(job: Job, folder: pathlib.Path) -> str:
-    """Writes the bundle and returns its digest. parity.json and the card speak of the weights as stored, rounded."""
+    """Writes the bundle and returns its digest. parity.json and the card speak of the weights as stored, rounded.
+
+    A recipe without a folder of documents makes a bundle without any, for comparisons; its parity set is of test lines.
+    """
     o = job.options
     model, nll = load_model(job.work / "best.pt")
     p = programs.make(model)
     spec = make_spec(job.name, job.task, o, model.options, p)
-    files = tokenizers(job.work, model.options.joint)
+    files = tokenizers(job.work, model.options)
     stored = bundle.stored(spec, p.tensors, files, o.bf16)
     documents = job.recipe.with_suffix("")
     print("parity", flush=True)
-    files[parity.FILE] = parity.make(stored, data.read_lines(documents / "parity.txt"))
+    given = documents / "parity.txt"
+    texts = data.read_lines(given) if documents.is_dir() else [s for s, _ in job.test[:: len(job.test) // 4 or 1]]
+    files[parity.FILE] = parity.make(stored, texts)
+    if not documents.is_dir():
+        return bundle.write(folder, spec, p.tensors, files, o.bf16)
     facts = {
         "name": job.name,
         "version": o.version,
@@ -166,7 +181,7 @@ def make(job: Job, folder: pathlib.Path) -> str:
         "source_pieces": f"{model.options.src_pieces:,}",
         "target_pieces": f"{model.options.tgt_pieces:,}",
         "valid_ppl": f"{math.exp(nll):.2f}",
-        "quality": quality(stored, job.task, job.test, o.length_alpha) if job.test else "Not measured.",
+        "quality": quality(stored, job.task, job.test, o.length_alpha) if job.test and job.quality else "Not measured.",
         "contributors": wrap_names(contributors([job.data / a for a in o.attribution])),
         "recipe": job.recipe.read_text(encoding="utf-8").strip(),
         **_training_facts(job.work),

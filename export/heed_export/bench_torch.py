@@ -3,8 +3,8 @@
     python3 -m heed_export.bench_torch --bundle models/pydocs-ko-en --texts test.src
 
 One thread, float32, padded batches of sentences sorted by length, each with and without dropping rows that have ended.
-Only tokens are computed: no log-probabilities, no attention kept. Counted are target tokens, </s> included; the time is encoding and decoding, not
-loading or tokenising. Prints JSON.
+Only tokens are computed: no log-probabilities, no attention kept. Counted are target tokens, </s> included; the time is
+encoding and decoding, not loading or tokenising. Prints JSON.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     source = bundle.read(arguments.bundle)
-    model, words = decode.Model(source), text.Text(source)
+    model, words = decode.load(source), text.Text(source)
     sources = [words.encode(line) for line in data.read_lines(arguments.texts)]
     results = []
     for batch in arguments.batch:

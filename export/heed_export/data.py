@@ -8,29 +8,39 @@ from __future__ import annotations
 
 import pathlib
 import random
-from dataclasses import dataclass, fields
-from typing import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Iterator, Sequence
 
 import numpy as np
 import sentencepiece as spm
+
+if TYPE_CHECKING:
+    from . import words
 
 UNK, BOS, EOS = 0, 1, 2  # every vocabulary that the recipe trains has these ids; padding is EOS under a mask
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One training example: piece ids without BOS and EOS."""
+    """One training example: piece ids without BOS and EOS.
+
+    For a model that copies also the extended ids of both sides, which number the source's unknown words from the
+    vocabulary's size on; a target word that neither the vocabulary nor the source has is UNK.
+    """
 
     src: list[int]
     tgt: list[int]
+    src_copy: list[int] = field(default_factory=list)
+    tgt_copy: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Padded ids of one batch.
 
-    src [B, S] ends each row with EOS; tgt_in [B, T] starts each row with BOS; tgt_out [B, T] ends each row with EOS.
-    Lengths count those specials. Rows are padded with EOS, which the lengths mask out.
+    src [B, S] ends each row with EOS, unless the model's sources have none; tgt_in [B, T] starts each row with BOS;
+    tgt_out [B, T] ends each row with EOS. Lengths count those specials. Rows are padded with EOS, which the lengths
+    mask out. src_copy and tgt_copy are src and tgt_out in extended ids, and empty [B, 0] unless the model copies.
     """
 
     src: np.ndarray
@@ -38,6 +48,8 @@ class Batch:
     tgt_in: np.ndarray
     tgt_out: np.ndarray
     tgt_len: np.ndarray
+    src_copy: np.ndarray
+    tgt_copy: np.ndarray
 
     def rows(self, first: int, step: int) -> Batch:
         """Every step-th row from `first` on, still padded to the whole batch's lengths."""
@@ -45,8 +57,13 @@ class Batch:
 
 
 def read_lines(path: pathlib.Path) -> list[str]:
-    """The lines of a UTF-8 file, split at '\\n' alone: other Unicode line breaks are text."""
-    lines = path.read_text(encoding="utf-8").split("\n")
+    """The lines of a UTF-8 file."""
+    return split_lines(path.read_text(encoding="utf-8"))
+
+
+def split_lines(text: str) -> list[str]:
+    """Split at '\\n' alone: other Unicode line breaks are text."""
+    lines = text.split("\n")
     return lines[:-1] if lines and lines[-1] == "" else lines
 
 
@@ -98,6 +115,13 @@ def encode_pairs(
     return [Pair(s, t) for s, t in ids if 0 < len(s) <= max_len and 0 < len(t) <= max_len]
 
 
+def encode_words(pairs: Sequence[tuple[str, str]], vocabulary: words.Words, max_len: int, copy: bool) -> list[Pair]:
+    """encode_pairs for words; `copy` adds the extended ids."""
+    ids = zip(pairs, vocabulary.encode([p[0] for p in pairs]), vocabulary.encode([p[1] for p in pairs]))
+    kept = [(p, s, t) for p, s, t in ids if 0 < len(s) <= max_len and 0 < len(t) <= max_len]
+    return [Pair(s, t, *(vocabulary.extended(*p) if copy else ())) for p, s, t in kept]
+
+
 def _pad(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.array([len(r) for r in rows], dtype=np.int64)
     out = np.full((len(rows), int(lengths.max())), EOS, dtype=np.int64)
@@ -106,15 +130,20 @@ def _pad(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     return out, lengths
 
 
-def make_batch(pairs: Sequence[Pair]) -> Batch:
+def make_batch(pairs: Sequence[Pair], source_eos: bool = True) -> Batch:
     """Pads pairs into one Batch, adding BOS and EOS."""
-    src, src_len = _pad([p.src + [EOS] for p in pairs])
+    end = [EOS] if source_eos else []
+    src, src_len = _pad([p.src + end for p in pairs])
     tgt_in, tgt_len = _pad([[BOS] + p.tgt for p in pairs])
     tgt_out, _ = _pad([p.tgt + [EOS] for p in pairs])
-    return Batch(src, src_len, tgt_in, tgt_out, tgt_len)
+    src_copy = tgt_copy = np.empty((len(pairs), 0), dtype=np.int64)
+    if pairs[0].src_copy:
+        src_copy, _ = _pad([p.src_copy + end for p in pairs])
+        tgt_copy, _ = _pad([p.tgt_copy + [EOS] for p in pairs])
+    return Batch(src, src_len, tgt_in, tgt_out, tgt_len, src_copy, tgt_copy)
 
 
-def batches(pairs: Sequence[Pair], positions: int, seed: int | None) -> Iterator[Batch]:
+def batches(pairs: Sequence[Pair], positions: int, seed: int | None, source_eos: bool = True) -> Iterator[Batch]:
     """Batches of about `positions` padded target positions, of similar lengths.
 
     seed None: in order of length, for evaluation. Otherwise lengths get a little noise, so that each epoch groups
@@ -134,7 +163,7 @@ def batches(pairs: Sequence[Pair], positions: int, seed: int | None) -> Iterator
     if seed is not None:
         rng.shuffle(groups)
     for group in groups:
-        yield make_batch([pairs[i] for i in group])
+        yield make_batch([pairs[i] for i in group], source_eos)
 
 
 def word_dropout(ids: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:

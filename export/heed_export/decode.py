@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import bundle
+from . import bundle, interpret
+from .rows import Rows, Step, padded
 
 
 @dataclass
@@ -35,30 +36,8 @@ class Decoded:
         return float(sum(self.log_probabilities))
 
 
-@dataclass
-class Step:
-    """What one decoder step gives: logits [B, V], attention energies and weights [B, S]."""
-
-    logits: Tensor
-    energies: Tensor
-    weights: Tensor
-
-
-class Rows:
-    """Encoder output and decoder state of the rows that are still decoding. All tensors have the row first."""
-
-    def __init__(self, fixed: dict[str, Tensor], state: tuple[Tensor, ...]):
-        self.fixed = fixed
-        self.state = state
-
-    def take(self, index: Tensor, fixed: bool = True) -> Rows:
-        """The rows at `index`; without `fixed`, the state alone moves (beams of one text share their source)."""
-        kept = {k: v.index_select(0, index) for k, v in self.fixed.items()} if fixed else self.fixed
-        return Rows(kept, tuple(s.index_select(0, index) for s in self.state))
-
-
 class Model:
-    """A bundle of one of the recipe's architectures, as PyTorch tensors. Raises ValueError for any other program."""
+    """A bundle of one of the shipped architectures, as PyTorch tensors. Raises ValueError for any other program."""
 
     def __init__(self, source: bundle.Bundle):
         kinds = [next(k for k in op if k != "name") for op in source.spec["step"]["ops"]]
@@ -105,10 +84,7 @@ class Model:
 
     def encode(self, sources: Sequence[Sequence[int]]) -> Rows:
         """Encodes sources (ids, specials included), which must stand in descending order of length."""
-        lengths = torch.tensor([len(s) for s in sources])
-        ids = torch.full((len(sources), int(lengths[0])), self.eos)
-        for row, source in enumerate(sources):
-            ids[row, : len(source)] = torch.tensor(source)
+        ids, lengths = padded(sources, self.eos)
         packed = nn.utils.rnn.pack_padded_sequence(F.embedding(ids, self.source), lengths, batch_first=True)
         out, final = self.encoder(packed)
         memory, _ = nn.utils.rnn.pad_packed_sequence(out, batch_first=True)
@@ -155,6 +131,14 @@ class Model:
         return Step(F.linear(readout, self.target, t["output.bias"]), energies, weights)
 
 
+def load(source: bundle.Bundle) -> Model | interpret.Model:
+    """What decodes a bundle of any of the recipe's architectures."""
+    try:
+        return Model(source)
+    except ValueError:
+        return interpret.Model(source)
+
+
 def by_length(sources: Sequence[Sequence[int]], batch: int) -> Iterator[list[int]]:
     """Indices of the sources in batches of equal or similar lengths, longest first."""
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
@@ -170,22 +154,31 @@ def greedy(
     scores: bool = True,
     attention: bool = False,
     drop: bool = True,
+    copies: Sequence[Sequence[int]] | None = None,
 ) -> list[Decoded]:
     """Greedy hypotheses of the sources, in their order. `scores` adds log-probabilities, `attention` both matrices.
 
+    `copies`: the sources' extended ids, for a model that copies; its tokens may be such ids.
     `drop`: finished rows leave the batch once they are a quarter of it; else all compute until the last has ended.
     """
     results: list[Decoded | None] = [None] * len(sources)
     for group in by_length(sources, batch):
-        for i, decoded in zip(group, _greedy_batch(model, [sources[i] for i in group], scores, attention, drop)):
+        rows = _encoded(model, sources, copies, group)
+        for i, decoded in zip(group, _greedy_batch(model, rows, [sources[i] for i in group], scores, attention, drop)):
             results[i] = decoded
     return results  # type: ignore[return-value]
 
 
+def _encoded(
+    model: Model, sources: Sequence[Sequence[int]], copies: Sequence[Sequence[int]] | None, group: list[int]
+) -> Rows:
+    texts = [sources[i] for i in group]
+    return model.encode(texts) if copies is None else model.encode(texts, [copies[i] for i in group])
+
+
 def _greedy_batch(
-    model: Model, sources: list[Sequence[int]], scores: bool, attention: bool, drop: bool
+    model: Model, rows: Rows, sources: list[Sequence[int]], scores: bool, attention: bool, drop: bool
 ) -> list[Decoded]:
-    rows = model.encode(sources)
     limits = torch.tensor([model.max_length(len(s)) for s in sources])
     live = torch.arange(len(sources))
     ids = torch.full((len(sources),), model.start_id)
@@ -201,7 +194,8 @@ def _greedy_batch(
         else:
             ids = step.logits.argmax(1)
             record = (live, ids)
-        trace.append(record + ((step.weights, step.energies) if attention else ()))
+        kept = attention and step.weights is not None
+        trace.append(record + ((step.weights, step.energies) if kept else ()))
         done = done | (ids == model.eos) | (length >= limits)
         finished = int(done.sum())
         if finished == len(live):
@@ -230,11 +224,11 @@ def _collect(
             out[row].tokens.append(token)
             if scores:
                 out[row].log_probabilities.append(values[2])
-            if attention:
+            if len(record) > len(columns):
                 size = len(sources[row])
                 matrices[row].append(tuple(x[at, :size].numpy() for x in record[-2:]))
             ended[row] = token == model.eos or len(out[row].tokens) >= limits[row]
-    if attention:
+    if attention and matrices[0]:
         for row, decoded in enumerate(out):
             decoded.weights = np.stack([m[0] for m in matrices[row]])
             decoded.energies = np.stack([m[1] for m in matrices[row]])
@@ -243,7 +237,12 @@ def _collect(
 
 @torch.inference_mode()
 def beam(
-    model: Model, sources: Sequence[Sequence[int]], beam_size: int = 5, alpha: float = 1.0, batch: int = 16
+    model: Model,
+    sources: Sequence[Sequence[int]],
+    beam_size: int = 5,
+    alpha: float = 1.0,
+    batch: int = 16,
+    copies: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Decoded]]:
     """N-best lists, best first, in the sources' order: tokens, their log-probabilities, log-probability / length^alpha.
 
@@ -252,13 +251,15 @@ def beam(
     """
     results: list[list[Decoded]] = [[] for _ in sources]
     for group in by_length(sources, batch):
-        for i, found in zip(group, _beam_batch(model, [sources[i] for i in group], beam_size, alpha)):
+        encoded = _encoded(model, sources, copies, group)
+        for i, found in zip(group, _beam_batch(model, encoded, [sources[i] for i in group], beam_size, alpha)):
             results[i] = found
     return results
 
 
-def _beam_batch(model: Model, sources: list[Sequence[int]], k: int, alpha: float) -> list[list[Decoded]]:
-    encoded = model.encode(sources)
+def _beam_batch(
+    model: Model, encoded: Rows, sources: list[Sequence[int]], k: int, alpha: float
+) -> list[list[Decoded]]:
     rows = encoded.take(torch.arange(len(sources)).repeat_interleave(k))
     totals = torch.full((len(sources), k), float("-inf"))
     totals[:, 0] = 0.0  # at first a text's rows are copies: one of them speaks

@@ -49,7 +49,7 @@ def compare(source: bundle.Bundle, texts: Sequence[str], replies: Sequence[serve
     """
     if len(texts) != len(replies):
         raise ValueError(f"{len(replies)} replies but {len(texts)} texts")
-    model, words = decode.Model(source), text.Text(source)
+    model, words = decode.load(source), text.Text(source)
     work = []  # (line, segment, ids as Python tokenises them)
     for line, reply in enumerate(replies):
         raw = texts[line].encode()

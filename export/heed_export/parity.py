@@ -3,8 +3,9 @@ check that it computes the same.
 
 Fields: `reference` (what made it), `search` (how), `tolerance` (largest difference that counts as the same), and
 `cases`, each with `text`, `source_ids` (specials included), `target_ids` (</s> included where emitted), `output`,
-`log_probabilities` (one per target id), `finish` (eos | length), and `attentions`: one of each `attend`, with `weights`
-and `energies`, a row per target id and a column per source id. The text is one segment.
+`log_probabilities` (one per target id), `finish` (eos | length), and `attentions`: head 0 of the last `attend`, with
+`weights` and `energies`, a row per target id and a column per source id; a model that copies has `copy_ids`, the
+source's extended ids. The text is one segment.
 """
 
 from __future__ import annotations
@@ -28,25 +29,27 @@ def _rounded(values: np.ndarray | list) -> list:
 
 def make(source: bundle.Bundle, texts: Sequence[str]) -> bytes:
     """The file's bytes, for a bundle whose files hold its tokenisers. Each text runs alone, so no padding plays in."""
-    model, words = decode.Model(source), text.Text(source)
-    attend = next(op["name"] for op in source.spec["step"]["ops"] if "attend" in op)
+    model, words = decode.load(source), text.Text(source)
+    attends = [op["name"] for op in source.spec["step"]["ops"] if "attend" in op]
     cases = []
     for line in texts:
         ids = words.encode(line)
-        found = decode.greedy(model, [ids], batch=1, attention=True)[0]
+        copies = {"copy_ids": words.extended(line)} if words.copies else {}
+        found = decode.greedy(model, [ids], batch=1, attention=True, copies=list(copies.values()) or None)[0]
         ended = found.tokens[-1] == source.spec["target"]["eos_id"]
-        matrices = {"weights": _rounded(found.weights), "energies": _rounded(found.energies)}
-        cases.append(
-            {
-                "text": line,
-                "source_ids": ids,
-                "target_ids": found.tokens,
-                "output": words.decode(found.tokens),
-                "log_probabilities": _rounded(found.log_probabilities),
-                "finish": "eos" if ended else "length",
-                "attentions": [{"attend": attend, "head": 0, **matrices}],
-            }
-        )
+        case = {
+            "text": line,
+            "source_ids": ids,
+            **copies,
+            "target_ids": found.tokens,
+            "output": words.decode(found.tokens, line),
+            "log_probabilities": _rounded(found.log_probabilities),
+            "finish": "eos" if ended else "length",
+        }
+        if attends:
+            matrices = {"weights": _rounded(found.weights), "energies": _rounded(found.energies)}
+            case["attentions"] = [{"attend": attends[-1], "head": 0, **matrices}]
+        cases.append(case)
     head = {
         "format_version": 1,
         "reference": f"PyTorch {torch.__version__}, float32, the stored weights, one row at a time",

@@ -14,8 +14,9 @@ import argparse
 import json
 import pathlib
 from dataclasses import dataclass
+from typing import Callable
 
-from . import assemble, data, models, train
+from . import assemble, data, models, train, words
 
 
 @dataclass(frozen=True)
@@ -40,28 +41,38 @@ def read(path: pathlib.Path) -> Recipe:
     return Recipe(**raw)
 
 
-def corpus(root: pathlib.Path, prefixes: list[str]) -> list[tuple[str, str]]:
-    """The aligned lines of PREFIX.src and PREFIX.tgt, for every prefix in turn."""
-    return data.read_parallel(
+def corpus(root: pathlib.Path, prefixes: list[str], unit: str = "pieces") -> list[tuple[str, str]]:
+    """The aligned lines of PREFIX.src and PREFIX.tgt, for every prefix in turn; of words, split into them."""
+    pairs = data.read_parallel(
         [root / f"{p}.src" for p in prefixes],
         [root / f"{p}.tgt" for p in prefixes],
     )
+    return [(words.split(s), words.split(t)) for s, t in pairs] if unit == "words" else pairs
 
 
-def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
-    """Trains tokenisers and model, or goes on doing so. Returns the path of the best weights."""
-    work.mkdir(parents=True, exist_ok=True)
-    pairs = corpus(root, recipe.corpora["train"])
+def _encoders(recipe: Recipe, pairs: list[tuple[str, str]], work: pathlib.Path) -> Callable:
+    """Trains the tokenisers on the pairs, or finds them in `work`. Returns what makes data.Pairs of pairs of texts."""
     options = recipe.model
+    if options.unit == "words":
+        if not options.joint or options.src_pieces != options.tgt_pieces:
+            raise ValueError("unit words has one vocabulary: joint must be true and src_pieces equal to tgt_pieces")
+        vocabulary = words.train((line for p in pairs for line in p), work / assemble.WORDS, options.src_pieces)
+        return lambda texts: data.encode_words(texts, vocabulary, recipe.max_pieces, options.copy)
     if options.joint:
         lines = [p[0] for p in pairs] + [p[1] for p in pairs]
         source = target = data.train_tokenizer(lines, work / "joint", options.src_pieces)
     else:
         source = data.train_tokenizer([p[0] for p in pairs], work / "source", options.src_pieces)
         target = data.train_tokenizer([p[1] for p in pairs], work / "target", options.tgt_pieces)
-    encoded = data.encode_pairs(pairs, source, target, recipe.max_pieces)
-    valid = data.encode_pairs(corpus(root, recipe.corpora["valid"]), source, target, recipe.max_pieces)
-    return train.train(work, options, recipe.train, encoded, valid)
+    return lambda texts: data.encode_pairs(texts, source, target, recipe.max_pieces)
+
+
+def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
+    """Trains tokenisers and model, or goes on doing so. Returns the path of the best weights."""
+    work.mkdir(parents=True, exist_ok=True)
+    pairs, valid = (corpus(root, recipe.corpora[split], recipe.model.unit) for split in ("train", "valid"))
+    encode = _encoders(recipe, pairs, work)
+    return train.train(work, recipe.model, recipe.train, encode(pairs), encode(valid))
 
 
 def main() -> None:
@@ -84,7 +95,8 @@ def main() -> None:
             recipe=arguments.recipe,
             data=arguments.data,
             work=arguments.work,
-            test=[] if arguments.no_quality else corpus(arguments.data, recipe.corpora.get("test", [])),
+            test=corpus(arguments.data, recipe.corpora.get("test", []), recipe.model.unit),
+            quality=not arguments.no_quality,
         )
         print(f"{arguments.bundle}  {assemble.make(job, arguments.bundle)}")
 

@@ -27,7 +27,7 @@ class Segment:
     tokens: list[int]
     log_probabilities: list[float]
     text: str
-    attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, first attend and head
+    attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, last attend, head 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _attention(hypothesis: dict) -> dict[str, np.ndarray]:
     for item in hypothesis.get("attentions", []):
         component = str(item.get("component", "")).rsplit("_", 1)[-1].lower()
         folded = str(item.get("unit", "")).endswith("WORDS")
-        if component not in found and not folded and item.get("head", 0) == 0 and "dense" in item:
+        if not folded and item.get("head", 0) == 0 and "dense" in item:
             dense = item["dense"]
             values = np.array(dense.get("values", []), dtype=np.float32)
             found[component] = values.reshape(dense.get("rows", 0), dense.get("columns", 0))

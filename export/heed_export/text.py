@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from typing import Sequence
 
 import sentencepiece as spm
 
-from . import bundle
+from . import bundle, words
+
+
+class _Pieces:
+    """A SentencePiece model."""
+
+    def __init__(self, source: bundle.Bundle, spec: dict):
+        self._model = spm.SentencePieceProcessor(model_proto=source.files[spec["sentencepiece"]["file"]])
+
+    def encode(self, text: str) -> list[int]:
+        return self._model.encode(text)
+
+    def decode(self, tokens: list[int]) -> str:
+        return self._model.decode(tokens)
+
+
+class _Words:
+    """Lower-cased words between white space."""
+
+    def __init__(self, source: bundle.Bundle, spec: dict):
+        self.words = words.Words(json.loads(source.files[spec["pieces"]]))
+
+    def encode(self, text: str) -> list[int]:
+        return self.words.encode([text])[0]
+
+    def decode(self, tokens: list[int]) -> str:
+        return " ".join(self.words.pieces[t] for t in tokens)
 
 
 class Text:
@@ -16,17 +43,29 @@ class Text:
         self._spec = source.spec["source"]
         self._eos = source.spec["target"]["eos_id"]
         self._source, self._target = (
-            spm.SentencePieceProcessor(model_proto=source.files[source.spec[side]["sentencepiece"]["file"]])
+            (_Words if "words" in source.spec[side] else _Pieces)(source, source.spec[side])
             for side in ("source", "target")
         )
+        self.copies = any("copy" in op for op in source.spec["step"]["ops"])
 
     def encode(self, text: str) -> list[int]:
         """Source ids as the model reads them."""
-        ids = self._source.encode(text)
+        return self._with_specials(self._source.encode(text))
+
+    def extended(self, text: str) -> list[int]:
+        """Source ids with the unknown words numbered from the vocabulary's size on: a copying model's `copies`."""
+        return self._with_specials(self._source.words.extended(text, "")[0])
+
+    def _with_specials(self, ids: list[int]) -> list[int]:
         if self._spec.get("add_bos"):
             ids = [self._spec["bos_id"], *ids]
         return ids + [self._spec["eos_id"]] if self._spec.get("add_eos") else ids
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of target tokens, without </s>."""
-        return self._target.decode([t for t in tokens if t != self._eos])
+    def decode(self, tokens: Sequence[int], text: str = "") -> str:
+        """Text of target tokens, without </s>. Extended ids come out as they first stand in the source `text`."""
+        tokens = [t for t in tokens if t != self._eos]
+        if not self.copies:
+            return self._target.decode(tokens)
+        spelled = dict(reversed(list(zip(self._source.words.extended(text, "")[0], text.split()))))
+        size = len(self._target.words.pieces)
+        return " ".join(spelled[t] if t >= size else self._target.decode([t]) for t in tokens)

@@ -14,13 +14,12 @@ import pathlib
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Sequence
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 
 from . import data, models
 
@@ -45,22 +44,13 @@ class TrainOptions:
     bf16: bool = False  # products of the decoder in bfloat16 while training; faster where the CPU has it
 
 
-def _loss(model: models.Seq2Seq, batch: data.Batch, smoothing: float) -> tuple[torch.Tensor, int]:
-    """Summed cross-entropy of the batch's target positions, and how many they are."""
-    tgt_len = torch.from_numpy(batch.tgt_len)
-    logits = model(torch.from_numpy(batch.src), torch.from_numpy(batch.src_len), torch.from_numpy(batch.tgt_in))
-    keep = torch.arange(batch.tgt_out.shape[1])[:, None] < tgt_len
-    target = torch.from_numpy(batch.tgt_out).t()[keep]
-    return F.cross_entropy(logits[keep], target, reduction="sum", label_smoothing=smoothing), len(target)
-
-
 @torch.no_grad()
 def validate(model: models.Seq2Seq, pairs: Sequence[data.Pair]) -> float:
     """Mean negative log-likelihood per target position (nats), without smoothing."""
     model.eval()
     total, count = 0.0, 0
-    for batch in data.batches(pairs, 3000, None):
-        loss, n = _loss(model, batch, 0.0)
+    for batch in data.batches(pairs, 3000, None, model.options.source_eos):
+        loss, n = model.loss(batch, 0.0)
         total += float(loss)
         count += n
     return total / count
@@ -143,24 +133,22 @@ def _worker(
         rng = np.random.default_rng(o.seed * 1000 + epoch * 10 + rank)
         model.train()
         # Every process walks the same batches and takes its share of each one's rows: equal lengths, equal work.
-        todo = list(data.batches(train, o.positions, o.seed * 1000 + epoch))
+        todo = list(data.batches(train, o.positions, o.seed * 1000 + epoch, model_options.source_eos))
         todo = [b for b in todo if len(b.src_len) >= o.processes]
         started, seen, told, loss_sum = time.time(), 0, time.time(), 0.0
         for at, whole in enumerate(todo):
             positions = int(whole.tgt_len.sum())
             part = whole.rows(rank, o.processes)
-            batch = data.Batch(
-                data.word_dropout(part.src, o.word_dropout, rng),
-                part.src_len,
-                data.word_dropout(part.tgt_in, o.word_dropout, rng),
-                part.tgt_out,
-                part.tgt_len,
+            batch = replace(
+                part,
+                src=data.word_dropout(part.src, o.word_dropout, rng),
+                tgt_in=data.word_dropout(part.tgt_in, o.word_dropout, rng),
             )
             rate = o.learning_rate * min(1.0, (state["step"] + 1) / o.warmup)
             rate *= o.decay ** max(0, epoch - o.decay_from + 1)
             adam.param_groups[0]["lr"] = rate
             adam.zero_grad(set_to_none=True)
-            loss, count = _loss(model, batch, o.smoothing)
+            loss, count = model.loss(batch, o.smoothing)
             loss.backward()
             model.flush()
             _all_reduce(model, 1.0 / positions)

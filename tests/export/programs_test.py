@@ -9,7 +9,8 @@ from heed_export import data
 
 MESSAGES = {  # field of Op -> the message of its value
     "embed": "Embed", "rnn": "Rnn", "cell": "Cell", "attend": "Attend", "linear": "Linear", "concat": "Concat",
-    "output": "Output",
+    "output": "Output", "add": "Add", "layer_norm": "LayerNorm", "position": "Position", "self_attend": "SelfAttend",
+    "copy": "Copy",
 }
 
 
@@ -18,18 +19,42 @@ class Programs(unittest.TestCase):
         for arch in support.ARCHITECTURES:
             model = support.tiny_model(arch)
             run = support.Interpreter(support.tiny_bundle(arch, model=model))
-            source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
+            source, target = [5, 9, 3, 17, 4], [data.BOS, 7, 4, 4, 12]
+            copy_ids = support.extended(arch, source)
+            run.start(source, copy_ids)
+            for t, want in enumerate(support.trained_log_probabilities(model, source, copy_ids, target)):
+                got = run.step(target[t])["prediction"]
+                np.testing.assert_allclose(got, want, atol=2e-5, err_msg=f"{arch} {t}")
+
+    @torch.no_grad()
+    def test_programs_attend_as_the_training_model_does(self):
+        source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
+        for arch in ("luong-lstm", "bahdanau-gru", "pointer-generator"):
+            model = support.tiny_model(arch)
+            run = support.Interpreter(support.tiny_bundle(arch, model=model))
             run.start(source)
-            with torch.no_grad():
-                fixed, state = model.start(torch.tensor([source]), torch.tensor([len(source)]))
-                for t, e in enumerate(model.prepare(torch.tensor([target]))):
-                    state, out, weights, energies = model.step(e, state, fixed)
-                    log_p = torch.log_softmax(model.finish(out), -1)
-                    values = run.step(target[t])
-                    wanted = {"prediction": log_p, "attention.weights": weights, "attention.energies": energies}
-                    for name, want in wanted.items():
-                        message = f"{arch} {name} {t}"
-                        np.testing.assert_allclose(values[name], want[0].numpy(), atol=2e-5, err_msg=message)
+            fixed, state = model.start(torch.tensor([source]), torch.tensor([len(source)]))
+            for t, e in enumerate(model.prepare(torch.tensor([target]))):
+                state, _, weights, energies = model.step(e, state, fixed)
+                values = run.step(target[t])
+                for name, want in (("weights", weights), ("energies", energies)):
+                    got = values[f"attention.{name}"]
+                    np.testing.assert_allclose(got, want[0].numpy(), atol=2e-5, err_msg=f"{arch} {name} {t}")
+
+    @torch.no_grad()
+    def test_a_students_layers_attend_as_the_training_model_does(self):
+        source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
+        model = support.tiny_model("student")
+        run = support.Interpreter(support.tiny_bundle("student", model=model))
+        run.start(source)
+        _, attended = model.decode(torch.tensor([source]), torch.tensor([len(source)]), torch.tensor([target]))
+        for t, token in enumerate(target):
+            values = run.step(token)
+            for layer, parts in enumerate(attended, start=1):
+                for name, want in zip(("weights", "energies"), parts):
+                    got = values[f"attention{layer}.{name}"]
+                    self.assertEqual((3, len(source)), got.shape)
+                    np.testing.assert_allclose(got, want[0, :, t].numpy(), atol=2e-5)
 
     def test_every_field_is_one_of_the_schema(self):
         fields = support.schema_fields()
@@ -61,7 +86,7 @@ class Programs(unittest.TestCase):
                 if isinstance(value, dict):
                     for key, inner in value.items():
                         is_name = key.startswith(("weight", "bias")) or key.endswith(("_weight", "_bias"))
-                        if is_name or key in ("table", "v"):
+                        if is_name or key in ("table", "v") or (key == "scale" and isinstance(inner, str)):
                             used.add(inner)
                         else:
                             visit(inner)
@@ -81,7 +106,7 @@ class Programs(unittest.TestCase):
                 primed.update(n[:-1] for n in body.get("inputs", []) + body.get("query", []) if n.endswith("'"))
                 if "cell" in op:
                     primed.add(op["name"])
-                    if op["cell"]["cell"]["kind"] == "CELL_KIND_LSTM":
+                    if op["cell"]["cell"]["kind"] in ("CELL_KIND_LSTM", "CELL_KIND_SSRU"):
                         primed.add(op["name"] + ".c")
             names = [i["name"] for i in spec["init"]["initials"]]
             self.assertEqual(sorted(primed), sorted(names), arch)

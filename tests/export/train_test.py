@@ -82,17 +82,21 @@ class Step(unittest.TestCase):
             for module in model.modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
-            batch = data.make_batch([data.Pair([3, 4, 5], [6, 7]), data.Pair([8], [9, 10, 11])])
-            loss, _ = train._loss(model, batch, 0.1)
+            pairs = [data.Pair([3, 4, 5], [6, 7]), data.Pair([8], [9, 10, 11])]
+            if options.copy:
+                pairs = [data.Pair([3, 0, 0], [0, 7], [3, 21, 22], [22, 7]), data.Pair([8], [9, 8], [8], [9, 8])]
+            batch = data.make_batch(pairs, options.source_eos)
+            loss, _ = model.loss(batch, 0.1)
             loss.backward()
             model.flush()
-            name, parameter = next((n, p) for n, p in model.named_parameters() if n == "cell_h.weight")
+            names = ("cell_h.weight", "cell.weight", "decoder_layers.1.recurrence.weight")
+            name, parameter = next((n, p) for n, p in model.named_parameters() if n in names)
             at, shift = (2, 1), 1e-2
             with torch.no_grad():
                 sides = []
                 for sign in (1, -1):
                     parameter[at] += sign * shift
-                    sides.append(float(train._loss(model, batch, 0.1)[0].detach()))
+                    sides.append(float(model.loss(batch, 0.1)[0].detach()))
                     parameter[at] -= sign * shift
             slope = (sides[0] - sides[1]) / (2 * shift)
             self.assertAlmostEqual(slope, float(parameter.grad[at].detach()), places=2, msg=f"{arch} {name}")
