@@ -36,9 +36,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _FUNCTIONS = ("identity", "tanh", "sigmoid", "relu", "hard_sigmoid")
 SEARCH_FIELDS = frozenset(
     "beam_size length_alpha max_length_a max_length_b max_length_cap min_length_a min_length_b length_normalization"
-    " length_beta length_every_step length_without_eos beam_policy beam_stop unknowns unknown_penalty word_penalty"
+    " length_beta length_every_step length_offset beam_policy beam_stop unknowns unknown_penalty word_penalty"
     " coverage_penalty coverage_beta coverage_every_step attend no_repeat_ngram_size repetition_penalty"
-    " replace_unknowns".split()
+    " replace_unknowns unfinished banned_ids no_repeat_ngram_drops late_end_scores".split()
 )
 Array = np.ndarray
 

@@ -238,6 +238,6 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     else:
         worst = max(proof.measured["values"].items(), key=lambda item: item[1])
         print(
-            f"parity: {len(proof.cases)} cases, {proof.measured['by']} agrees; largest error {worst[1]:.1e}
-            ({worst[0]})"
+            f"parity: {len(proof.cases)} cases, {proof.measured['by']} agrees; largest error "
+            f"{worst[1]:.1e} ({worst[0]})"
         )

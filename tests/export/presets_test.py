@@ -91,8 +91,9 @@ def table(rows: list[tuple[str, dict]]) -> str:
 
     first = rows[0][1]
     lines = [
-        f"{first['by']}, {first['precision']}, {first['instruction_set']}: largest |engine - oracle| / max(1,
-        |oracle|).", "",
+        f"{first['by']}, {first['precision']}, {first['instruction_set']}: largest "
+        "|engine - oracle| / max(1, |oracle|).",
+        "",
         f"| preset | {' | '.join(kinds)} |",
         "|---" * (1 + len(kinds)) + "|",
     ]
