@@ -12,7 +12,7 @@ import pathlib
 import struct
 import zipfile
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Collection, Mapping
 
 import numpy as np
 
@@ -321,8 +321,8 @@ def _npy_header(data: bytes) -> tuple[np.dtype, bool, tuple, int]:
         raise RefusedPickle(f"is an array of {kind[:40]!r}, expected numbers or text") from None
 
 
-def load_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz by name; pickled ones are refused. Raises CheckpointError."""
+def load_npz(path: pathlib.Path, skip: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """The arrays of a .npz by name, without those in `skip`; pickled ones are refused. Raises CheckpointError."""
     data = read_bytes(path)
     found: dict[str, np.ndarray] = {}
     name = ""
@@ -333,12 +333,14 @@ def load_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
             raise RefusedPickle(f"grows from {len(data)} bytes to {total}, more than {_MOST_GROWTH} times: a zip bomb")
         for info in archive.infolist():
             name = info.filename
+            if name.removesuffix(".npy") in skip:
+                continue
             body = archive.read(info)
             kind, fortran, shape, begin = _npy_header(body)
             if pickles._product(shape) * kind.itemsize != len(body) - begin:
                 raise RefusedPickle(f"has {len(body) - begin} bytes, expected those of {list(shape)}")
             values = np.frombuffer(body, kind, offset=begin).reshape(shape, order="F" if fortran else "C")
-            found[name[:-4] if name.endswith(".npy") else name] = values
+            found[name.removesuffix(".npy")] = values
     except RefusedPickle as error:
         raise CheckpointError(f"{path}: {name + ': ' if name else ''}{_line(error)}") from None
     except Exception as error:  # what a damaged archive provokes in zipfile and zlib has many types

@@ -1,0 +1,383 @@
+"""Imports Marian's models: type s2s, amun and nematus, and Transformers with a recurrent decoder (Firefox's students),
+from .npz or .bin with special:model.yml inside, their vocabularies and lexical shortlists.
+
+    files = marian.load(path, [vocab], shortlist)
+    model = marian.build(files.options, files.weights, files.source, files.target, files.shortlist, files.search)
+
+docs/importing/marian.md says what is supported. An option that is not covered is refused by its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from . import importer, marian_bin, marian_s2s, marian_student, spm_file, yaml_subset
+from .builder import Model
+from .checkpoint import CheckpointError, Weights, load_npz, read_bytes
+from .vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
+
+NAME = "marian"
+HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' models among them"
+TYPES = ("s2s", "amun", "nematus", "transformer")
+_REQUIRED = (("</s>", "eos"), ("<unk>", "UNK"))  # Marian's and Nematus's names of ids 0 and 1
+# What fxtranslate and Firefox do for students: the best token at every step, at most min(2 n + 4, 256) of them.
+STUDENT_SEARCH = {"beam_size": 1, "max_length_a": 2.0, "max_length_b": 4, "max_length_cap": 256}
+# marian-decoder's own defaults (src/common/config_parser.cpp) and search (src/translator/beam_search.cpp, history.h).
+DECODER_SEARCH = {
+    "beam_size": 12,
+    "max_length_a": 3.0,
+    "max_length_b": 0,
+    "beam_policy": "BEAM_POLICY_SHRINK",
+    "beam_stop": "BEAM_STOP_BEAM_FULL",
+    "unknowns": "UNKNOWN_POLICY_BAN",
+}
+
+
+@dataclass
+class Files:
+    """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchDefaults."""
+
+    options: dict[str, Any]
+    weights: Weights
+    source: Vocabulary
+    target: Vocabulary
+    shortlist: bytes | None = None
+    search: dict | None = None
+
+
+# Options of special:model.yml: what must hold (None: used elsewhere). Absent ones have Marian's default, which is
+# covered.
+_USED = (
+    "type dim-vocabs dim-emb dim-rnn enc-cell enc-type enc-cell-depth enc-depth dec-depth dec-cell dec-cell-base-depth"
+    " dec-cell-high-depth skip layer-normalization tied-embeddings tied-embeddings-src tied-embeddings-all version"
+    " output-omit-bias"
+).split()
+_USED_BY_TRANSFORMERS = (
+    "transformer-heads transformer-no-projection transformer-rnn-projection transformer-dim-ffn transformer-ffn-depth"
+    " transformer-decoder-dim-ffn transformer-decoder-ffn-depth transformer-ffn-activation transformer-preprocess"
+    " transformer-postprocess transformer-postprocess-emb transformer-postprocess-top transformer-decoder-autoreg"
+    " transformer-tied-layers transformer-guided-alignment-layer transformer-disable-position-embeddings"
+).split()
+_REQUIRED_VALUES: dict[str, tuple] = {
+    "right-left": (False,),
+    "input-types": ([], ["sequence"], ["sequence", "sequence"]),
+    "special-vocab": ([],),
+    "ulr": (False,),
+    "lemma-dim-emb": (0,),
+    "lemma-dependency": ("",),
+    "factors-combine": ("sum", ""),
+    "factors-dim-emb": (0,),
+    "separator-symbol": ("",),
+    "output-approx-knn": ([],),
+    "transformer-train-position-embeddings": (False,),
+    "transformer-train-positions": (False,),
+    "transformer-pool": (False,),
+    "transformer-no-bias": (False,),
+    "transformer-no-affine": (False,),
+    "transformer-attention-mask": ("default", ""),
+    "transformer-alibi-shift": (False,),
+    "transformer-alibi-trainable": (False,),
+}
+_WHY = {
+    "right-left": "models that write from right to left are",
+    "input-types": "inputs beside one text are",
+    "lemma-dim-emb": "factored vocabularies are",
+    "factors-combine": "factored vocabularies are",
+    "ulr": "universal language representations are",
+}
+# Say something of training, of other model types, or of an option that _REQUIRED_VALUES rules out.
+_SILENT = re.compile(
+    r"(bert-.*|char-.*|ulr-.*|transformer-(dim-aan|aan-.*|depth-scaling|dropout.*|flat.*)|dropout.*|precision"
+    r"|relative-paths)\Z"
+)
+
+
+def check_options(options: Any, path: str) -> dict[str, Any]:
+    """special:model.yml's content, checked: a model that this importer covers, or CheckpointError naming the option."""
+    if not isinstance(options, dict):
+        raise CheckpointError(f"{path}: special:model.yml is no mapping")
+    kind = options.get("type")
+    if kind not in TYPES:
+        raise CheckpointError(f"{path}: type={kind} is not supported, only {', '.join(TYPES)}")
+    autoreg = options.get("transformer-decoder-autoreg", "self-attention")
+    if kind == "transformer" and autoreg != "rnn":
+        raise CheckpointError(f"{path}: Transformer decoders are not supported: transformer-decoder-autoreg={autoreg}")
+    for name, value in options.items():
+        other = kind != "transformer" and name.startswith("transformer-")
+        if other or name in _USED or name in _USED_BY_TRANSFORMERS or _SILENT.match(name):
+            continue
+        if name not in _REQUIRED_VALUES:
+            if value not in (False, 0, "", [], None):
+                raise CheckpointError(f"{path}: option {name}={_shown(value)} is not known")
+        elif value is not None and value not in _REQUIRED_VALUES[name]:
+            why = _WHY.get(name, "that is")
+            raise CheckpointError(f"{path}: {why} not supported: {name}={_shown(value)}")
+    sizes = options.get("dim-vocabs")
+    if not isinstance(sizes, list) or not all(type(n) is int and 0 < n < 1 << 24 for n in sizes):
+        raise CheckpointError(f"{path}: dim-vocabs={_shown(sizes)}, expected the sizes of two vocabularies")
+    if len(sizes) != 2:
+        raise CheckpointError(f"{path}: {len(sizes) - 1} sources are not supported: dim-vocabs={_shown(sizes)}")
+    return options
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:80]
+
+
+def read_model(path: pathlib.Path) -> tuple[dict[str, Any], Weights]:
+    """Options and weights (under type s2s's names) of a .npz or .bin. Raises CheckpointError."""
+    data = read_bytes(path)
+    if data[:4] == b"PK\x03\x04":
+        arrays: dict[str, np.ndarray] = dict(load_npz(path))
+        raw = arrays.pop(marian_bin.CONFIG, None)
+        config = None if raw is None else raw.tobytes().split(b"\0", 1)[0].decode("utf-8", "replace")
+        arrays = {n: v for n, v in arrays.items() if not n.startswith("special:")}
+    else:
+        contents = marian_bin.read(data, str(path))
+        arrays, config = contents.tensors, contents.config
+    if config is None:
+        raise CheckpointError(f"{path}: holds no special:model.yml, which says what kind of model it is")
+    options = check_options(yaml_subset.parse(config, f"{path}: special:model.yml"), str(path))
+    return options, Weights(marian_s2s.renamed(arrays, options), str(path))
+
+
+def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None = None) -> Vocabulary:
+    """A vocabulary of a model with `size` ids: .spm, .yml, .yaml or .json (token: id), else a token a line
+    (src/data/default_vocab.cpp). `tokenizer` says how text becomes tokens; without it the caller cuts (for .spm there
+    is no choice). Raises CheckpointError."""
+    data = read_bytes(path)
+    suffix = path.suffix.lower()
+    if suffix == ".fsv":
+        raise CheckpointError(f"{path}: factored vocabularies are not supported")
+    if suffix in (".spm", ".model"):
+        return _spm_vocabulary(data, path, size)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: is not UTF-8 at byte {error.start}") from None
+    is_map = suffix in (".yml", ".yaml", ".json")
+    tokens = _mapped(text, path) if is_map else _lines(text, path)
+    pieces: list[str | None] = [None] * size
+    for token, i in tokens.items():
+        if i < size:
+            if pieces[i] is not None:
+                raise CheckpointError(f"{path}: id {i} is given to {pieces[i]!r} and to {token!r}")
+            pieces[i] = token
+    eos, unk = (_required(pieces, tokens, i, is_map, path) for i in (0, 1))
+    holes = [i for i, piece in enumerate(pieces) if piece is None]
+    for i in holes:
+        pieces[i] = {eos: "</s>", unk: "<unk>"}.get(i, f"<unused {i}>")
+    special = tuple(i for i in holes if i not in (eos, unk))
+    return Vocabulary(unk=unk, pieces=pieces, eos=eos, special=special, tokenizer=tokenizer or pretokenized())
+
+
+def _required(pieces: Sequence[str | None], tokens: Mapping[str, int], i: int, is_map: bool, path: pathlib.Path) -> int:
+    """The id of </s> (i = 0) or <unk> (i = 1): of a map that leaves id i free, or has Nematus's name there, i itself
+    (addRequiredVocabulary)."""
+    name, old = _REQUIRED[i]
+    at = i if is_map and i < len(pieces) and pieces[i] in (None, old) else tokens.get(name)
+    if at is None or at >= len(pieces):
+        raise CheckpointError(f"{path}: has no entry for {name}")
+    return at
+
+
+def _spm_vocabulary(data: bytes, path: pathlib.Path, size: int) -> Vocabulary:
+    spm = spm_file.read(data, str(path))
+    if len(spm.pieces) != size:
+        raise CheckpointError(f"{path}: has {len(spm.pieces)} pieces, the model has {size} (dim-vocabs)")
+    if spm.eos is None:
+        raise CheckpointError(f"{path}: has no control piece </s>")
+    return Vocabulary(unk=spm.unk, size=size, eos=spm.eos, tokenizer=sentencepiece(data))
+
+
+def _mapped(text: str, path: pathlib.Path) -> dict[str, int]:
+    try:
+        found = json.loads(text) if text.lstrip()[:1] == "{" else yaml_subset.parse(text, str(path))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise CheckpointError(f"{path}: is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: is no mapping of tokens to ids")
+    for token, i in found.items():
+        if type(i) is not int or not 0 <= i < 1 << 31:
+            raise CheckpointError(f"{path}: token {token[:40]!r} has id {_shown(i)}, expected a whole number from 0")
+    return found
+
+
+def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
+    tokens: dict[str, int] = {}
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        token = line.removesuffix("\r")
+        if not token:
+            raise CheckpointError(f"{path}: line {number} is empty")
+        if token in tokens:
+            raise CheckpointError(f"{path}: line {number}: {token[:40]!r} stands twice")
+        tokens[token] = len(tokens)
+    return tokens
+
+
+def read_search(path: pathlib.Path) -> dict:
+    """Search defaults of a recurrent model: marian-decoder's, with what MODEL.decoder.yml beside the model changes."""
+    search = dict(DECODER_SEARCH)
+    beside = path.with_name(path.name + ".decoder.yml")
+    if not beside.is_file():
+        return search
+    found = yaml_subset.parse(read_bytes(beside).decode("utf-8", "replace"), str(beside)) or {}
+    for name, field, least, most in (
+        ("beam-size", "beam_size", 1, 1024),
+        ("normalize", "length_alpha", 0, 10),
+        ("word-penalty", "word_penalty", -100, 100),
+        ("max-length-factor", "max_length_a", 0, 100),
+    ):
+        value = found.get(name) if isinstance(found, dict) else None
+        if value is None or value is False:
+            continue
+        value = 1 if value is True else value
+        if not isinstance(value, (int, float)) or not least <= value <= most:
+            raise CheckpointError(f"{beside}: {name}={_shown(value)}, expected {least} to {most}")
+        if value or name == "max-length-factor":
+            search[field] = value
+    if isinstance(found, dict) and found.get("allow-unk"):
+        del search["unknowns"]
+    return search
+
+
+def load(
+    path: pathlib.Path,
+    vocabularies: Sequence[pathlib.Path],
+    shortlist: pathlib.Path | None = None,
+    tokenizers: Sequence[Tokenizer | None] = (None, None),
+) -> Files:
+    """Reads a model with its source and target vocabulary (one path: both) and, where given, its shortlist. Raises
+    CheckpointError with one line."""
+    options, weights = read_model(path)
+    if len(vocabularies) not in (1, 2):
+        raise CheckpointError(f"{path}: {len(vocabularies)} vocabularies, expected one or two (source, target)")
+    sizes = options["dim-vocabs"]
+    pair = [vocabularies[0], vocabularies[-1]]
+    source, target = (read_vocabulary(p, n, t) for p, n, t in zip(pair, sizes, tokenizers))
+    source.add_eos = True
+    data = None
+    if shortlist is not None:
+        data = read_bytes(shortlist)
+        if pair[0] != pair[1] and read_bytes(pair[0]) != read_bytes(pair[1]):
+            raise CheckpointError(f"{shortlist}: shortlists of models with two vocabularies are not supported")
+        marian_bin.check_shortlist(data, str(shortlist), *sizes)
+    search = dict(STUDENT_SEARCH) if options["type"] == "transformer" else read_search(path)
+    return Files(options, weights, source, target, data, search)
+
+
+def build(
+    options: Mapping[str, Any],
+    weights: Weights,
+    source: Vocabulary,
+    target: Vocabulary,
+    shortlist: bytes | None = None,
+    search: Mapping | None = None,
+) -> Model:
+    """The model as programs; `weights` under type s2s's names. Raises CheckpointError and BuildError."""
+    model = Model(source, target)
+    (marian_student if options["type"] == "transformer" else marian_s2s).build(model, options, weights)
+    left = weights.unused()
+    if left:
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        raise CheckpointError(
+            f"{weights.path}: tensor {left[0]}{more} has no place in a model of type {options['type']}"
+        )
+    model.shortlist = shortlist
+    model.set_search(**(search or {}))
+    return model
+
+
+# The command.
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        type=pathlib.Path,
+        metavar="MODEL",
+        help="model.npz or model.bin; or a folder of Firefox Translations with model.*.bin, *vocab*.spm and lex.*.bin",
+    )
+    parser.add_argument(
+        "--vocabs",
+        type=pathlib.Path,
+        nargs="+",
+        metavar="FILE",
+        help="source and target vocabulary (one: both sides'): .spm, .yml, .json or a token a line",
+    )
+    parser.add_argument("--shortlist", type=pathlib.Path, metavar="FILE", help="lex.*.s2t.bin, Marian's binary form")
+    importer.add_tokenizer_arguments(parser)
+
+
+def find_files(folder: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path], pathlib.Path | None]:
+    """Model, vocabularies and shortlist of a folder with one model of Firefox Translations: model.PAIR.*.bin,
+    vocab.PAIR.spm (or srcvocab and trgvocab), lex.*.PAIR.s2t.bin. Raises CheckpointError."""
+
+    def only(pattern: str, required: bool) -> pathlib.Path | None:
+        found = sorted(p for p in folder.glob(pattern) if p.is_file())
+        if len(found) > 1 or required and not found:
+            raise CheckpointError(f"{folder}: holds {len(found)} files like {pattern}, expected one: name the files")
+        return found[0] if found else None
+
+    model, shared = only("model.*bin", True), only("vocab.*spm", False)
+    if shared is not None:
+        vocabularies = [shared]
+    else:
+        vocabularies = [only(f"{side}vocab.*spm", True) for side in ("src", "trg")]
+    return model, vocabularies, only("lex.*.s2t.bin", False)
+
+
+def _languages(path: pathlib.Path) -> tuple[str | None, str | None]:
+    """What the name of a model of Firefox's says: model.esen.intgemm.alphas.bin."""
+    found = re.match(r"model\.([a-z]{2})([a-z]{2})\.", path.name)
+    return (found.group(1), found.group(2)) if found else (None, None)
+
+
+def read(args: argparse.Namespace) -> importer.Imported:
+    """What the command imports. Raises CheckpointError and BuildError."""
+    path, vocabularies, shortlist = args.model, args.vocabs, args.shortlist
+    if path.is_dir():
+        path, own, lexicon = find_files(path)
+        vocabularies, shortlist = vocabularies or own, shortlist or lexicon
+    if not vocabularies:
+        raise CheckpointError("--vocabs: is missing")
+    files = load(path, vocabularies, shortlist, importer.tokenizers(args))
+    for side in (files.source, files.target):
+        side.lowercase = args.lowercase
+    model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search)
+    source_language, target_language = _languages(path)
+    return importer.Imported(
+        model,
+        f"Marian ({files.options['type']})",
+        _tracer(files),
+        path.name,
+        source_language=source_language,
+        target_language=target_language,
+        shortlist=files.shortlist is not None,
+    )
+
+
+def _tracer(files: Files):
+    """Runs the oracle, which reads the same arrays under Marian's names by itself."""
+
+    def trace(source_ids: list[int], max_length: int) -> Any:
+        from reference import marian as oracle
+        from reference import marian_student as student_oracle
+        from reference import trace as tracing
+
+        kind = student_oracle.Student if files.options["type"] == "transformer" else oracle.S2S
+        model = kind(files.weights.arrays, files.options)
+        if files.shortlist is not None:
+            model = student_oracle.Shortlisted(model, files.shortlist, len(files.target))
+        return tracing.greedy(model, source_ids, None, files.target.eos, max_length)
+
+    return trace
