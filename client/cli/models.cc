@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/cli/certificate.h"
 #include "client/cli/commands.h"
 #include "client/cli/connection.h"
 #include "client/cli/width.h"
@@ -16,7 +17,7 @@ namespace {
 
 constexpr char kUsage[] =
     "heed models [FLAGS] [NAME]: lists the models of a server, those that failed to load and why; or prints one\n"
-    "model's card.\n"
+    "model's parity certificate in a few lines, and its card.\n"
     "\n"
     "  heed models\n"
     "  heed models pydocs-ko-en\n"
@@ -110,7 +111,9 @@ int Show(const ModelsOptions& options, Client* client, const Console& console) {
   v1::ListModelsResponse one;
   *one.add_models() = response->model();
   PrintTable(one, *console.out);
-  *console.out << "bundle " << Printable(response->model().bundle_digest()) << "\n\n" << response->card();
+  *console.out << "bundle " << Printable(response->model().bundle_digest()) << "\n"
+               << CertificateOutline(response->parity_json()) << "\n"
+               << response->card();
   return kExitOk;
 }
 

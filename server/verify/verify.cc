@@ -12,6 +12,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/kernels/instruction_set.h"
 #include "engine/model/spec.h"
+#include "server/admission/errors.h"
 #include "server/admission/fields.h"
 #include "server/admission/registry.h"
 
@@ -120,8 +121,9 @@ absl::StatusOr<Capture> Verifier::CheckAttentions(const std::string& path, const
                                     [&](const AttendInfo& info) { return info.name == attention.attend; });
     const std::string at = absl::StrCat(path, ".attentions[", i, "]");
     if (found == attends.end()) {
-      return Fault(at, ".attend is ", Quote(attention.attend), ", expected an attend of the model",
-                   attends.empty() ? " (it has none)" : absl::StrCat(": ", attends.front().name, ", ..."));
+      std::vector<std::string> names;
+      for (const AttendInfo& info : attends) names.push_back(info.name);
+      return Fault(at, ".attend is ", Quote(attention.attend), ", expected an attend of the model: ", Listed(names));
     }
     if (attention.head >= found->heads) {
       return Fault(at, ".head is ", attention.head, ", expected 0 to ", found->heads - 1);

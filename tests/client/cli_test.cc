@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "absl/strings/str_split.h"
+#include "client/cli/certificate.h"
 #include "client/cli/commands.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -419,7 +420,31 @@ TEST_F(Cli, ListsModelsAndWhyOthersFailed) {
 
 TEST_F(Cli, ShowsOneModel) {
   EXPECT_EQ(Run({"models", "m", "--model_version=2"}), 0);
-  EXPECT_THAT(out_, AllOf(HasSubstr("m     2"), HasSubstr("# The card")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("m     2"), HasSubstr("parity: 2 cases by somebody\n"), HasSubstr("# The card")));
+}
+
+TEST(CertificateOutline, SaysWhoComputedItAndHowFarTheEngineWas) {
+  EXPECT_EQ(CertificateOutline(R"({"reference": "NumPy, float64", "toolkit": "OpenNMT-py 3.5.1", "cases": [{}],
+                                   "tolerance": {"weight": 1e-05, "margin": 0.001},
+                                   "measured": {"by": "heed-server 0.1.0", "precision": "f32", "instruction_set": "AVX2",
+                                                "values": {"log_probability": 3.25e-06, "c.weights": 0}}})"),
+            "parity: 1 cases by NumPy, float64; toolkit OpenNMT-py 3.5.1\n"
+            "  tolerances: weight 1e-05, margin 0.001\n"
+            "  measured: log_probability 3.2e-06, c.weights 0\n"
+            "  measured by: heed-server 0.1.0, f32, AVX2\n");
+  EXPECT_EQ(CertificateOutline(R"({"reference": "so\u001bmebody", "cases": []})"),
+            "parity: 0 cases by so\uFFFDmebody\n"
+            "  measured: heed-server verify FOLDER says, on the serving machine\n");
+}
+
+TEST(CertificateOutline, ReadsWhateverAServerSends) {
+  EXPECT_EQ(CertificateOutline(""), "parity: no certificate\n");
+  for (const char* odd : {"{", "[]", "{}", R"({"cases": 3})", "\xff"}) {
+    EXPECT_EQ(CertificateOutline(odd), "parity: a certificate that cannot be read (parity.json)\n") << odd;
+  }
+  EXPECT_THAT(
+      CertificateOutline(R"({"cases": [], "reference": 3, "tolerance": [], "measured": {"values": {"c": "x"}}})"),
+      StartsWith("parity: 0 cases by \n"));
 }
 
 TEST_F(Cli, TellsHealthByItsExitCode) {

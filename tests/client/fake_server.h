@@ -114,6 +114,7 @@ class FakeServer : private v1::TranslationService::Service,
     response->mutable_model()->set_name(request->name());
     response->mutable_model()->set_version(request->has_version() ? request->version() : "newest");
     response->set_card("# The card\n");
+    response->set_parity_json(R"({"reference": "somebody", "cases": [{}, {}]})");
     return status;
   }
 

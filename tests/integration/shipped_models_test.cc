@@ -94,6 +94,36 @@ TEST_F(ShippedModels, AttentionRowsSumToOne) {
   EXPECT_GT(rows, 0);
 }
 
+TEST_F(ShippedModels, SayWhatTheirCertificatesSay) {
+  for (const std::string model : {kTranslation, kSummaries}) {
+    const Finished text = RunProgram(ServerProgram(), {"verify", std::string(kModels) + "/" + model});
+    EXPECT_EQ(text.code, 0) << text.out << text.err;
+    EXPECT_THAT(text.out, HasSubstr("passed: 20 of 20 cases gave the same tokens, 0 parted at a tie"));
+    const Finished json = RunProgram(ServerProgram(), {"verify", "--json", std::string(kModels) + "/" + model});
+    EXPECT_EQ(json.code, 0);
+    EXPECT_THAT(json.out, HasSubstr("\"ok\":true"));
+  }
+}
+
+TEST_F(ShippedModels, VerifyTellsWhatItCannotReadFromWhatIsWrong) {
+  const std::string folder = std::string(kModels) + "/" + kTranslation;
+  const Finished nothing = RunProgram(ServerProgram(), {"verify", "/nowhere"});
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_EQ(nothing.err, "heed-server: /nowhere: \"/nowhere\": no such folder\n");
+  EXPECT_EQ(nothing.out, "");
+  EXPECT_EQ(RunProgram(ServerProgram(), {"verify"}).code, 2);
+  EXPECT_EQ(RunProgram(ServerProgram(), {"verify", folder, "--max_rows=3"}).code, 2);
+  BundleFileMap files = LuongFiles("luong");
+  files["parity.json"] =
+      R"({"format_version": 1, "reference": "nobody", "search": {}, "tolerance": {}, "cases": [{"source_ids": [5, 2],
+          "target_ids": [2], "log_probabilities": [-100], "finish": "eos"}]})";
+  const TempFolder temp;
+  WriteBundleFolder(temp.path() + "/luong", files);
+  const Finished wrong = RunProgram(ServerProgram(), {"verify", temp.path() + "/luong"});
+  EXPECT_EQ(wrong.code, 1) << wrong.err;
+  EXPECT_THAT(wrong.out, HasSubstr("cases[0] step 0  BEYOND"));
+}
+
 class ShippedModelsBatch : public ShippedModels, public ::testing::WithParamInterface<std::string> {};
 
 TEST_P(ShippedModelsBatch, AReplyIsTheSameAloneAmong63OthersAndUnder8Clients) {

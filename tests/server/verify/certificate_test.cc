@@ -1,0 +1,150 @@
+// parity.json read strictly: every fault is one line that names the field.
+#include "server/verify/certificate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+
+namespace heed {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Eq;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+Json Good() {
+  return Json::parse(R"({
+    "format_version": 1, "reference": "a reference, float64", "toolkit": "OpenNMT-py 3.5.1",
+    "search": {"beam_size": 5, "length_alpha": 0.6},
+    "tolerance": {"log_probability": 2e-4, "margin": 0.01},
+    "measured": {"by": "heed-server 0.1.0", "precision": "f32", "instruction_set": "AVX2",
+                 "values": {"log_probability": 1e-6}},
+    "cases": [
+      {"source_ids": [4, 2], "target_ids": [5, 6, 2], "log_probabilities": [-1, -2.5, -0.5], "finish": "eos"},
+      {"text": "hi", "output": "ho", "source_ids": [4, 2], "target_ids": [5, 6], "log_probabilities": [-1, -2],
+       "margins": [1, 2], "finish": "length", "copy_ids": [7, 19], "copy_gates": [0.5, 0], "shortlist": true,
+       "attentions": [
+         {"attend": "c", "head": 0, "weights": [[0.5, 0.5], [1, 0]], "energies": [[1, 1], [3, -3]],
+          "contexts": [[1, 2, 3], [4, 5, 6]]},
+         {"attend": "c", "head": 1, "weights": [[0.25, 0.75], [1, 0]]}]}]})");
+}
+
+TEST(Certificate, IsReadWhole) {
+  const auto read = ParseCertificate(Good().dump());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->reference, "a reference, float64");
+  EXPECT_EQ(read->toolkit, "OpenNMT-py 3.5.1");
+  EXPECT_EQ(read->search.beam_size(), 5);
+  EXPECT_EQ(read->tolerance.log_probability, 2e-4);
+  EXPECT_EQ(read->tolerance.weight, 1e-5);
+  EXPECT_EQ(read->tolerance.margin, 0.01);
+  ASSERT_EQ(read->cases.size(), 2U);
+  EXPECT_FALSE(read->cases[0].text.has_value());
+  EXPECT_THAT(read->cases[0].log_probabilities, ElementsAre(-1, -2.5, -0.5));
+  EXPECT_EQ(read->cases[0].finish, FinishReason::kEos);
+  const CertifiedCase& full = read->cases[1];
+  EXPECT_EQ(full.text, "hi");
+  EXPECT_EQ(full.output, "ho");
+  EXPECT_THAT(full.margins, ElementsAre(1, 2));
+  EXPECT_EQ(full.finish, FinishReason::kLength);
+  EXPECT_THAT(full.copy_ids, ElementsAre(7, 19));
+  EXPECT_THAT(full.copy_gates, ElementsAre(0.5, 0));
+  EXPECT_TRUE(full.shortlist);
+  ASSERT_EQ(full.attentions.size(), 2U);
+  EXPECT_THAT(full.attentions[0].energies, ElementsAre(ElementsAre(1, 1), ElementsAre(3, -3)));
+  EXPECT_THAT(full.attentions[0].contexts, ElementsAre(ElementsAre(1, 2, 3), ElementsAre(4, 5, 6)));
+  EXPECT_EQ(full.attentions[1].head, 1);
+  EXPECT_TRUE(full.attentions[1].energies.empty());
+}
+
+struct FileFault {
+  std::string name;
+  std::function<void(Json&)> damage;
+  std::string message;
+};
+void PrintTo(const FileFault& fault, std::ostream* out) { *out << fault.name; }
+
+class CertificateFault : public ::testing::TestWithParam<FileFault> {};
+
+TEST_P(CertificateFault, IsOneLineThatNamesTheField) {
+  Json json = Good();
+  GetParam().damage(json);
+  const auto read = ParseCertificate(json.dump());
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(read.status().message()), Eq("parity.json: " + GetParam().message));
+  EXPECT_THAT(std::string(read.status().message()), Not(HasSubstr("\n")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, CertificateFault,
+    ::testing::Values(
+        FileFault{"NoObject", [](Json& j) { j = Json::array(); }, " is an array, expected an object"},
+        FileFault{"Version", [](Json& j) { j["format_version"] = 2; }, "format_version is \"2\", expected 1"},
+        FileFault{"NoReference", [](Json& j) { j.erase("reference"); }, "reference is missing"},
+        FileFault{"Unknown", [](Json& j) { j["x\n"] = 1; }, "the file has an unknown field \"x\\x0a\""},
+        FileFault{"Search", [](Json& j) { j["search"] = 3; }, "search is \"3\", expected an object"},
+        FileFault{"Tolerance", [](Json& j) { j["tolerance"]["weight"] = 0; },
+                  "tolerance.weight is \"0\", expected a number above 0, at most 1"},
+        FileFault{"UnknownTolerance", [](Json& j) { j["tolerance"]["w"] = 1; }, "tolerance has an unknown field \"w\""},
+        FileFault{"Measured", [](Json& j) { j["measured"]["values"]["c"] = "no"; },
+                  "measured.values \"c\" is \"\\\"no\\\"\", expected a number"},
+        FileFault{"NoCases", [](Json& j) { j["cases"] = Json::array(); }, "cases is empty"},
+        FileFault{"UnknownOfCase", [](Json& j) { j["cases"][1]["scores"] = 1; },
+                  "cases[1] has an unknown field \"scores\""},
+        FileFault{"NegativeId", [](Json& j) { j["cases"][0]["source_ids"][1] = -1; },
+                  "cases[0].source_ids[1] is \"-1\", expected an id, a whole number from 0"},
+        FileFault{"HugeId", [](Json& j) { j["cases"][0]["source_ids"][1] = 1ULL << 63; },
+                  "cases[0].source_ids[1] is \"9223372036854775808\", expected an id, a whole number from 0"},
+        FileFault{"NoIds", [](Json& j) { j["cases"][0]["target_ids"] = Json::array(); },
+                  "cases[0].target_ids has 0 ids, expected 1 to 100000"},
+        FileFault{"TooFew", [](Json& j) { j["cases"][0]["log_probabilities"].erase(0); },
+                  "cases[0].log_probabilities has 2 elements, expected 3, one for each of target_ids"},
+        FileFault{"NoNumber", [](Json& j) { j["cases"][0]["log_probabilities"][2] = nullptr; },
+                  "cases[0].log_probabilities[2] is \"null\", expected a number"},
+        FileFault{"Finish", [](Json& j) { j["cases"][0]["finish"] = "stop"; },
+                  "cases[0].finish is \"\\\"stop\\\"\", expected \"eos\" or \"length\""},
+        FileFault{"Margins", [](Json& j) { j["cases"][1]["margins"].push_back(1); },
+                  "cases[1].margins has 3 elements, expected 2, one for each of target_ids"},
+        FileFault{"CopyIds", [](Json& j) { j["cases"][1]["copy_ids"].push_back(1); },
+                  "cases[1].copy_ids has 3 elements, expected 2, one for each of source_ids"},
+        FileFault{"Gates", [](Json& j) { j["cases"][1]["copy_gates"] = {1}; },
+                  "cases[1].copy_gates has 1 elements, expected 2, one for each of target_ids"},
+        FileFault{"Shortlist", [](Json& j) { j["cases"][1]["shortlist"] = 1; },
+                  "cases[1].shortlist is \"1\", expected true or false"},
+        FileFault{"Rows", [](Json& j) { j["cases"][1]["attentions"][0]["weights"].erase(0); },
+                  "cases[1].attentions[0].weights has 1 elements, expected 2, one for each of target_ids"},
+        FileFault{"Columns", [](Json& j) { j["cases"][1]["attentions"][0]["energies"][1].erase(0); },
+                  "cases[1].attentions[0].energies[1] has 1 elements, expected 2, one for each of source_ids"},
+        FileFault{"Contexts", [](Json& j) { j["cases"][1]["attentions"][0]["contexts"][1].erase(0); },
+                  "cases[1].attentions[0].contexts[1] has 2 elements, expected 3, one for each element of the first "
+                  "row"},
+        FileFault{"ContextsOfHead1",
+                  [](Json& j) {
+                    j["cases"][1]["attentions"][1]["contexts"] = {{1}, {2}};
+                  },
+                  "cases[1].attentions[1].contexts is given with head 1, expected 0 alone"},
+        FileFault{"Twice", [](Json& j) { j["cases"][1]["attentions"][1]["head"] = 0; },
+                  "cases[1].attentions[1] is head 0 of \"c\" a second time"},
+        FileFault{"Head", [](Json& j) { j["cases"][1]["attentions"][1]["head"] = -1; },
+                  "cases[1].attentions[1].head is \"-1\", expected a whole number from 0 to 1024"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(Certificate, WhatIsNoJsonIsSaidWithItsPlace) {
+  EXPECT_THAT(std::string(ParseCertificate("{\"a\": }").status().message()),
+              Eq("parity.json: the file is not JSON: a fault at byte 7"));
+  EXPECT_THAT(std::string(ParseCertificate("[1e999]").status().message()), HasSubstr("out of range"));
+  EXPECT_FALSE(ParseCertificate(std::string(100000, '[')).ok());
+  Json json = Good();
+  json["search"]["beam"] = 3;
+  EXPECT_THAT(std::string(ParseCertificate(json.dump()).status().message()), HasSubstr("parity.json: search: "));
+}
+
+}  // namespace
+}  // namespace heed
