@@ -18,7 +18,7 @@ void AdditiveEnergies(const float* q, const float* keys, const float* v, float v
 void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
                       const float* coverage_weight, int positions, int size, int stride, float* e);
 
-// w = softmax(e), [n] each.
+// w = softmax(e), [n] each; w may be e.
 void Softmax(const float* e, int n, float* w);
 
 // w = the point of the simplex nearest to e (Martins and Astudillo 2016): max(e_j - tau, 0), tau such that they sum to

@@ -1,7 +1,5 @@
 #include "engine/kernels/elementwise.h"
 
-#include <cmath>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/elementwise.cc"
 #include "hwy/foreach_target.h"
@@ -47,24 +45,11 @@ void Lerp(int count, const float* gate, const float* a, const float* b, float* y
 }
 
 void LayerNormRows(int rows, int n, const float* x, const float* scale, const float* bias, float epsilon, float* y) {
-  const D d;
   const std::size_t size = n, step = Width();
   for (int r = 0; r < rows; ++r, x += size, y += size) {
-    V sum = hn::Zero(d);
-    for (std::size_t i = 0; i < size; i += step) sum = hn::Add(sum, LoadAt(x, i, size - i));
-    const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / n;
-    V squares = hn::Zero(d);
+    const Moments moments = MomentsOf(x, size, epsilon);
     for (std::size_t i = 0; i < size; i += step) {
-      const V away = hn::Sub(LoadAt(x, i, size - i, mean), hn::Set(d, mean));
-      squares = hn::MulAdd(away, away, squares);
-    }
-    const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) / n;
-    const V factor = hn::Set(d, 1.0f / std::sqrt(variance + epsilon));
-    for (std::size_t i = 0; i < size; i += step) {
-      const V away = hn::Sub(LoadAt(x, i, size - i), hn::Set(d, mean));
-      V out = hn::Mul(hn::Mul(away, factor), LoadAt(scale, i, size - i));
-      if (bias != nullptr) out = hn::Add(out, LoadAt(bias, i, size - i));
-      StoreAt(out, y, i, size - i);
+      StoreAt(Normalised(moments, LoadAt(x, i, size - i), scale, bias, i, size - i), y, i, size - i);
     }
   }
 }

@@ -7,8 +7,6 @@
 namespace heed::reference {
 namespace {
 
-double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
 // Element i of row r of an addend; rows are `width` long.
 double At(Addend addend, int r, int i) {
   if (addend.rows != nullptr) return addend.rows[r][i];
@@ -36,7 +34,7 @@ double Activate(Activation f, double x) {
     case Activation::kTanh:
       return std::tanh(x);
     case Activation::kSigmoid:
-      return Sigmoid(x);
+      return 1 / (1 + std::exp(-x));
     case Activation::kRelu:
       return std::max(x, 0.0);
     case Activation::kHardSigmoid:
@@ -88,60 +86,92 @@ void MeanOfRows(int rows, int n, const float* x, float* y) {
   }
 }
 
-void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h) {
+void LstmRows(CellFunctions functions, int rows, int n, const float* gates, Addend addend, const float* c_in,
+              const CellNorm& norm, float* c, float* h) {
   for (int r = 0; r < rows; ++r) {
+    const auto sum = [&](int block, int i) { return gates[(r * 4 + block) * n + i] + At(addend, r, block * n + i); };
+    const auto gate = [&](int block, int i) { return Activate(functions.gate, sum(block, i)); };
     for (int i = 0; i < n; ++i) {
-      const auto gate = [&](int block) { return gates[(r * 4 + block) * n + i] + At(addend, r, block * n + i); };
-      const double next = Sigmoid(gate(1)) * c_in[r * n + i] + Sigmoid(gate(0)) * std::tanh(gate(2));
-      c[r * n + i] = static_cast<float>(next);
-      h[r * n + i] = static_cast<float>(Sigmoid(gate(3)) * std::tanh(next));
+      const double g = Activate(functions.function, sum(2, i));
+      c[r * n + i] = static_cast<float>(gate(1, i) * c_in[r * n + i] + gate(0, i) * g);
+    }
+    std::vector<float> out(c + r * n, c + (r + 1) * n);
+    if (norm.scale != nullptr) LayerNormRows(1, n, c + r * n, norm.scale, norm.bias, norm.epsilon, out.data());
+    for (int i = 0; i < n; ++i) {
+      h[r * n + i] = static_cast<float>(gate(3, i) * Activate(functions.function, out[i]));
     }
   }
 }
 
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
-             float* h) {
+void GruRows(CellFunctions functions, int rows, int n, const float* x, Addend addend, const float* s,
+             const float* state_bias, const float* h_in, float* h) {
   for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < n; ++i) {
       const auto in = [&](int block) { return At(x, (row * 3 + block) * n + i) + At(addend, row, block * n + i); };
       const auto state = [&](int block) { return s[(row * 3 + block) * n + i] + At(state_bias, block * n + i); };
-      const double r = Sigmoid(in(0) + state(0)), z = Sigmoid(in(1) + state(1));
-      const double u = std::tanh(in(2) + r * state(2));
+      const double r = Activate(functions.gate, in(0) + state(0)), z = Activate(functions.gate, in(1) + state(1));
+      const double u = Activate(functions.function, in(2) + r * state(2));
       h[row * n + i] = static_cast<float>((1 - z) * u + z * h_in[row * n + i]);
     }
   }
 }
 
-void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-                 const float* h_in, float* z, float* reset_h) {
+void GruGateRows(Activation gate, int rows, int n, const float* x, Addend addend, const float* s,
+                 const float* state_bias, const float* h_in, float* z, float* reset_h) {
   for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < n; ++i) {
       const auto sum = [&](int block) {
         return At(x, (row * 3 + block) * n + i) + At(addend, row, block * n + i) + s[(row * 2 + block) * n + i] +
                At(state_bias, block * n + i);
       };
-      reset_h[row * n + i] = static_cast<float>(Sigmoid(sum(0)) * h_in[row * n + i]);
-      z[row * n + i] = static_cast<float>(Sigmoid(sum(1)));
+      reset_h[row * n + i] = static_cast<float>(Activate(gate, sum(0)) * h_in[row * n + i]);
+      z[row * n + i] = static_cast<float>(Activate(gate, sum(1)));
     }
   }
 }
 
-void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* s_n, const float* state_bias_n,
-                   const float* z, const float* h_in, float* h) {
+void GruUpdateRows(Activation function, int rows, int n, const float* x, Addend addend, const float* s_n,
+                   const float* state_bias_n, const float* z, const float* h_in, float* h) {
   for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < n; ++i) {
-      const double u =
-          std::tanh(At(x, (row * 3 + 2) * n + i) + At(addend, row, 2 * n + i) + s_n[row * n + i] + At(state_bias_n, i));
+      const double u = Activate(
+          function, At(x, (row * 3 + 2) * n + i) + At(addend, row, 2 * n + i) + s_n[row * n + i] + At(state_bias_n, i));
       const double keep = z[row * n + i];
       h[row * n + i] = static_cast<float>((1 - keep) * u + keep * h_in[row * n + i]);
     }
   }
 }
 
-void RnnRows(Activation f, int rows, int n, const float* product, Addend addend, float* h) {
+void RnnRows(Activation function, int rows, int n, const float* product, Addend addend, float* h) {
   for (int r = 0; r < rows; ++r) {
     for (int i = 0; i < n; ++i) {
-      h[r * n + i] = static_cast<float>(Activate(f, product[r * n + i] + At(addend, r, i)));
+      h[r * n + i] = static_cast<float>(Activate(function, product[r * n + i] + At(addend, r, i)));
+    }
+  }
+}
+
+void SsruRows(CellFunctions functions, int rows, int n, const float* product, Addend addend, const float* c_in,
+              float* c, float* h) {
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < n; ++i) {
+      const double f = Activate(functions.gate, At(product, 2 * r * n + i) + At(addend, r, i));
+      const double x = At(product, (2 * r + 1) * n + i) + At(addend, r, n + i);
+      const double next = f * c_in[r * n + i] + (1 - f) * x;
+      c[r * n + i] = static_cast<float>(next);
+      h[r * n + i] = static_cast<float>(Activate(functions.function, next));
+    }
+  }
+}
+
+void CellNormRows(int rows, std::span<const int> groups, Addend addend, const float* scale, const float* bias,
+                  float epsilon, float* y) {
+  for (int r = 0; r < rows; ++r) {
+    int at = 0;
+    for (const int n : groups) {
+      for (int i = 0; i < n; ++i) y[i] += static_cast<float>(At(addend, r, at + i));
+      LayerNormRows(1, n, y, scale + at, bias == nullptr ? nullptr : bias + at, epsilon, y);
+      y += n;
+      at += n;
     }
   }
 }
@@ -198,6 +228,17 @@ void WeightedSum(const float* w, const float* values, int positions, int size, i
     double sum = 0;
     for (int j = 0; j < positions; ++j) sum += double{w[j]} * values[j * stride + i];
     out[i] = static_cast<float>(sum);
+  }
+}
+
+void AttendHead(const HeadAttention& head) {
+  std::vector<float> e(head.positions), w(head.positions);
+  for (int i = 0; i < head.queries; ++i) {
+    const float* q = head.q + static_cast<std::ptrdiff_t>(i) * head.stride;
+    DotEnergies(q, head.k, head.positions, head.size, head.stride, head.scale, e.data());
+    Softmax(e.data(), head.positions, w.data());
+    WeightedSum(w.data(), head.v, head.positions, head.size, head.stride,
+                head.out + static_cast<std::ptrdiff_t>(i) * head.out_stride);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/gather.h"
 #include "engine/kernels/output.h"
+#include "engine/kernels/self_attention.h"
 
 namespace heed::reference {
 
@@ -23,15 +24,21 @@ void LayerNormRows(int rows, int n, const float* x, const float* scale, const fl
 void MaxoutRows(int rows, int n, int group, const float* x, float* y);
 void MeanOfRows(int rows, int n, const float* x, float* y);
 
-void LstmRows(int rows, int n, const float* gates, Addend addend, const float* c_in, float* c, float* h);
-void GruRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias, const float* h_in,
-             float* h);
-void GruGateRows(int rows, int n, const float* x, Addend addend, const float* s, const float* state_bias,
-                 const float* h_in, float* z, float* reset_h);
-void GruUpdateRows(int rows, int n, const float* x, Addend addend, const float* s_n, const float* state_bias_n,
-                   const float* z, const float* h_in, float* h);
-void RnnRows(Activation f, int rows, int n, const float* product, Addend addend, float* h);
+void LstmRows(CellFunctions functions, int rows, int n, const float* gates, Addend addend, const float* c_in,
+              const CellNorm& norm, float* c, float* h);
+void GruRows(CellFunctions functions, int rows, int n, const float* x, Addend addend, const float* s,
+             const float* state_bias, const float* h_in, float* h);
+void GruGateRows(Activation gate, int rows, int n, const float* x, Addend addend, const float* s,
+                 const float* state_bias, const float* h_in, float* z, float* reset_h);
+void GruUpdateRows(Activation function, int rows, int n, const float* x, Addend addend, const float* s_n,
+                   const float* state_bias_n, const float* z, const float* h_in, float* h);
+void RnnRows(Activation function, int rows, int n, const float* product, Addend addend, float* h);
+void SsruRows(CellFunctions functions, int rows, int n, const float* product, Addend addend, const float* c_in,
+              float* c, float* h);
+void CellNormRows(int rows, std::span<const int> groups, Addend addend, const float* scale, const float* bias,
+                  float epsilon, float* y);
 
+void AttendHead(const HeadAttention& head);  // scratch is not used
 void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
 void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
                       int stride, float* e);

@@ -8,6 +8,7 @@
 #define HEED_VECTOR_INL_H_
 #endif
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 
@@ -91,6 +92,34 @@ HWY_INLINE V Activate(Activation f, V x) {
       return hn::Min(hn::Max(hn::MulAdd(x, hn::Set(d, 0.2f), hn::Set(d, 0.5f)), hn::Zero(d)), hn::Set(d, 1.0f));
   }
   return x;
+}
+
+// Where a row's normalisation moves it to: (x - mean) * factor, factor = 1 / sqrt(variance + epsilon), variance biased.
+struct Moments {
+  float mean, factor;
+};
+
+HWY_INLINE Moments MomentsOf(const float* x, std::size_t size, float epsilon) {
+  const D d;
+  const std::size_t step = Width();
+  V sum = hn::Zero(d);
+  for (std::size_t i = 0; i < size; i += step) sum = hn::Add(sum, LoadAt(x, i, size - i));
+  const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / static_cast<float>(size);
+  V squares = hn::Zero(d);
+  for (std::size_t i = 0; i < size; i += step) {
+    const V away = hn::Sub(LoadAt(x, i, size - i, mean), hn::Set(d, mean));
+    squares = hn::MulAdd(away, away, squares);
+  }
+  const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(size);
+  return {mean, 1.0f / std::sqrt(variance + epsilon)};
+}
+
+// Elements [i, i + Width()) of x normalised, times scale, plus bias (null: nothing).
+HWY_INLINE V Normalised(Moments m, V x, const float* scale, const float* bias, std::size_t i, std::size_t left) {
+  const D d;
+  const V away = hn::Mul(hn::Sub(x, hn::Set(d, m.mean)), hn::Set(d, m.factor));
+  const V scaled = hn::Mul(away, LoadAt(scale, i, left));
+  return bias == nullptr ? scaled : hn::Add(scaled, LoadAt(bias, i, left));
 }
 
 }  // namespace HWY_NAMESPACE

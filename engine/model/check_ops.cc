@@ -62,7 +62,9 @@ absl::Status OpChecker::Check(const Op& op, int index) {
     case Op::kMaxout:
       return CheckMaxout(op.maxout());
     case Op::kPosition:
+      return CheckPosition(op.position());
     case Op::kSelfAttend:
+      return CheckSelfAttend(op.self_attend());
     case Op::kCopy:
       return place_.Unimplemented("the op ", OpKindName(op));
     case Op::OP_NOT_SET:
@@ -305,6 +307,54 @@ absl::Status OpChecker::CheckMaxout(const model::v1::Maxout& op) {
   node.input = input.refs[0];
   node.group = op.group();
   HEED_ASSIGN_OR_RETURN(node.out, Make(input.type, input.total / op.group()));
+  nodes_.push_back(node);
+  return absl::OkStatus();
+}
+
+absl::Status OpChecker::CheckPosition(const model::v1::Position& op) {
+  if (kind_ == ProgramKind::kInit) return place_.Invalid("position stands only in the encoder and the step program");
+  PositionNode node;
+  HEED_ASSIGN_OR_RETURN(const Operands input, ResolveOne("input", op.input()));
+  if (kind_ == ProgramKind::kEncoder && input.type != ValueType::kSequence) {
+    return place_.Invalid("input ", op.input(), " is a vector, which has no position in the encoder");
+  }
+  if (input.total % 2 != 0 || input.total < 4) {
+    return place_.Invalid("input ", op.input(), " has size ", input.total, ", expected an even one of at least 4");
+  }
+  node.input = input.refs[0];
+  HEED_ASSIGN_OR_RETURN(node.out, Make(input.type, input.total));
+  nodes_.push_back(node);
+  return absl::OkStatus();
+}
+
+absl::Status OpChecker::CheckSelfAttend(const model::v1::SelfAttend& op) {
+  HEED_RETURN_IF_ERROR(OnlyIn(ProgramKind::kEncoder));
+  SelfAttendNode node;
+  HEED_ASSIGN_OR_RETURN(node.input, ResolveSequence("input", op.input()));
+  const std::int64_t n = scope_.value(node.input).size;
+  if (op.heads() < 0) return place_.Invalid("heads is ", op.heads(), ", expected at least 1");
+  node.heads = op.heads() == 0 ? 1 : op.heads();
+  if (n % node.heads != 0) {
+    return place_.Invalid("heads is ", node.heads, ", which does not divide ", op.input(), "'s size ", n);
+  }
+  struct Projection {
+    const char *weight_field, *bias_field;
+    const std::string &weight_name, &bias_name;
+    const Tensor *&weight, *&bias;
+  };
+  for (const Projection& p : {
+           Projection{"query_weight", "query_bias", op.query_weight(), op.query_bias(), node.query_weight,
+                      node.query_bias},
+           Projection{"key_weight", "key_bias", op.key_weight(), op.key_bias(), node.key_weight, node.key_bias},
+           Projection{"value_weight", "value_bias", op.value_weight(), op.value_bias(), node.value_weight,
+                      node.value_bias},
+           Projection{"output_weight", "output_bias", op.output_weight(), op.output_bias(), node.output_weight,
+                      node.output_bias},
+       }) {
+    HEED_ASSIGN_OR_RETURN(p.weight, tensors_.Required(place_, p.weight_field, p.weight_name, {n, n}));
+    HEED_ASSIGN_OR_RETURN(p.bias, tensors_.Optional(place_, p.bias_field, p.bias_name, {n}));
+  }
+  HEED_ASSIGN_OR_RETURN(node.out, Make(ValueType::kSequence, n));
   nodes_.push_back(node);
   return absl::OkStatus();
 }

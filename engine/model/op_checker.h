@@ -55,6 +55,8 @@ class OpChecker {
   absl::Status CheckPool(const model::v1::Pool& op);
   absl::Status CheckSlice(const model::v1::Slice& op);
   absl::Status CheckMaxout(const model::v1::Maxout& op);
+  absl::Status CheckPosition(const model::v1::Position& op);
+  absl::Status CheckSelfAttend(const model::v1::SelfAttend& op);
   absl::Status CheckOutput(const model::v1::Output& op);
 
   // The op's program is the one it may stand in.
@@ -70,7 +72,10 @@ class OpChecker {
 
   // Checks a recurrence over `input_size` inputs; 0: a cell without any.
   absl::StatusOr<CellWeights> CheckCellSpec(const model::v1::CellSpec& spec, std::int64_t input_size);
-  absl::Status CheckCellOptions(const model::v1::CellSpec& spec) const;
+  absl::Status CheckCellOptions(const model::v1::CellSpec& spec, CellWeights* cell) const;
+  absl::Status CheckCellState(const model::v1::CellSpec& spec, CellWeights* cell);
+  absl::Status CheckCellNorm(const model::v1::CellNorm& norm, std::int64_t rows, CellWeights* cell);
+  absl::Status CheckTransitions(const model::v1::Rnn& op, RnnNode* node);
   absl::StatusOr<Activation> CheckFunction(model::v1::Function function, bool required) const;
 
   absl::Status CheckAttendOptions(const model::v1::Attend& op) const;

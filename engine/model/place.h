@@ -15,6 +15,9 @@ class Place {
  public:
   explicit Place(std::string path) : path_(std::move(path)) {}  // "step.h (cell)"
 
+  // A part of it: "encoder.f (rnn): transitions 2".
+  Place Part(const std::string& part) const { return Place(absl::StrCat(path_, ": ", part)); }
+
   // INVALID_ARGUMENT "model.json: step.h (cell): WHAT".
   template <typename... Args>
   absl::Status Invalid(const Args&... what) const {

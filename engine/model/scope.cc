@@ -87,6 +87,10 @@ std::vector<std::string> ReferencesOf(const Op& op) {
       return {op.slice().input()};
     case Op::kMaxout:
       return {op.maxout().input()};
+    case Op::kPosition:
+      return {op.position().input()};
+    case Op::kSelfAttend:
+      return {op.self_attend().input()};
     case Op::kOutput:
       return list(op.output().inputs());
     default:

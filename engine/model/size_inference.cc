@@ -29,6 +29,7 @@ struct SizeTensor {
   const char* field = nullptr;  // null: none does, the inputs do
   std::string name;
   bool by_rows = true;
+  int blocks = 1;  // of rows, each of the value's size
 };
 
 SizeTensor SizeTensorOf(const Op& op) {
@@ -36,7 +37,9 @@ SizeTensor SizeTensorOf(const Op& op) {
     case Op::kEmbed:
       return {.field = "table", .name = op.embed().table(), .by_rows = false};
     case Op::kCell:
-      if (op.cell().cell().kind() == model::v1::CELL_KIND_SSRU) return {};  // has none, and does not run
+      if (op.cell().cell().kind() == model::v1::CELL_KIND_SSRU) {
+        return {.field = "weight_input", .name = op.cell().cell().weight_input(), .blocks = 2};
+      }
       return {.field = "weight_state", .name = op.cell().cell().weight_state(), .by_rows = false};
     case Op::kAttend:
       if (op.attend().value_weight().empty()) return {};
@@ -79,6 +82,7 @@ std::int64_t SizeFromInputs(const Op& op, const Scope& scope, const std::vector<
     case Op::kMul:
     case Op::kLerp:
     case Op::kLayerNorm:
+    case Op::kPosition:
       return first_known();
     default:
       return 0;  // refused by the checker, whatever its size
@@ -106,7 +110,7 @@ absl::Status InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const
     const SizeTensor by = SizeTensorOf(op);
     if (by.field == nullptr) continue;
     HEED_ASSIGN_OR_RETURN(const Tensor* tensor, tensors.Existing(PlaceOf(ProgramKind::kStep, op), by.field, by.name));
-    const std::int64_t size = by.by_rows ? tensor->rows() : tensor->columns();
+    const std::int64_t size = by.by_rows ? tensor->rows() / by.blocks : tensor->columns();
     if (size <= kMaxVectorSize) SetSize(op, size, scope);
   }
   // One pass settles what flows downwards; each prime that a size flows through may take one more.

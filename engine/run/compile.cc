@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/run/compile_cell.h"
+#include "engine/run/row_ops.h"
 #include "engine/run/weight_store.h"
 
 namespace heed {
@@ -12,8 +14,8 @@ namespace {
 
 class Compiler {
  public:
-  Compiler(const CheckedProgram& program, std::int64_t max_table_bytes)
-      : program_(program), weights_(model_, max_table_bytes) {}
+  Compiler(const CheckedProgram& program, std::int64_t max_table_bytes, int max_positions)
+      : program_(program), max_positions_(max_positions), weights_(model_, max_table_bytes) {}
 
   absl::StatusOr<CompiledModel> Run(TokenId eos) {
     model_.start_zero = program_.start_zero;
@@ -98,85 +100,6 @@ class Compiler {
     return nullptr;
   }
 
-  // --- recurrences ---------------------------------------------------------------------------------------------------
-
-  static int Blocks(CellType type) { return type == CellType::kLstm ? 4 : type == CellType::kGru ? 3 : 1; }
-
-  // What steps and whole-source recurrences share: sizes, biases, the tabulated input, the packed matrices. `joint`:
-  // one product for inputs and state.
-  absl::StatusOr<CellOp> MakeCell(const CellWeights& weights, std::vector<Ref> refs, bool joint) {
-    CellOp op;
-    op.type = weights.type;
-    op.reset_before = weights.reset_before;
-    op.function = weights.function;
-    op.hidden = weights.hidden;
-    op.blocks = Blocks(weights.type);
-    const int n = op.blocks * op.hidden;
-    Buffer bias(n);
-    WeightStore::AddTensor(weights.bias_input, bias);
-    if (op.type == CellType::kGru) {
-      op.state_bias = weights_.Constant(weights.bias_state);
-    } else {
-      WeightStore::AddTensor(weights.bias_state, bias);
-    }
-    // The first input that is an embedding becomes a table, if it fits.
-    int skip_begin = 0, skip_count = 0, at = 0;
-    for (std::size_t i = 0; i < refs.size(); ++i) {
-      const int size = current().values[refs[i].value].size;
-      const EmbedNode* embed = EmbedOf(refs[i]);
-      if (embed != nullptr) {
-        HEED_ASSIGN_OR_RETURN(const auto table, weights_.Table(*embed, *weights.weight_input, at, bias));
-        if (table.has_value()) {
-          op.table = *table;
-          skip_begin = at;
-          skip_count = size;
-          refs.erase(refs.begin() + static_cast<std::ptrdiff_t>(i));
-          break;
-        }
-      }
-      at += size;
-    }
-    if (op.table < 0) op.bias = weights_.Constant(std::move(bias));
-    op.inputs = MakeInputs(refs);
-    std::vector<float> input;  // [n, op.inputs.total]
-    if (op.inputs.total > 0) {
-      const int all = static_cast<int>(weights.weight_input->columns());
-      for (int r = 0; r < n; ++r) {
-        const float* row = &weights.weight_input->data[static_cast<std::size_t>(r) * all];
-        input.insert(input.end(), row, row + skip_begin);
-        input.insert(input.end(), row + skip_begin + skip_count, row + all);
-      }
-    }
-    HEED_RETURN_IF_ERROR(PackCell(weights, input, joint, op));
-    return op;
-  }
-
-  absl::Status PackCell(const CellWeights& weights, const std::vector<float>& input, bool joint, CellOp& op) {
-    const int n = op.blocks * op.hidden, h = op.hidden, k = op.inputs.total;
-    const float* state = weights.weight_state->data.data();
-    if (joint && op.type != CellType::kGru) {
-      std::vector<float> both;
-      for (int r = 0; r < n; ++r) {
-        both.insert(both.end(), input.begin() + static_cast<std::ptrdiff_t>(r) * k,
-                    input.begin() + static_cast<std::ptrdiff_t>(r + 1) * k);
-        both.insert(both.end(), state + static_cast<std::ptrdiff_t>(r) * h,
-                    state + static_cast<std::ptrdiff_t>(r + 1) * h);
-      }
-      HEED_ASSIGN_OR_RETURN(op.joint, weights_.Pack(n, k + h, both.data()));
-      return absl::OkStatus();
-    }
-    if (k > 0) {
-      HEED_ASSIGN_OR_RETURN(op.input, weights_.Pack(n, k, input.data()));
-    }
-    if (op.reset_before) {
-      HEED_ASSIGN_OR_RETURN(op.state, weights_.Pack(2 * h, h, state));
-      HEED_ASSIGN_OR_RETURN(op.state_n, weights_.Pack(h, h, state + static_cast<std::ptrdiff_t>(2 * h) * h));
-    } else {
-      HEED_ASSIGN_OR_RETURN(op.state, weights_.Pack(n, h, state));
-    }
-    return absl::OkStatus();
-  }
-
   // --- ops -----------------------------------------------------------------------------------------------------------
 
   absl::Status Source(const Program& program) {
@@ -218,9 +141,19 @@ class Compiler {
     return op;
   }
 
+  absl::StatusOr<CellOp> MakeCell(const CellWeights& weights, const std::vector<Ref>& refs, bool joint) {
+    std::vector<CellInput> inputs;
+    for (const Ref& ref : refs) inputs.push_back({Slotted(ref), SizeOf(ref), EmbedOf(ref)});
+    return CompileCell(weights, std::move(inputs), joint, &weights_);
+  }
+
   Made From(const RnnNode& node) {
     RnnOp op;
     HEED_ASSIGN_OR_RETURN(op.cell, MakeCell(node.cell, {Ref{node.input, false}}, /*joint=*/false));
+    for (const CellWeights& transition : node.transitions) {
+      HEED_ASSIGN_OR_RETURN(CellOp cell, MakeCell(transition, {}, /*joint=*/false));
+      op.transitions.push_back(std::move(cell));
+    }
     op.input = op.cell.table < 0 ? Slotted(node.input) : -1;
     op.backward = node.backward;
     op.out = Slotted(node.out);
@@ -238,9 +171,35 @@ class Compiler {
     return op;
   }
 
-  // The checker lets none of these pass yet.
-  static Made From(const PositionNode&) { return absl::UnimplementedError("position"); }
-  static Made From(const SelfAttendNode&) { return absl::UnimplementedError("self_attend"); }
+  Made From(const PositionNode& node) {
+    const int size = SizeOf(node.input);
+    return PositionOp{Slotted(node.input), weights_.Positions(size, max_positions_), size, Slotted(node.out)};
+  }
+
+  Made From(const SelfAttendNode& node) {
+    SelfAttendOp op;
+    op.input = Slotted(node.input);
+    op.heads = node.heads;
+    op.size = current().values[node.input].size;
+    // One product for queries, keys and values.
+    std::vector<float> weights;
+    Buffer bias(Floats(3, op.size));
+    const Tensor* biases[] = {node.query_bias, node.key_bias, node.value_bias};
+    for (const Tensor* w : {node.query_weight, node.key_weight, node.value_weight}) {
+      weights.insert(weights.end(), w->data.begin(), w->data.end());
+    }
+    for (int i = 0; i < 3; ++i) {
+      if (biases[i] != nullptr) std::copy(biases[i]->data.begin(), biases[i]->data.end(), bias.data() + i * op.size);
+    }
+    HEED_ASSIGN_OR_RETURN(op.projections, weights_.Pack(3 * op.size, op.size, weights.data()));
+    op.bias = weights_.Constant(std::move(bias));
+    HEED_ASSIGN_OR_RETURN(op.output, weights_.Pack(node.output_weight));
+    op.output_bias = weights_.Constant(node.output_bias);
+    op.out = Slotted(node.out);
+    return op;
+  }
+
+  // The checker does not let it pass yet.
   static Made From(const CopyNode&) { return absl::UnimplementedError("copy"); }
 
   Made From(const LinearNode& node) {
@@ -348,11 +307,16 @@ class Compiler {
       std::visit(
           [&read](const auto& o) {
             using T = std::decay_t<decltype(o)>;
-            if constexpr (std::is_same_v<T, CellOp> || std::is_same_v<T, LinearOp> || std::is_same_v<T, ConcatOp>) {
+            if constexpr (std::is_same_v<T, CellOp>) {
+              Reads(o.inputs, read);
+              Reads(o.state_h, read);
+              Reads(o.state_c, read);
+            } else if constexpr (std::is_same_v<T, LinearOp> || std::is_same_v<T, ConcatOp>) {
               Reads(o.inputs, read);
             } else if constexpr (std::is_same_v<T, AttendOp>) {
               Reads(o.query, read);
-            } else if constexpr (std::is_same_v<T, RnnOp> || std::is_same_v<T, PoolOp>) {
+            } else if constexpr (std::is_same_v<T, RnnOp> || std::is_same_v<T, PoolOp> ||
+                                 std::is_same_v<T, SelfAttendOp>) {
               Reads(Ref{o.input, false}, read);
             } else if constexpr (std::is_same_v<T, CombineOp>) {
               for (const Ref& ref : o.inputs) Reads(ref, read);
@@ -390,6 +354,7 @@ class Compiler {
   }
 
   const CheckedProgram& program_;
+  const int max_positions_;
   CompiledModel model_;
   WeightStore weights_;
   std::vector<int> init_to_source_;
@@ -398,8 +363,9 @@ class Compiler {
 
 }  // namespace
 
-absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, TokenId eos, std::int64_t max_table_bytes) {
-  return Compiler(program, max_table_bytes).Run(eos);
+absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, TokenId eos, std::int64_t max_table_bytes,
+                                      int max_positions) {
+  return Compiler(program, max_table_bytes, max_positions).Run(eos);
 }
 
 }  // namespace heed

@@ -12,6 +12,7 @@
 
 #include "engine/base/activation.h"
 #include "engine/base/buffer.h"
+#include "engine/kernels/cell.h"
 #include "engine/kernels/gemm.h"
 #include "engine/model/program.h"
 
@@ -34,32 +35,63 @@ struct EmbedOp {
   int out = -1;
 };
 
+// Layer normalisation inside a cell.
+struct CellNormOp {
+  bool on = false;
+  bool apart = false;  // the inputs' product and the state's each by itself; else their sum, by input_scale
+  ConstantIndex input_scale = -1, input_bias = -1, state_scale = -1, state_bias = -1, cell_scale = -1, cell_bias = -1;
+  float epsilon = 0;
+  std::vector<int> groups;       // stretches of blocks * hidden, each normalised by itself
+  std::vector<int> gate_groups;  // GRU, reset before: the same of the state's r and z
+};
+
 // A recurrence's products. Pre-activations of the input are a tabulated row per token, a product, or both.
 struct CellOp {
   CellType type = CellType::kLstm;
   bool reset_before = false;
-  Activation function = Activation::kTanh;  // plain RNN
+  CellFunctions functions;
   int hidden = 0;
-  int blocks = 0;                 // gate blocks: 4 LSTM, 3 GRU, 1 RNN
+  int blocks = 0;                 // gate blocks: 4 LSTM, 3 GRU, 1 RNN, 2 SSRU
   ConstantIndex table = -1;       // [V + 1, blocks * hidden]: the token's embedding times its part of W, bias included;
                                   // row V is the zero embedding's
   ConstantIndex bias = -1;        // [blocks * hidden], where there is no table
   Inputs inputs;                  // what is not tabulated; the state follows it in `joint`
-  MatrixIndex joint = -1;         // LSTM and RNN steps: [inputs, state]
-  MatrixIndex input = -1;         // GRU steps and whole-source recurrences: inputs alone
-  MatrixIndex state = -1;         // GRU and whole-source recurrences: the state's part (reset before: r and z alone)
+  MatrixIndex joint = -1;         // LSTM and RNN steps that are not normalised apart: [inputs, state]
+  MatrixIndex input = -1;         // all others: inputs alone
+  MatrixIndex state = -1;         // likewise: the state's part (reset before: r and z alone; SSRU: none)
   MatrixIndex state_n = -1;       // GRU, reset before: the candidate's part
-  ConstantIndex state_bias = -1;  // GRU: [3 * hidden]
-  Ref state_h, state_c;           // steps
+  ConstantIndex state_bias = -1;  // [blocks * hidden], of the state's product where that is not summed as it is
+  CellNormOp norm;
+  Ref state_h, state_c;  // steps
   int out_h = -1, out_c = -1;
 };
 
 // A CellOp over a whole source.
 struct RnnOp {
   CellOp cell;
-  int input = -1;  // sequence, where there is no table
+  std::vector<CellOp> transitions;  // at each position behind `cell`, on its state
+  int input = -1;                   // sequence, where there is no table
   bool backward = false;
   int out = -1;  // sequence
+};
+
+// out = input + the table's row of its position.
+struct PositionOp {
+  Ref input;
+  ConstantIndex table = -1;  // [positions, size]; those beyond it are computed
+  int size = 0;
+  int out = -1;
+};
+
+struct SelfAttendOp {
+  int input = -1;
+  int heads = 1;
+  int size = 0;
+  MatrixIndex projections = -1;  // [3 size, size]: query, key, value
+  ConstantIndex bias = -1;       // [3 size]
+  MatrixIndex output = -1;
+  ConstantIndex output_bias = -1;
+  int out = -1;
 };
 
 struct LinearOp {
@@ -139,7 +171,7 @@ struct PoolOp {
 };
 
 using Op = std::variant<EmbedOp, CellOp, RnnOp, LinearOp, AttendOp, ActivationOp, ConcatOp, CombineOp, LerpOp,
-                        LayerNormOp, SliceOp, MaxoutOp, PoolOp>;
+                        LayerNormOp, SliceOp, MaxoutOp, PoolOp, PositionOp, SelfAttendOp>;
 
 // Type and size of a value, and whether anything reads it from a buffer (a tabulated embedding may need none).
 struct Slot {

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "engine/kernels/cell.h"
 #include "engine/kernels/elementwise.h"
 
 namespace heed {
@@ -13,31 +12,47 @@ namespace {
 // The cost of many positions in one product, in positions of a recurrence, whose products have few rows.
 int Batched(int count) { return (count + 3) / 4; }
 
+// Pairs of a query and a key that one piece of self-attention is to have at most.
+constexpr int kAttendedPairs = 1 << 15;
+
+std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
+  std::vector<const CellOp*> cells;
+  for (const Op& op : model.source_ops) {
+    const auto* rnn = std::get_if<RnnOp>(&op);
+    if (rnn == nullptr) continue;
+    cells.push_back(&rnn->cell);
+    for (const CellOp& transition : rnn->transitions) cells.push_back(&transition);
+  }
+  return cells;
+}
+
 }  // namespace
 
 Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
-    : model_(model), ops_(ops), max_positions_(max_positions) {
+    : model_(model),
+      ops_(ops),
+      max_positions_(max_positions),
+      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)),
+      self_attention_(model, ops, max_positions) {
   const int block = ops->block(), slack = RowOps::Slack();
   for (const Slot& slot : model.source_slots) {
     const int rows = slot.type == ValueType::kSequence ? max_positions : block;
     buffers_.emplace_back(slot.buffered ? Floats(rows + slack, slot.size) : 0);
     frame_.values.push_back(buffers_.back().data());
   }
-  int input = 0, gates = 0, hidden = 0;
+  int input = 0, hidden = 0;
   for (const Op& op : model.source_ops) {
     const auto* rnn = std::get_if<RnnOp>(&op);
     if (rnn == nullptr) continue;
-    const int n = rnn->cell.blocks * rnn->cell.hidden;
-    if (rnn->cell.table < 0) input = std::max(input, n);
-    gates = std::max(gates, n);
+    if (rnn->cell.table < 0) input = std::max(input, rnn->cell.blocks * rnn->cell.hidden);
     hidden = std::max(hidden, rnn->cell.hidden);
   }
   input_ = Buffer(Floats(max_positions + slack, input));
-  gates_ = Buffer(Floats(block + slack, gates));
-  for (Buffer* buffer : {&reset_gates_, &z_, &reset_h_, &h_, &c_}) *buffer = Buffer(Floats(block + slack, hidden));
+  for (Buffer* buffer : {&h_, &c_}) *buffer = Buffer(Floats(block + slack, hidden));
   for (auto* list : {&order_, &length_, &offset_}) list->reserve(block);
   jobs_.reserve(block);
   ids_.reserve(max_positions);
+  place_.reserve(max_positions);
   rows_.resize(block);
 }
 
@@ -53,11 +68,13 @@ void Encoder::Start(const std::vector<LiveJob*>& jobs) {
   length_.clear();
   offset_.clear();
   ids_.clear();
+  place_.clear();
   for (const int index : order_) {
     const std::vector<TokenId>& source = jobs[index]->job().source;
     offset_.push_back(static_cast<int>(ids_.size()));
     length_.push_back(static_cast<int>(source.size()));
     ids_.insert(ids_.end(), source.begin(), source.end());
+    for (int i = 0; i < length_.back(); ++i) place_.push_back(i);
   }
   positions_ = static_cast<int>(ids_.size());
   op_ = 0;
@@ -131,7 +148,7 @@ int Encoder::Piece(const PoolOp& op) {
 }
 
 int Encoder::Piece(const RnnOp& op) {
-  if (cursor_.states) return RunStates(op);
+  if (cursor_.second) return RunStates(op);
   if (op.cell.table >= 0) {
     StartStates(op);
     return 0;
@@ -141,7 +158,7 @@ int Encoder::Piece(const RnnOp& op) {
   const int count = std::min(ops_->block(), positions_ - cursor_.at);
   float* y = input_.data() + Floats(cursor_.at, n);
   ops_->gemm(op.cell.input).Run(count, frame_.values[op.input] + Floats(cursor_.at, op.cell.inputs.total), y);
-  BiasActivateRows(Activation::kIdentity, count, n, ops_->constant(op.cell.bias), y);
+  cells_.FinishInput(op.cell, count, y);
   cursor_.at += count;
   if (cursor_.at == positions_) StartStates(op);
   return Batched(count);
@@ -165,7 +182,11 @@ int Encoder::RunStates(const RnnOp& op) {
   for (int s = 0; s < running; ++s) {
     rows_[s] = table + Floats(op.cell.table >= 0 ? ids_[position(s)] : position(s), n);
   }
-  CellStep(op.cell, running);
+  const CellState state{.h_in = h_.data(), .c_in = c_.data(), .h = h_.data(), .c = c_.data()};
+  cells_.Run(op.cell, running, nullptr, {rows_.data(), nullptr}, state);
+  for (const CellOp& transition : op.transitions) {
+    cells_.Run(transition, running, nullptr, {nullptr, ops_->constant(transition.bias)}, state);
+  }
   float* out = frame_.values[op.out];
   for (int s = 0; s < running; ++s) {
     std::memcpy(out + Floats(position(s), hidden), h_.data() + Floats(s, hidden), sizeof(float) * hidden);
@@ -177,34 +198,33 @@ int Encoder::RunStates(const RnnOp& op) {
     if (op.cell.out_c >= 0) std::memcpy(frame_.values[op.cell.out_c], c_.data(), bytes);
     done_ = true;
   }
-  return running;
+  return running * static_cast<int>(1 + op.transitions.size());
 }
 
-void Encoder::CellStep(const CellOp& op, int rows) {
-  const int hidden = op.hidden;
-  const Addend input{rows_.data(), nullptr};
-  ops_->gemm(op.state).Run(rows, h_.data(), gates_.data());
-  switch (op.type) {
-    case CellType::kLstm:
-      LstmRows(rows, hidden, gates_.data(), input, c_.data(), c_.data(), h_.data());
-      return;
-    case CellType::kGru:
-      if (op.reset_before) {
-        const float* bias = ops_->constant(op.state_bias);
-        GruGateRows(rows, hidden, nullptr, input, gates_.data(), bias, h_.data(), z_.data(), reset_h_.data());
-        ops_->gemm(op.state_n).Run(rows, reset_h_.data(), reset_gates_.data());
-        GruUpdateRows(rows, hidden, nullptr, input, reset_gates_.data(), bias == nullptr ? nullptr : bias + 2 * hidden,
-                      z_.data(), h_.data(), h_.data());
-      } else {
-        GruRows(rows, hidden, nullptr, input, gates_.data(), ops_->constant(op.state_bias), h_.data(), h_.data());
-      }
-      return;
-    case CellType::kRnn:
-      RnnRows(op.function, rows, hidden, gates_.data(), input, h_.data());
-      return;
-    case CellType::kSsru:
-      return;  // the checker refuses it
+int Encoder::Piece(const PositionOp& op) {
+  const int count = std::min(ops_->block(), positions_ - cursor_.at);
+  for (int i = 0; i < count; ++i, ++cursor_.at) ops_->RunPosition(op, frame_, cursor_.at, place_[cursor_.at]);
+  done_ = cursor_.at == positions_;
+  return Batched(count);
+}
+
+int Encoder::Piece(const SelfAttendOp& op) {
+  if (!cursor_.second) {
+    const int count = std::min(ops_->block(), positions_ - cursor_.at);
+    self_attention_.Project(op, frame_.values[op.input], cursor_.at, count);
+    cursor_.at += count;
+    if (cursor_.at == positions_) cursor_ = {true, 0};
+    return 3 * Batched(count);
   }
+  // Sources come longest first, so none that these rows belong to is longer than the first's.
+  const auto source = std::upper_bound(offset_.begin(), offset_.end(), cursor_.at) - offset_.begin() - 1;
+  const int length = length_[source];
+  const int few = std::max(16, kAttendedPairs / length / 16 * 16);
+  const int count = std::min({ops_->block(), few, positions_ - cursor_.at});
+  self_attention_.Attend(op, offset_, length_, cursor_.at, count, frame_.values[op.out]);
+  cursor_.at += count;
+  done_ = cursor_.at == positions_;
+  return Batched(count) + static_cast<int>(std::int64_t{count} * length / op.size);
 }
 
 }  // namespace heed

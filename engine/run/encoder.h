@@ -9,8 +9,10 @@
 
 #include <vector>
 
+#include "engine/run/cell_runner.h"
 #include "engine/run/live_job.h"
 #include "engine/run/row_ops.h"
+#include "engine/run/self_attention.h"
 
 namespace heed {
 
@@ -34,7 +36,7 @@ class Encoder {
 
  private:
   struct Cursor {
-    bool states = false;  // of a recurrence: input products are done, states are running
+    bool second = false;  // of a recurrence: input products are done, states are running; likewise of self-attention
     int at = 0;           // next row, or next time step
   };
 
@@ -42,6 +44,8 @@ class Encoder {
   int Piece(const EmbedOp& op);
   int Piece(const RnnOp& op);
   int Piece(const PoolOp& op);
+  int Piece(const PositionOp& op);
+  int Piece(const SelfAttendOp& op);
   int Piece(const CellOp&) { return 0; }  // step programs alone have these two
   int Piece(const AttendOp&) { return 0; }
   template <typename RowOp>
@@ -49,7 +53,6 @@ class Encoder {
 
   void StartStates(const RnnOp& op);
   int RunStates(const RnnOp& op);
-  void CellStep(const CellOp& op, int rows);
 
   const CompiledModel& model_;
   RowOps* const ops_;
@@ -62,6 +65,7 @@ class Encoder {
   std::vector<int> length_;     // by sorted source
   std::vector<int> offset_;     // first position, by sorted source
   std::vector<TokenId> ids_;    // by position
+  std::vector<int> place_;      // by position: its place in its source
   int positions_ = 0;
 
   std::size_t op_ = 0;
@@ -69,8 +73,11 @@ class Encoder {
   bool done_ = false;
 
   // A recurrence under way.
-  Buffer input_, gates_, reset_gates_, z_, reset_h_, h_, c_;
+  CellRunner cells_;
+  Buffer input_, h_, c_;
   std::vector<const float*> rows_;  // each running source's row of the input's part
+
+  SelfAttention self_attention_;
 };
 
 }  // namespace heed

@@ -1,5 +1,6 @@
 #include "engine/run/plan.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -35,7 +36,8 @@ class CompiledPlan : public Plan {
 
 absl::StatusOr<std::shared_ptr<const Plan>> Plan::Make(const Bundle& bundle, const CheckedProgram& program,
                                                        const EngineOptions& options) {
-  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, bundle.spec.target().eos_id(), options.max_table_bytes));
+  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, bundle.spec.target().eos_id(), options.max_table_bytes,
+                                                     std::max(options.max_source_tokens, options.max_target_tokens)));
   auto plan = std::make_shared<const CompiledPlan>(std::move(model), options);
   HEED_RETURN_IF_ERROR(plan->Try());
   return plan;

@@ -5,6 +5,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/kernels/elementwise.h"
+#include "engine/kernels/position.h"
 
 namespace heed {
 namespace {
@@ -32,6 +33,11 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
   // Attend queries without a projection are joined too; their size is that of the keys.
   for (const Op& op : model.step_ops) {
     if (const auto* attend = std::get_if<AttendOp>(&op)) widest = std::max(widest, attend->query.total);
+  }
+  for (const auto* list : {&model.source_ops, &model.step_ops}) {
+    for (const Op& op : *list) {
+      if (const auto* position = std::get_if<PositionOp>(&op)) widest = std::max(widest, position->size);
+    }
   }
   ops->joined_ = Buffer(static_cast<std::size_t>(block + Slack()) * widest);
   return ops;
@@ -101,6 +107,18 @@ void RowOps::Run(const LayerNormOp& op, const Frame& frame, int begin, int count
 void RowOps::Run(const SliceOp& op, const Frame& frame, int begin, int count) {
   CopyRows(Row(frame.at(op.input), begin, op.input_size) + op.begin, op.input_size,
            Row(frame.values[op.out], begin, op.size), op.size, op.size, count);
+}
+
+void RowOps::RunPosition(const PositionOp& op, const Frame& frame, int row, int position) {
+  const std::size_t rows = model_.constants[op.table].size() / op.size;
+  const float* sinusoids = constant(op.table) + Floats(position, op.size);
+  if (static_cast<std::size_t>(position) >= rows) {
+    Sinusoids(position, op.size, joined_.data());
+    sinusoids = joined_.data();
+  }
+  float* y = Row(frame.values[op.out], row, op.size);
+  std::memcpy(y, Row(frame.at(op.input), row, op.size), sizeof(float) * op.size);
+  AddTo(op.size, sinusoids, y);
 }
 
 void RowOps::Run(const MaxoutOp& op, const Frame& frame, int begin, int count) {

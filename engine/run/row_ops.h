@@ -40,6 +40,8 @@ class RowOps {
   void Run(const LayerNormOp& op, const Frame& frame, int begin, int count);
   void Run(const SliceOp& op, const Frame& frame, int begin, int count);
   void Run(const MaxoutOp& op, const Frame& frame, int begin, int count);
+  // One row, which stands at `position`.
+  void RunPosition(const PositionOp& op, const Frame& frame, int row, int position);
 
   // The concatenated inputs as dense rows: the value itself where there is but one, else packed into scratch, followed
   // by `last` where it is given. Valid until the next call.

@@ -4,13 +4,26 @@
 #include <cstring>
 
 #include "engine/kernels/attention.h"
-#include "engine/kernels/cell.h"
 #include "engine/kernels/elementwise.h"
 
 namespace heed {
+namespace {
+
+std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
+  std::vector<const CellOp*> cells;
+  for (const Op& op : model.step_ops) {
+    if (const auto* cell = std::get_if<CellOp>(&op)) cells.push_back(cell);
+  }
+  return cells;
+}
+
+}  // namespace
 
 Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
-    : model_(model), ops_(ops), max_source_(max_source_tokens) {
+    : model_(model),
+      ops_(ops),
+      max_source_(max_source_tokens),
+      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)) {
   const int capacity = ops->block() + RowOps::Slack();
   const auto add = [&](int size) {
     buffers_.emplace_back(Floats(capacity, size));
@@ -25,11 +38,10 @@ Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
   frame_.previous.resize(model.step_slots.size());
   for (const PrimedSlot& primed : model.primed) frame_.previous[primed.step_value] = add(primed.size);
   logits_ = Buffer(Floats(capacity, model.vocabulary));
-  int gates = 0, hidden = 0, query = 0, embedding = 0;
+  int gates = 0, query = 0, embedding = 0;
   for (const Op& op : model.step_ops) {
     if (const auto* cell = std::get_if<CellOp>(&op)) {
-      gates = std::max(gates, cell->blocks * cell->hidden);
-      hidden = std::max(hidden, cell->hidden);
+      if (cell->input >= 0) gates = std::max(gates, cell->blocks * cell->hidden);
     } else if (const auto* attend = std::get_if<AttendOp>(&op)) {
       query = std::max(query, std::max(attend->key_size, attend->query.total));
     } else if (const auto* embed = std::get_if<EmbedOp>(&op)) {
@@ -37,8 +49,6 @@ Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
     }
   }
   gates_ = Buffer(Floats(capacity, gates));
-  state_gates_ = Buffer(Floats(capacity, gates));
-  for (Buffer* buffer : {&reset_gates_, &z_, &reset_h_}) *buffer = Buffer(Floats(capacity, hidden));
   query_ = Buffer(Floats(capacity, query));
   zero_embedding_ = Buffer(embedding);
   table_rows_.resize(ops->block());
@@ -107,33 +117,31 @@ void Stepper::RunOp(const CellOp& op, const std::vector<StepRow>& rows) {
     }
     addend.rows = table_rows_.data();
   }
-  const float* h_in = frame_.at(op.state_h);
-  float* h = frame_.values[op.out_h];
+  const bool has_c = op.state_c.value >= 0;
+  const CellState state{.h_in = op.state_h.value < 0 ? nullptr : frame_.at(op.state_h),
+                        .c_in = has_c ? frame_.at(op.state_c) : nullptr,
+                        .h = frame_.values[op.out_h],
+                        .c = has_c ? frame_.values[op.out_c] : nullptr};
   if (op.joint >= 0) {
-    const float* x = ops_->Join(op.inputs, frame_, 0, count, op.state_h, op.hidden);
-    ops_->gemm(op.joint).Run(count, x, gates_.data());
-    if (op.type == CellType::kLstm) {
-      LstmRows(count, op.hidden, gates_.data(), addend, frame_.at(op.state_c), frame_.values[op.out_c], h);
-    } else {
-      RnnRows(op.function, count, op.hidden, gates_.data(), addend, h);
-    }
+    cells_.RunJoint(op, count, ops_->Join(op.inputs, frame_, 0, count, op.state_h, op.hidden), addend, state);
     return;
   }
   const float* x = nullptr;
   if (op.input >= 0) {
     ops_->gemm(op.input).Run(count, ops_->Join(op.inputs, frame_, 0, count), gates_.data());
     x = gates_.data();
+    if (op.norm.apart) {
+      cells_.FinishInput(op, count, gates_.data());
+      addend = {};
+    }
   }
-  ops_->gemm(op.state).Run(count, h_in, state_gates_.data());
-  const float* bias = ops_->constant(op.state_bias);
-  if (!op.reset_before) {
-    GruRows(count, op.hidden, x, addend, state_gates_.data(), bias, h_in, h);
-    return;
+  cells_.Run(op, count, x, addend, state);
+}
+
+void Stepper::RunOp(const PositionOp& op, const std::vector<StepRow>& rows) {
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    ops_->RunPosition(op, frame_, static_cast<int>(r), rows[r].job->search().steps());
   }
-  GruGateRows(count, op.hidden, x, addend, state_gates_.data(), bias, h_in, z_.data(), reset_h_.data());
-  ops_->gemm(op.state_n).Run(count, reset_h_.data(), reset_gates_.data());
-  GruUpdateRows(count, op.hidden, x, addend, reset_gates_.data(), bias == nullptr ? nullptr : bias + 2 * op.hidden,
-                z_.data(), h_in, h);
 }
 
 void Stepper::RunOp(const AttendOp& op, const std::vector<StepRow>& rows) {

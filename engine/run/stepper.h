@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "engine/run/cell_runner.h"
 #include "engine/run/live_job.h"
 #include "engine/run/row_ops.h"
 
@@ -35,8 +36,10 @@ class Stepper {
   void RunOp(const EmbedOp& op, const std::vector<StepRow>& rows);
   void RunOp(const CellOp& op, const std::vector<StepRow>& rows);
   void RunOp(const AttendOp& op, const std::vector<StepRow>& rows);
-  void RunOp(const RnnOp&, const std::vector<StepRow>&) {}  // source programs alone have these two
+  void RunOp(const PositionOp& op, const std::vector<StepRow>& rows);
+  void RunOp(const RnnOp&, const std::vector<StepRow>&) {}  // source programs alone have these three
   void RunOp(const PoolOp&, const std::vector<StepRow>&) {}
+  void RunOp(const SelfAttendOp&, const std::vector<StepRow>&) {}
   template <typename RowOp>
   void RunOp(const RowOp& op, const std::vector<StepRow>& rows) {
     ops_->Run(op, frame_, 0, static_cast<int>(rows.size()));
@@ -50,8 +53,9 @@ class Stepper {
   Buffer logits_;
   Buffer zero_embedding_;
 
+  CellRunner cells_;
   // Scratch of one op.
-  Buffer gates_, state_gates_, reset_gates_, z_, reset_h_, query_;
+  Buffer gates_, query_;
   std::vector<const float*> table_rows_;
 };
 

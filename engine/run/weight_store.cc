@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
+#include "engine/kernels/position.h"
 
 namespace heed {
 
@@ -35,6 +36,16 @@ ConstantIndex WeightStore::Constant(const Tensor* t, float scale) {
   Buffer buffer(t->data.size());
   for (std::size_t i = 0; i < t->data.size(); ++i) buffer.data()[i] = t->data[i] * scale;
   return constants_[key] = Constant(std::move(buffer));
+}
+
+ConstantIndex WeightStore::Positions(int n, int wanted) {
+  const auto found = positions_.find(n);
+  if (found != positions_.end()) return found->second;
+  constexpr int kMaxFloats = 4 << 20;
+  const int rows = std::clamp(wanted, 1, std::max(1, kMaxFloats / n));
+  Buffer table(static_cast<std::size_t>(rows) * n);
+  for (int row = 0; row < rows; ++row) Sinusoids(row, n, table.data() + static_cast<std::size_t>(row) * n);
+  return positions_[n] = Constant(std::move(table));
 }
 
 void WeightStore::AddTensor(const Tensor* t, Buffer& sum) {

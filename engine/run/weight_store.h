@@ -31,12 +31,16 @@ class WeightStore {
   absl::StatusOr<std::optional<ConstantIndex>> Table(const EmbedNode& embed, const Tensor& w, int begin,
                                                      const Buffer& bias);
 
+  // [rows, n]: the sinusoids of positions 0, 1, ...: `wanted` of them, or fewer where that would take much memory.
+  ConstantIndex Positions(int n, int wanted);
+
   // sum += t, where t is not null.
   static void AddTensor(const Tensor* t, Buffer& sum);
 
  private:
   CompiledModel& model_;
   const std::int64_t max_table_bytes_;
+  std::map<int, ConstantIndex> positions_;  // by n
   std::map<const Tensor*, MatrixIndex> packed_;
   std::map<std::pair<const Tensor*, float>, ConstantIndex> constants_;
 };

@@ -94,8 +94,8 @@ class Borders(unittest.TestCase):
 
 # Longer than the rule, each with its reason.
 LONG = {
-    "engine/model/program.h": 230,  # one struct per op of the step program
-    "engine/run/compiled.h": 200,  # the same, packed
+    "engine/model/program.h": 260,  # one struct per op of the step program
+    "engine/run/compiled.h": 250,  # the same, packed
 }
 
 

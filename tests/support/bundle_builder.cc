@@ -49,22 +49,35 @@ void BundleBuilder::AddTensor(const std::string& name, const std::vector<std::in
 }
 
 std::string BundleBuilder::AddCell(const TestCell& cell) {
-  const int blocks = cell.kind == "LSTM" ? 4 : cell.kind == "GRU" ? 3 : 1;
+  const bool ssru = cell.kind == "SSRU";
+  const int blocks = cell.kind == "LSTM" ? 4 : cell.kind == "GRU" ? 3 : ssru ? 2 : 1;
   const int rows = blocks * cell.hidden;
   std::string json = absl::StrCat("{\"kind\": \"CELL_KIND_", cell.kind, "\"");
-  const auto add = [&](const char* field, const std::vector<std::int64_t>& shape) {
+  const auto add = [&](const char* field, const std::vector<std::int64_t>& shape, float gain = 1.7f) {
     const std::string name = absl::StrCat(cell.prefix, ".", field);
-    AddTensor(name, shape);
+    AddTensor(name, shape, gain);
     absl::StrAppend(&json, ", \"", field, "\": \"", name, "\"");
   };
   if (cell.inputs > 0) add("weight_input", {rows, cell.inputs});
-  add("weight_state", {rows, cell.hidden});
+  if (!ssru) add("weight_state", {rows, cell.hidden});
   if (cell.bias_input) add("bias_input", {rows});
-  if (cell.bias_state) add("bias_state", {rows});
+  if (cell.bias_state && !ssru) add("bias_state", {rows});
   if (cell.kind == "GRU") {
     absl::StrAppend(&json, ", \"gru_reset\": \"GRU_RESET_", cell.reset_before ? "BEFORE" : "AFTER", "\"");
   }
-  return absl::StrCat(json, "}");
+  if (!cell.gate.empty()) absl::StrAppend(&json, ", \"gate\": \"FUNCTION_", cell.gate, "\"");
+  if (!cell.function.empty()) absl::StrAppend(&json, ", \"function\": \"FUNCTION_", cell.function, "\"");
+  if (cell.norm.empty()) return absl::StrCat(json, "}");
+
+  absl::StrAppend(&json, ", \"norm\": {\"epsilon\": 1e-5, \"groups\": \"NORM_GROUPS_", cell.norm, "\"");
+  const bool has_state = !ssru && (!cell.norm_sum || cell.inputs == 0);
+  if (cell.inputs > 0) add("input_scale", {rows}, 6);
+  if (cell.inputs > 0 && cell.norm_bias) add("input_bias", {rows});
+  if (has_state) add("state_scale", {rows}, 6);
+  if (has_state && cell.norm_bias) add("state_bias", {rows});
+  if (cell.norm_cell) add("cell_scale", {cell.hidden}, 6);
+  if (cell.norm_cell && cell.norm_bias) add("cell_bias", {cell.hidden});
+  return absl::StrCat(json, "}}");
 }
 
 void BundleBuilder::RoundToBf16() {

@@ -20,15 +20,22 @@
 
 namespace heed {
 
-// Which tensors a recurrence gets and under which names: PREFIX.weight_input, .weight_state, .bias_input, .bias_state.
+// Which tensors a recurrence gets and under which names: PREFIX.weight_input, .weight_state, .bias_input, .bias_state;
+// PREFIX.input_scale and so on of its norm.
 struct TestCell {
   std::string prefix;
-  std::string kind;  // "LSTM", "GRU", "RNN"
+  std::string kind;  // "LSTM", "GRU", "RNN", "SSRU"
   int hidden = 0;
   int inputs = 0;             // 0: no input
   bool reset_before = false;  // GRU
   bool bias_input = true;
   bool bias_state = true;
+  std::string gate = {};      // "HARD_SIGMOID"; empty: the default
+  std::string function = {};  // "RELU"; empty: the default
+  std::string norm = {};      // groups: "ALL", "BLOCKS", "GATES"; empty: no norm
+  bool norm_sum = false;      // no state_scale
+  bool norm_bias = true;      // input_bias, state_bias, cell_bias
+  bool norm_cell = false;     // cell_scale
 };
 
 class BundleBuilder {

@@ -245,4 +245,128 @@ BundleBuilder Variety(const TestSizes& z, std::uint32_t seed) {
   return b;
 }
 
+BundleBuilder Student(const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int n = z.embedding;
+  AddEmbeddings(b, z);
+  const auto square = [&](const std::string& prefix, std::initializer_list<const char*> names, bool fields) {
+    std::string json;
+    for (const char* name : names) {
+      b.AddTensor(absl::StrCat(prefix, ".", name, "_weight"), {n, n}, 3);
+      b.AddTensor(absl::StrCat(prefix, ".", name, "_bias"), {n});
+      if (fields) {
+        absl::StrAppend(
+            &json, absl::Substitute(R"json(, "$1_weight": "$0.$1_weight", "$1_bias": "$0.$1_bias")json", prefix, name));
+      }
+    }
+    return json;
+  };
+  // OUT = layer_norm(add(X, Y)).
+  const auto norm = [&](const std::string& prefix, const std::string& x, const std::string& y, const std::string& out) {
+    b.AddTensor(prefix + ".scale", {n}, 6);
+    b.AddTensor(prefix + ".bias", {n});
+    return absl::Substitute(R"json(
+      {"name": "$3_sum", "add": {"inputs": ["$1", "$2"]}},
+      {"name": "$3", "layer_norm": {"input": "$3_sum", "scale": "$0.scale", "bias": "$0.bias", "epsilon": 1e-6}})json",
+                            prefix, x, y, out);
+  };
+  const auto feed_forward = [&](const std::string& prefix, const std::string& x, const std::string& out) {
+    AddLinear(b, prefix + ".1", 3 * n, n);
+    AddLinear(b, prefix + ".2", n, 3 * n);
+    return absl::Substitute(R"json(
+      {"name": "$2_1", "linear": {"inputs": ["$1"], "weight": "$0.1.weight", "bias": "$0.1.bias",
+                                  "function": "FUNCTION_RELU"}},
+      {"name": "$2_2", "linear": {"inputs": ["$2_1"], "weight": "$0.2.weight", "bias": "$0.2.bias"}}, $3)json",
+                            prefix, x, out, norm(prefix + ".norm", out + "_2", x, out));
+  };
+  const std::string embed = R"json({"name": "x", "embed": {"table": "$0.embedding", "scale": 1.7}},
+                                   {"name": "$1", "position": {"input": "x"}})json";
+  std::string encoder = absl::Substitute(embed, "source", "l0");
+  std::string decoder = absl::Substitute(embed, "target", "y0");
+  std::string initials;
+  for (int layer = 1; layer <= 2; ++layer) {
+    const std::string e = absl::StrCat("encoder.", layer), d = absl::StrCat("decoder.", layer);
+    const std::string x = absl::StrCat("l", layer - 1), y = absl::StrCat("y", layer - 1);
+    const std::string projections = square(e + ".self", {"query", "key", "value", "output"}, true);
+    absl::StrAppend(&encoder, absl::Substitute(R"json(,
+      {"name": "a$0", "self_attend": {"input": "$1", "heads": 2$2}}, )json",
+                                               layer, x, projections));
+    absl::StrAppend(&encoder, norm(e + ".self.norm", absl::StrCat("a", layer), x, absl::StrCat("n", layer)), ",",
+                    feed_forward(e + ".ffn", absl::StrCat("n", layer), layer == 2 ? "m" : absl::StrCat("l", layer)));
+
+    const std::string cell = b.AddCell({.prefix = d + ".rnn", .kind = "SSRU", .hidden = n, .inputs = n});
+    absl::StrAppend(&decoder, absl::Substitute(R"json(, {"name": "h$0", "cell": {"inputs": ["$1"], "cell": $2}}, )json",
+                                               layer, y, cell));
+    absl::StrAppend(&decoder, norm(d + ".rnn.norm", absl::StrCat("h", layer), y, absl::StrCat("s", layer)));
+    const std::string attend = square(d + ".context", {"query", "key", "value"}, true);
+    square(d + ".context", {"output"}, false);
+    absl::StrAppend(&decoder, absl::Substitute(R"json(,
+      {"name": "attention$0", "attend": {"score": "SCORE_DOT", "query": ["s$0"], "memory": "m", "heads": 2,
+                                         "scale": 0.577$1}},
+      {"name": "c$0", "linear": {"inputs": ["attention$0"], "weight": "$2.context.output_weight",
+                                 "bias": "$2.context.output_bias"}}, )json",
+                                               layer, attend, d));
+    absl::StrAppend(
+        &decoder,
+        norm(d + ".context.norm", absl::StrCat("c", layer), absl::StrCat("s", layer), absl::StrCat("t", layer)), ",",
+        feed_forward(d + ".ffn", absl::StrCat("t", layer), absl::StrCat("y", layer)));
+    absl::StrAppend(&initials, layer == 1 ? "" : ", ",
+                    absl::Substitute(R"json({"name": "h$0.c", "zero": true})json", layer));
+  }
+  b.AddTensor("output.bias", {z.target_vocabulary});
+  b.Merge(absl::StrCat(R"json({"encoder": {"ops": [)json", encoder, R"json(], "outputs": ["m"]},
+    "init": {"initials": [)json",
+                       initials, R"json(]}, "step": {"ops": [)json", decoder, R"json(,
+      {"name": "out", "output": {"inputs": ["y2"], "weight": "target.embedding", "bias": "output.bias"}}],
+    "output": "out", "start_zero": true}})json"));
+  return b;
+}
+
+BundleBuilder CellModel(const TestCell& options, const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
+  const int readout = z.attention;
+  const bool ssru = options.kind == "SSRU";
+  AddEmbeddings(b, z);
+  const auto cell = [&](const char* prefix, int hidden, int inputs) {
+    TestCell made = options;
+    made.prefix = prefix;
+    made.hidden = hidden;
+    made.inputs = inputs;
+    return b.AddCell(made);
+  };
+  const std::string forward = cell("encoder.forward", z.encoder_hidden, z.embedding);
+  const std::string transition = ssru ? "" : cell("encoder.transition", z.encoder_hidden, 0);
+  const std::string backward = cell("encoder.backward", z.decoder_hidden, z.encoder_hidden);
+  b.Merge(absl::Substitute(R"json({"encoder": {"ops": [$0,
+      {"name": "f", "rnn": {"input": "x", "direction": "DIRECTION_FORWARD", "cell": $1, "transitions": [$2]}},
+      {"name": "b", "rnn": {"input": "f", "direction": "DIRECTION_BACKWARD", "cell": $3}},
+      {"name": "mean", "pool": {"input": "b", "pooling": "POOLING_MEAN"}}],
+    "outputs": ["mean", "b.h"$4]}})json",
+                           kEmbedSource, forward, transition, backward,
+                           options.kind == "LSTM" || ssru ? ", \"b.c\"" : ""));
+  const std::string first = cell("decoder.1", z.decoder_hidden, z.embedding + readout);
+  const std::string second = ssru ? "" : cell("decoder.2", z.decoder_hidden, 0);
+  AddLinear(b, "bridge", readout, z.decoder_hidden);
+  AddLinear(b, "readout", readout, 2 * z.decoder_hidden);
+  AddLinear(b, "output", z.target_vocabulary, readout);
+  const char* last = ssru ? "s1" : "s";
+  std::string initials = R"json({"name": "r", "from": "r0"})json";
+  if (!ssru) absl::StrAppend(&initials, R"json(, {"name": "s", "from": "b.h"})json");
+  if (options.kind == "LSTM") absl::StrAppend(&initials, R"json(, {"name": "s.c", "from": "b.c"})json");
+  if (ssru) absl::StrAppend(&initials, R"json(, {"name": "s1.c", "from": "b.c"})json");
+  b.Merge(absl::Substitute(
+      R"json({
+    "init": {"ops": [{"name": "r0", "linear": {"inputs": ["b.h"], "weight": "bridge.weight", "bias": "bridge.bias"}}],
+             "initials": [$0]},
+    "step": {"ops": [$1,
+      {"name": "s1", "cell": {"inputs": ["e", "r'"], "state": "$2'", "cell": $3}}, $4
+      {"name": "r", "linear": {"inputs": ["$2", "mean"], "weight": "readout.weight", "bias": "readout.bias",
+                               "function": "FUNCTION_TANH"}},
+      {"name": "out", "output": {"inputs": ["r"], "weight": "output.weight", "bias": "output.bias"}}],
+      "output": "out", "start_id": 1}})json",
+      initials, kEmbedTarget, last, first,
+      ssru ? "" : absl::StrCat(R"json({"name": "s", "cell": {"state": "s1", "cell": )json", second, "}},")));
+  return b;
+}
+
 }  // namespace heed

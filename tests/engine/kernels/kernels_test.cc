@@ -12,6 +12,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/position.h"
 #include "engine/kernels/reference.h"
 #include "hwy/targets.h"
 
@@ -96,14 +97,16 @@ class KernelTest : public testing::TestWithParam<std::int64_t> {
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::ValuesIn(Targets()),
                          [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
 
+constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kTanh, Activation::kSigmoid,
+                                       Activation::kRelu, Activation::kHardSigmoid};
+
 TEST_P(KernelTest, ElementwiseAgreesWithTheReference) {
   std::mt19937 random(1);
   for (const int n : kSizes) {
     constexpr int kRows = 3;
     const std::vector<float> x = Random(random, n * kRows, 4), other = Random(random, n * kRows, 4);
     const std::vector<float> bias = Random(random, n), gate = Random(random, n * kRows);
-    for (const Activation f : {Activation::kIdentity, Activation::kTanh, Activation::kSigmoid, Activation::kRelu,
-                               Activation::kHardSigmoid}) {
+    for (const Activation f : kActivations) {
       for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
         std::vector<float> got = x, want = x;
         BiasActivateRows(f, kRows, n, b, got.data());
@@ -146,6 +149,12 @@ TEST_P(KernelTest, ActivationsSaturateWithoutNaNs) {
   }
 }
 
+// The usual functions, and others.
+const CellFunctions kFunctions[] = {{},
+                                    {Activation::kHardSigmoid, Activation::kTanh},
+                                    {Activation::kSigmoid, Activation::kRelu},
+                                    {Activation::kHardSigmoid, Activation::kIdentity}};
+
 // Every way that a cell's input part may come: a row per row, one bias, or none.
 TEST_P(KernelTest, CellsAgreeWithTheReference) {
   std::mt19937 random(2);
@@ -156,29 +165,117 @@ TEST_P(KernelTest, CellsAgreeWithTheReference) {
     const std::vector<float> bias = Random(random, 4 * n), table = Random(random, 4 * n * 9);
     std::vector<const float*> rows;
     for (int r = 0; r < kRows; ++r) rows.push_back(&table[random() % 9 * 3 * n]);
+    std::vector<float> h(n * kRows), h_want(n * kRows), c_got(n * kRows), c_want(n * kRows);
     for (const Addend addend : {Addend{rows.data(), nullptr}, Addend{nullptr, bias.data()}, Addend{}}) {
-      for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
-        std::vector<float> h(n * kRows), h_want(n * kRows), c_got(n * kRows), c_want(n * kRows);
-        LstmRows(kRows, n, gates.data(), addend, c.data(), c_got.data(), h.data());
-        reference::LstmRows(kRows, n, gates.data(), addend, c.data(), c_want.data(), h_want.data());
+      for (const CellFunctions f : kFunctions) {
+        LstmRows(f, kRows, n, gates.data(), addend, c.data(), {}, c_got.data(), h.data());
+        reference::LstmRows(f, kRows, n, gates.data(), addend, c.data(), {}, c_want.data(), h_want.data());
         ExpectNear(h, h_want, 2e-6f);
         ExpectNear(c_got, c_want, 2e-6f);
         for (const float* x : {gates.data(), static_cast<const float*>(nullptr)}) {
-          GruRows(kRows, n, x, addend, s.data(), b, state.data(), h.data());
-          reference::GruRows(kRows, n, x, addend, s.data(), b, state.data(), h_want.data());
+          SsruRows(f, kRows, n, x, addend, c.data(), c_got.data(), h.data());
+          reference::SsruRows(f, kRows, n, x, addend, c.data(), c_want.data(), h_want.data());
           ExpectNear(h, h_want, 2e-6f);
-          std::vector<float> z(n * kRows), z_want(n * kRows);
-          GruGateRows(kRows, n, x, addend, s.data(), b, state.data(), z.data(), h.data());
-          reference::GruGateRows(kRows, n, x, addend, s.data(), b, state.data(), z_want.data(), h_want.data());
-          ExpectNear(h, h_want, 2e-6f);
-          ExpectNear(z, z_want, 2e-6f);
-          GruUpdateRows(kRows, n, x, addend, s.data(), b, z.data(), state.data(), h.data());
-          reference::GruUpdateRows(kRows, n, x, addend, s.data(), b, z.data(), state.data(), h_want.data());
-          ExpectNear(h, h_want, 2e-6f);
+          ExpectNear(c_got, c_want, 2e-6f);
+          for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+            GruRows(f, kRows, n, x, addend, s.data(), b, state.data(), h.data());
+            reference::GruRows(f, kRows, n, x, addend, s.data(), b, state.data(), h_want.data());
+            ExpectNear(h, h_want, 3e-6f);
+            std::vector<float> z(n * kRows), z_want(n * kRows);
+            GruGateRows(f.gate, kRows, n, x, addend, s.data(), b, state.data(), z.data(), h.data());
+            reference::GruGateRows(f.gate, kRows, n, x, addend, s.data(), b, state.data(), z_want.data(),
+                                   h_want.data());
+            ExpectNear(h, h_want, 2e-6f);
+            ExpectNear(z, z_want, 2e-6f);
+            GruUpdateRows(f.function, kRows, n, x, addend, s.data(), b, z.data(), state.data(), h.data());
+            reference::GruUpdateRows(f.function, kRows, n, x, addend, s.data(), b, z.data(), state.data(),
+                                     h_want.data());
+            ExpectNear(h, h_want, 3e-6f);
+          }
         }
-        RnnRows(Activation::kTanh, kRows, n, gates.data(), addend, h.data());
-        reference::RnnRows(Activation::kTanh, kRows, n, gates.data(), addend, h_want.data());
+      }
+      for (const Activation f : kActivations) {
+        RnnRows(f, kRows, n, gates.data(), addend, h.data());
+        reference::RnnRows(f, kRows, n, gates.data(), addend, h_want.data());
         ExpectNear(h, h_want, 2e-6f);
+      }
+    }
+  }
+}
+
+TEST_P(KernelTest, NormsInsideCellsAgreeWithTheReference) {
+  std::mt19937 random(12);
+  for (const int n : kSizes) {
+    constexpr int kRows = 5;
+    const std::vector<float> y = Random(random, 4 * n * kRows, 3), table = Random(random, 4 * n * 9);
+    const std::vector<float> scale = Random(random, 4 * n), bias = Random(random, 4 * n), c = Random(random, n * kRows);
+    std::vector<const float*> rows;
+    for (int r = 0; r < kRows; ++r) rows.push_back(&table[random() % 9 * 4 * n]);
+    for (const Addend addend : {Addend{rows.data(), nullptr}, Addend{nullptr, bias.data()}, Addend{}}) {
+      for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+        for (const std::vector<int>& groups : {std::vector{4 * n}, std::vector{n, n, n, n}, std::vector{3 * n, n}}) {
+          std::vector<float> got = y, want = y;
+          CellNormRows(kRows, groups, addend, scale.data(), b, 1e-5f, got.data());
+          reference::CellNormRows(kRows, groups, addend, scale.data(), b, 1e-5f, want.data());
+          ExpectNear(got, want, 1e-5f);
+        }
+        for (const CellFunctions f : kFunctions) {
+          const CellNorm norm{scale.data(), b, 1e-3f};
+          std::vector<float> h(n * kRows), h_want(n * kRows), c_got = c, c_want = c;
+          LstmRows(f, kRows, n, y.data(), addend, c_got.data(), norm, c_got.data(), h.data());
+          reference::LstmRows(f, kRows, n, y.data(), addend, c_want.data(), norm, c_want.data(), h_want.data());
+          ExpectNear(c_got, c_want, 2e-6f);
+          ExpectNear(h, h_want, 5e-6f);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelTest, SelfAttentionAgreesWithTheReferenceAndGivesEachQueryTheSameBits) {
+  std::mt19937 random(13);
+  for (const int positions : {1, 2, 4, 15, 16, 17, 32, 33, 70}) {
+    for (const int size : kSizes) {
+      const int stride = 3 * size + 5, out_stride = size + 2;
+      const std::vector<float> qkv = Random(random, static_cast<std::size_t>(positions) * stride);
+      Buffer scratch(SelfAttentionScratch(positions, size));
+      std::vector<float> got(static_cast<std::size_t>(positions) * out_stride), want = got, again = got;
+      HeadAttention head{.q = qkv.data(),
+                         .k = qkv.data() + size,
+                         .v = qkv.data() + 2 * size,
+                         .queries = positions,
+                         .positions = positions,
+                         .size = size,
+                         .stride = stride,
+                         .scale = 1.3f,
+                         .out = want.data(),
+                         .out_stride = out_stride,
+                         .scratch = scratch.data()};
+      reference::AttendHead(head);
+      head.out = got.data();
+      AttendHead(head);
+      ExpectNear(got, want, 1e-5f);
+      for (int i = 0; i < positions; i += 3) {
+        HeadAttention part = head;
+        part.q += static_cast<std::ptrdiff_t>(i) * stride;
+        part.queries = std::min(3, positions - i);
+        part.out = again.data() + static_cast<std::ptrdiff_t>(i) * out_stride;
+        AttendHead(part);
+      }
+      EXPECT_EQ(again, got);
+    }
+  }
+}
+
+TEST(SinusoidsTest, AreAsTheFormulaSays) {
+  for (const int n : {4, 6, 10, 512}) {
+    for (const int p : {0, 1, 2, 77, 5000}) {
+      std::vector<float> got(n);
+      Sinusoids(p, n, got.data());
+      const int t = n / 2;
+      for (int c = 0; c < n; ++c) {
+        const double want = std::sin(p * std::pow(10000.0, -static_cast<double>(c % t) / (t - 1)) + (c / t) * M_PI / 2);
+        ASSERT_NEAR(got[c], want, 1e-7) << "column " << c << " of position " << p;
       }
     }
   }

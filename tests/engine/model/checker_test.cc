@@ -60,8 +60,8 @@ void ExpectSound(const Program& program) {
             read({node.input});
           }
           if constexpr (std::is_same_v<T, CellNode>) {
-            read(node.state_h);
-            if (node.cell.type == CellType::kLstm) read(node.state_c);
+            if (node.cell.type != CellType::kSsru) read(node.state_h);
+            if (node.cell.type == CellType::kLstm || node.cell.type == CellType::kSsru) read(node.state_c);
           }
           if constexpr (std::is_same_v<T, AttendNode>) {
             read_all(node.query);
@@ -87,7 +87,9 @@ TEST(CheckProgram, AcceptsEveryReadyMadeModel) {
                                                           {"BahdanauGru", BahdanauGru()},
                                                           {"NoAttention", NoAttention()},
                                                           {"Marian", Marian()},
-                                                          {"Variety", Variety()}};
+                                                          {"Variety", Variety()},
+                                                          {"Student", Student()},
+                                                          {"CellModel", CellModel({.kind = "SSRU"})}};
   for (const auto& [name, builder] : models) {
     SCOPED_TRACE(name);
     const Bundle bundle = builder.Build();

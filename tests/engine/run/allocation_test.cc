@@ -66,8 +66,12 @@ TEST(StepAllocation, CountsWhatItIsMeantToCount) {
   EXPECT_EQ(ours, 1);
 }
 
+BundleBuilder NormedCells(const TestSizes& z, std::uint32_t seed) {
+  return CellModel({.kind = "GRU", .reset_before = true, .norm = "GATES"}, z, seed);
+}
+
 TEST(StepAllocation, NoneWhileSourcesAreEncodedAndRowsDecodeGreedilyAndByBeam) {
-  for (const auto make : {LuongLstm, BahdanauGru, NoAttention, Marian, Variety}) {
+  for (const auto make : {LuongLstm, BahdanauGru, NoAttention, Marian, Variety, Student, NormedCells}) {
     const Bundle bundle = make({}, 1).Build();
     const auto program = CheckProgram(bundle);
     ASSERT_TRUE(program.ok()) << program.status();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -83,7 +84,7 @@ void ExpectSame(const DecodeResult& a, const DecodeResult& b) {
 
 struct Kind {
   std::string name;
-  BundleBuilder (*make)(const TestSizes&, std::uint32_t);
+  std::function<BundleBuilder(const TestSizes&, std::uint32_t)> make;
 };
 std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
 
@@ -91,8 +92,32 @@ class EveryProgram : public testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram,
                          testing::Values(Kind{"LuongLstm", LuongLstm}, Kind{"BahdanauGru", BahdanauGru},
                                          Kind{"NoAttention", NoAttention}, Kind{"Marian", Marian},
-                                         Kind{"Variety", Variety}),
+                                         Kind{"Variety", Variety}, Kind{"Student", Student}),
                          [](const auto& info) { return info.param.name; });
+
+Kind CellKind(const std::string& name, const TestCell& cell) {
+  return {name, [cell](const TestSizes& z, std::uint32_t seed) { return CellModel(cell, z, seed); }};
+}
+INSTANTIATE_TEST_SUITE_P(
+    Cells, EveryProgram,
+    testing::Values(
+        CellKind("Ssru", {.kind = "SSRU"}),
+        CellKind("SsruTanhHardNormed", {.kind = "SSRU", .gate = "HARD_SIGMOID", .function = "TANH", .norm = "BLOCKS"}),
+        CellKind("LstmHardRelu", {.kind = "LSTM", .gate = "HARD_SIGMOID", .function = "RELU"}),
+        CellKind("LstmNormedApart", {.kind = "LSTM", .norm = "BLOCKS", .norm_cell = true}),
+        CellKind("LstmNormedSum", {.kind = "LSTM", .norm = "ALL", .norm_sum = true, .norm_bias = false}),
+        CellKind("LstmNormedSumAndCell", {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true}),
+        CellKind("GruAfterNormedAll", {.kind = "GRU", .norm = "ALL", .norm_bias = false}),
+        CellKind("GruAfterNormedGates", {.kind = "GRU", .gate = "HARD_SIGMOID", .norm = "GATES"}),
+        CellKind("GruAfterRelu", {.kind = "GRU", .function = "RELU"}),
+        CellKind("GruBeforeNormedAll", {.kind = "GRU", .reset_before = true, .norm = "ALL"}),
+        CellKind("GruBeforeNormedBlocks", {.kind = "GRU", .reset_before = true, .bias_state = false, .norm = "BLOCKS"}),
+        CellKind("GruBeforeNormedGates",
+                 {.kind = "GRU", .reset_before = true, .gate = "HARD_SIGMOID", .function = "SIGMOID", .norm = "GATES"}),
+        CellKind("RnnRelu", {.kind = "RNN", .function = "RELU"}),
+        CellKind("RnnIdentityNormedApart", {.kind = "RNN", .function = "IDENTITY", .norm = "ALL"}),
+        CellKind("RnnNormedSum", {.kind = "RNN", .bias_input = false, .norm = "BLOCKS", .norm_sum = true})),
+    [](const auto& info) { return info.param.name; });
 
 // Rows of an attention matrix against the reference, within the tolerances that the project promises at f32.
 void ExpectClose(const DecodedHypothesis& got, const std::vector<ReferenceModel::StepResult>& want, int positions) {

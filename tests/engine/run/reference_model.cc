@@ -1,5 +1,7 @@
 #include "tests/engine/run/reference_model.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -48,35 +50,104 @@ struct State {
   Vector h, c;
 };
 
-// model.proto's CellKind, equation by equation.
+// Blocks of each kind of cell.
+int Blocks(CellType type) {
+  return type == CellType::kLstm ? 4 : type == CellType::kGru ? 3 : type == CellType::kSsru ? 2 : 1;
+}
+
+double At(const Tensor* t, int i) { return t == nullptr ? 0 : t->data[i]; }
+
+// (y - mean) / sqrt(var + epsilon) of elements [begin, end).
+void Normalise(Vector& y, int begin, int end, double epsilon) {
+  double mean = 0, variance = 0;
+  for (int i = begin; i < end; ++i) mean += y[i] / (end - begin);
+  for (int i = begin; i < end; ++i) variance += (y[i] - mean) * (y[i] - mean) / (end - begin);
+  for (int i = begin; i < end; ++i) y[i] = (y[i] - mean) / std::sqrt(variance + epsilon);
+}
+
+// N of model.proto's CellNorm over blocks [begin, end) of y, which holds all of them; then scale and bias.
+Vector Normed(const CellWeights& w, Vector y, const Tensor* scale, const Tensor* bias, int begin, int end) {
+  const int n = w.hidden;
+  std::vector<int> cuts = {begin};
+  for (int block = begin + 1; block < end; ++block) {
+    const bool cut = w.norm.groups == CellNormWeights::Groups::kBlocks ||
+                     (w.norm.groups == CellNormWeights::Groups::kGates && block == 2);
+    if (cut) cuts.push_back(block);
+  }
+  cuts.push_back(end);
+  for (std::size_t i = 0; i + 1 < cuts.size(); ++i) Normalise(y, cuts[i] * n, cuts[i + 1] * n, w.norm.epsilon);
+  for (int i = begin * n; i < end * n; ++i) y[i] = y[i] * scale->data[i] + At(bias, i);
+  return y;
+}
+
+// The inputs' and the state's parts of all blocks, normalised where they are normalised apart, except that a GRU with
+// reset before makes its candidate's state part itself.
+struct Parts {
+  Vector input, state;
+};
+Parts PartsOf(const CellWeights& w, const Vector& x, const State& in) {
+  const int blocks = Blocks(w.type);
+  Parts parts{Vector(static_cast<std::size_t>(blocks * w.hidden)), Vector(static_cast<std::size_t>(blocks * w.hidden))};
+  parts.input = Affine(w.weight_input, w.bias_input, w.weight_input == nullptr ? parts.input : x);
+  if (w.type != CellType::kSsru) parts.state = Affine(w.weight_state, w.bias_state, in.h);
+  if (!w.norm.on) return parts;
+  if (w.norm.input_scale != nullptr && (w.norm.state_scale != nullptr || w.type == CellType::kSsru)) {
+    parts.input = Normed(w, parts.input, w.norm.input_scale, w.norm.input_bias, 0, blocks);
+  }
+  if (w.norm.state_scale != nullptr) {
+    parts.state = Normed(w, parts.state, w.norm.state_scale, w.norm.state_bias, 0, w.reset_before ? 2 : blocks);
+  }
+  return parts;
+}
+
+State RunGru(const CellWeights& w, const Parts& parts, const State& in) {
+  const int n = w.hidden;
+  const auto gate = [&](int block, int i) {
+    return Apply(w.gate, parts.input[block * n + i] + parts.state[block * n + i]);
+  };
+  State out{Vector(n), Vector(n)};
+  Vector reset_h(n);
+  for (int i = 0; i < n; ++i) reset_h[i] = gate(0, i) * in.h[i];
+  Vector u_reset = Affine(w.weight_state, w.bias_state, reset_h);
+  if (w.norm.on) u_reset = Normed(w, u_reset, w.norm.state_scale, w.norm.state_bias, 2, 3);
+  for (int i = 0; i < n; ++i) {
+    const double state = w.reset_before ? u_reset[2 * n + i] : gate(0, i) * parts.state[2 * n + i];
+    const double candidate = Apply(w.function, parts.input[2 * n + i] + state);
+    out.h[i] = (1 - gate(1, i)) * candidate + gate(1, i) * in.h[i];
+  }
+  return out;
+}
+
+// model.proto's CellKind and CellNorm, equation by equation.
 State RunCell(const CellWeights& w, const Vector& x, const State& in) {
   const int n = w.hidden;
-  const int blocks = w.type == CellType::kLstm ? 4 : w.type == CellType::kGru ? 3 : 1;
-  const Vector wx = w.weight_input == nullptr ? Affine(nullptr, w.bias_input, Vector(blocks * n, 0.0))
-                                              : Affine(w.weight_input, w.bias_input, x);
-  const Vector uh = Affine(w.weight_state, w.bias_state, in.h);
+  const Parts parts = PartsOf(w, x, in);
+  if (w.type == CellType::kGru) return RunGru(w, parts, in);
+  Vector sum = parts.input;
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += parts.state[i];
+  if (w.norm.on && w.norm.state_scale == nullptr && w.type != CellType::kSsru) {
+    sum = Normed(w, sum, w.norm.input_scale, w.norm.input_bias, 0, Blocks(w.type));
+  }
   State out{Vector(n), Vector(n)};
   if (w.type == CellType::kRnn) {
-    for (int i = 0; i < n; ++i) out.h[i] = Apply(w.function, wx[i] + uh[i]);
+    for (int i = 0; i < n; ++i) out.h[i] = Apply(w.function, sum[i]);
     return out;
   }
-  const auto gate = [&](int block, int i) { return Apply(w.gate, wx[block * n + i] + uh[block * n + i]); };
-  if (w.type == CellType::kLstm) {
+  const auto gate = [&](int block, int i) { return Apply(w.gate, sum[block * n + i]); };
+  if (w.type == CellType::kSsru) {
     for (int i = 0; i < n; ++i) {
-      const double g = Apply(w.function, wx[2 * n + i] + uh[2 * n + i]);
-      out.c[i] = gate(1, i) * in.c[i] + gate(0, i) * g;
-      out.h[i] = gate(3, i) * Apply(w.function, out.c[i]);
+      out.c[i] = gate(0, i) * in.c[i] + (1 - gate(0, i)) * sum[n + i];
+      out.h[i] = Apply(w.function, out.c[i]);
     }
     return out;
   }
-  Vector reset_h(n);
-  for (int i = 0; i < n; ++i) reset_h[i] = gate(0, i) * in.h[i];
-  const Vector u_reset = Affine(w.weight_state, w.bias_state, reset_h);
-  for (int i = 0; i < n; ++i) {
-    const double state = w.reset_before ? u_reset[2 * n + i] : gate(0, i) * uh[2 * n + i];
-    const double candidate = Apply(w.function, wx[2 * n + i] + state);
-    out.h[i] = (1 - gate(1, i)) * candidate + gate(1, i) * in.h[i];
+  for (int i = 0; i < n; ++i) out.c[i] = gate(1, i) * in.c[i] + gate(0, i) * Apply(w.function, sum[2 * n + i]);
+  Vector c = out.c;
+  if (w.norm.cell_scale != nullptr) {
+    Normalise(c, 0, n, w.norm.epsilon);
+    for (int i = 0; i < n; ++i) c[i] = c[i] * w.norm.cell_scale->data[i] + At(w.norm.cell_bias, i);
   }
+  for (int i = 0; i < n; ++i) out.h[i] = gate(3, i) * Apply(w.function, c[i]);
   return out;
 }
 
@@ -92,8 +163,14 @@ Vector Softmax(const Vector& e) {
 // Runs one program. `previous` holds the primed values of a step program; `ids` what embed reads.
 class Runner {
  public:
-  Runner(const Program& program, Values values, const Values* previous, const std::vector<TokenId>& ids, bool zero)
-      : program_(program), values_(std::move(values)), previous_(previous), ids_(ids), zero_(zero) {}
+  Runner(const Program& program, Values values, const Values* previous, const std::vector<TokenId>& ids, bool zero,
+         int position = 0)
+      : program_(program),
+        values_(std::move(values)),
+        previous_(previous),
+        ids_(ids),
+        zero_(zero),
+        position_(position) {}
 
   Values Run() {
     for (const Node& node : program_.nodes) std::visit([this](const auto& n) { On(n); }, node);
@@ -119,8 +196,44 @@ class Runner {
     values_[out] = std::move(y);
   }
 
-  static void On(const PositionNode&) { ADD_FAILURE(); }
-  static void On(const SelfAttendNode&) { ADD_FAILURE(); }
+  void On(const PositionNode& n) {
+    Sequence y = Get(n.input);
+    for (std::size_t p = 0; p < y.size(); ++p) {
+      const int t = static_cast<int>(y[p].size()) / 2;
+      for (int c = 0; c < 2 * t; ++c) {
+        const double rate = std::pow(1e-4, static_cast<double>(c % t) / (t - 1));
+        y[p][c] += std::sin(static_cast<double>(position_ + p) * rate + (c / t) * std::acos(0.0));
+      }
+    }
+    values_[n.out] = y;
+  }
+  void On(const SelfAttendNode& n) {
+    const Sequence& x = values_[n.input];
+    Sequence q, k, v, out;
+    for (const Vector& row : x) {
+      q.push_back(Affine(n.query_weight, n.query_bias, row));
+      k.push_back(Affine(n.key_weight, n.key_bias, row));
+      v.push_back(Affine(n.value_weight, n.value_bias, row));
+    }
+    const int all = static_cast<int>(x[0].size()), size = all / n.heads;
+    for (const Vector& query : q) {
+      Vector context(all, 0.0);
+      for (int begin = 0; begin < all; begin += size) {
+        Vector e;
+        for (const Vector& key : k) {
+          double sum = 0;
+          for (int i = begin; i < begin + size; ++i) sum += query[i] * key[i];
+          e.push_back(sum / std::sqrt(size));
+        }
+        const Vector w = Softmax(e);
+        for (std::size_t j = 0; j < w.size(); ++j) {
+          for (int i = begin; i < begin + size; ++i) context[i] += w[j] * v[j][i];
+        }
+      }
+      out.push_back(Affine(n.output_weight, n.output_bias, context));
+    }
+    values_[n.out] = out;
+  }
   static void On(const CopyNode&) { ADD_FAILURE(); }
   void On(const EmbedNode& n) {
     Sequence out;
@@ -140,6 +253,7 @@ class Runner {
     for (std::size_t t = 0; t < x.size(); ++t) {
       const std::size_t at = n.backward ? x.size() - 1 - t : t;
       state = RunCell(n.cell, x[at], state);
+      for (const CellWeights& transition : n.transitions) state = RunCell(transition, {}, state);
       out[at] = state.h;
     }
     values_[n.out] = out;
@@ -148,7 +262,8 @@ class Runner {
   }
   void On(const CellNode& n) {
     const Vector x = n.inputs.empty() ? Vector{} : Joined(n.inputs)[0];
-    const State in{Get(n.state_h)[0], n.state_c.value < 0 ? Vector{} : Get(n.state_c)[0]};
+    const State in{n.state_h.value < 0 ? Vector{} : Get(n.state_h)[0],
+                   n.state_c.value < 0 ? Vector{} : Get(n.state_c)[0]};
     const State out = RunCell(n.cell, x, in);
     values_[n.out_h] = {out.h};
     if (n.out_c >= 0) values_[n.out_c] = {out.c};
@@ -266,6 +381,7 @@ class Runner {
   const Values* previous_;
   const std::vector<TokenId>& ids_;
   const bool zero_;
+  const int position_;  // of the first row
 };
 
 // A program's values before it runs: those that are the encoder's are there already.
@@ -296,8 +412,9 @@ ReferenceModel::StepResult ReferenceModel::Step(const StepResult* previous, Toke
   }
   const std::vector<TokenId> ids = {input};
   Runner runner(program_.step, Given(program_.step, encoder_), previous == nullptr ? &first : &previous->values, ids,
-                previous == nullptr && program_.start_zero);
+                previous == nullptr && program_.start_zero, previous == nullptr ? 0 : previous->position + 1);
   StepResult result;
+  result.position = previous == nullptr ? 0 : previous->position + 1;
   result.values = runner.Run();
   result.log_probabilities = std::move(runner.log_probabilities);
   result.weights = std::move(runner.weights);

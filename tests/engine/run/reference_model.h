@@ -19,6 +19,7 @@ class ReferenceModel {
 
   // What one step made.
   struct StepResult {
+    int position = 0;  // of the target
     Values values;
     Vector log_probabilities;
     // By attend, in program order: [head * positions + position].
