@@ -226,9 +226,7 @@ absl::Status OpChecker::CheckCell(const model::v1::Cell& op) {
     }
     return ref;
   };
-  if (node.cell.type != CellType::kSsru) {
-    HEED_ASSIGN_OR_RETURN(node.state_h, resolve(state));
-  }
+  HEED_ASSIGN_OR_RETURN(node.state_h, resolve(state));
   if (HasC(node.cell.type)) {
     const bool primed = state.back() == '\'';
     const std::string name = primed ? state.substr(0, state.size() - 1) : state;

@@ -88,7 +88,7 @@ struct RnnNode {
 
 struct CellNode {
   std::vector<Ref> inputs;  // may be empty
-  Ref state_h;              // the state it starts from; SSRU, which does not read it: value -1
+  Ref state_h;              // the state it starts from
   Ref state_c;              // LSTM and SSRU; else value -1
   CellWeights cell;
   int out_h = -1;

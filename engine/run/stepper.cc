@@ -118,7 +118,7 @@ void Stepper::RunOp(const CellOp& op, const std::vector<StepRow>& rows) {
     addend.rows = table_rows_.data();
   }
   const bool has_c = op.state_c.value >= 0;
-  const CellState state{.h_in = op.state_h.value < 0 ? nullptr : frame_.at(op.state_h),
+  const CellState state{.h_in = frame_.at(op.state_h),
                         .c_in = has_c ? frame_.at(op.state_c) : nullptr,
                         .h = frame_.values[op.out_h],
                         .c = has_c ? frame_.values[op.out_c] : nullptr};

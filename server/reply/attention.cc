@@ -53,7 +53,8 @@ v1::Attention MakeAttention(const std::string& attend, AttentionMatrix matrix, v
   v1::Attention attention;
   attention.set_attend(attend);
   attention.set_head(matrix.head);
-  attention.set_component(matrix.component == AttentionMatrix::Component::kEnergies ? v1::ATTENTION_COMPONENT_ENERGIES : v1::ATTENTION_COMPONENT_WEIGHTS);
+  attention.set_component(matrix.component == AttentionMatrix::Component::kEnergies ? v1::ATTENTION_COMPONENT_ENERGIES
+                                                                                    : v1::ATTENTION_COMPONENT_WEIGHTS);
   attention.set_unit(unit);
   v1::DenseMatrix* dense = attention.mutable_dense();
   if (unit == v1::ATTENTION_UNIT_WORDS) {

@@ -169,8 +169,8 @@ TEST(Service, TheLogIsJsonWithRequestIdsAndWithoutUsersText) {
   EXPECT_EQ(requests[1].at("model"), "unknown");
 }
 
-// CPU time that the process has used, to the nanosecond. The ticks of /proc/PID/stat are samples of 10 ms: a thread that
-// runs for microseconds just as the kernel looks is charged a whole one.
+// CPU time that the process has used, to the nanosecond. The ticks of /proc/PID/stat are samples of 10 ms: a thread
+// that runs for microseconds just as the kernel looks is charged a whole one.
 absl::Duration CpuTime(int pid) {
   clockid_t clock;
   timespec time{};

@@ -310,8 +310,9 @@ BundleBuilder Student(const TestSizes& z, std::uint32_t seed) {
         &decoder,
         norm(d + ".context.norm", absl::StrCat("c", layer), absl::StrCat("s", layer), absl::StrCat("t", layer)), ",",
         feed_forward(d + ".ffn", absl::StrCat("t", layer), absl::StrCat("y", layer)));
-    absl::StrAppend(&initials, layer == 1 ? "" : ", ",
-                    absl::Substitute(R"json({"name": "h$0.c", "zero": true})json", layer));
+    absl::StrAppend(
+        &initials, layer == 1 ? "" : ", ",
+        absl::Substitute(R"json({"name": "h$0", "zero": true}, {"name": "h$0.c", "zero": true})json", layer));
   }
   b.AddTensor("output.bias", {z.target_vocabulary});
   b.Merge(absl::StrCat(R"json({"encoder": {"ops": [)json", encoder, R"json(], "outputs": ["m"]},
@@ -325,7 +326,7 @@ BundleBuilder Student(const TestSizes& z, std::uint32_t seed) {
 BundleBuilder CellModel(const TestCell& options, const TestSizes& z, std::uint32_t seed) {
   BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
   const int readout = z.attention;
-  const bool ssru = options.kind == "SSRU";
+  const bool ssru = options.kind == "SSRU", has_c = ssru || options.kind == "LSTM";
   AddEmbeddings(b, z);
   const auto cell = [&](const char* prefix, int hidden, int inputs) {
     TestCell made = options;
@@ -342,18 +343,16 @@ BundleBuilder CellModel(const TestCell& options, const TestSizes& z, std::uint32
       {"name": "b", "rnn": {"input": "f", "direction": "DIRECTION_BACKWARD", "cell": $3}},
       {"name": "mean", "pool": {"input": "b", "pooling": "POOLING_MEAN"}}],
     "outputs": ["mean", "b.h"$4]}})json",
-                           kEmbedSource, forward, transition, backward,
-                           options.kind == "LSTM" || ssru ? ", \"b.c\"" : ""));
+                           kEmbedSource, forward, transition, backward, has_c ? ", \"b.c\"" : ""));
   const std::string first = cell("decoder.1", z.decoder_hidden, z.embedding + readout);
   const std::string second = ssru ? "" : cell("decoder.2", z.decoder_hidden, 0);
   AddLinear(b, "bridge", readout, z.decoder_hidden);
   AddLinear(b, "readout", readout, 2 * z.decoder_hidden);
   AddLinear(b, "output", z.target_vocabulary, readout);
   const char* last = ssru ? "s1" : "s";
-  std::string initials = R"json({"name": "r", "from": "r0"})json";
-  if (!ssru) absl::StrAppend(&initials, R"json(, {"name": "s", "from": "b.h"})json");
-  if (options.kind == "LSTM") absl::StrAppend(&initials, R"json(, {"name": "s.c", "from": "b.c"})json");
-  if (ssru) absl::StrAppend(&initials, R"json(, {"name": "s1.c", "from": "b.c"})json");
+  std::string initials =
+      absl::Substitute(R"json({"name": "r", "from": "r0"}, {"name": "$0", "from": "b.h"})json", last);
+  if (has_c) absl::StrAppend(&initials, absl::Substitute(R"json(, {"name": "$0.c", "from": "b.c"})json", last));
   b.Merge(absl::Substitute(
       R"json({
     "init": {"ops": [{"name": "r0", "linear": {"inputs": ["b.h"], "weight": "bridge.weight", "bias": "bridge.bias"}}],

@@ -60,7 +60,7 @@ void ExpectSound(const Program& program) {
             read({node.input});
           }
           if constexpr (std::is_same_v<T, CellNode>) {
-            if (node.cell.type != CellType::kSsru) read(node.state_h);
+            read(node.state_h);
             if (node.cell.type == CellType::kLstm || node.cell.type == CellType::kSsru) read(node.state_c);
           }
           if constexpr (std::is_same_v<T, AttendNode>) {

@@ -262,8 +262,7 @@ class Runner {
   }
   void On(const CellNode& n) {
     const Vector x = n.inputs.empty() ? Vector{} : Joined(n.inputs)[0];
-    const State in{n.state_h.value < 0 ? Vector{} : Get(n.state_h)[0],
-                   n.state_c.value < 0 ? Vector{} : Get(n.state_c)[0]};
+    const State in{Get(n.state_h)[0], n.state_c.value < 0 ? Vector{} : Get(n.state_c)[0]};
     const State out = RunCell(n.cell, x, in);
     values_[n.out_h] = {out.h};
     if (n.out_c >= 0) values_[n.out_c] = {out.c};
