@@ -23,6 +23,8 @@ ABSL_FLAG(std::string, texts, "", "texts, a line each");
 ABSL_FLAG(int, clients, 32, "callers at once");
 ABSL_FLAG(int, requests, 1024, "requests in all, taken evenly from the texts");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
+ABSL_FLAG(std::string, model, "", "the model's name; empty: the only one that translates");
+ABSL_FLAG(int, length, 0, "exactly this many target tokens a sentence; 0: as many as the model makes");
 
 namespace heed {
 namespace {
@@ -43,6 +45,11 @@ Tally Call(const std::vector<std::string>& texts, std::atomic<std::size_t>& next
     v1::TranslateRequest request;
     request.add_texts(texts[i]);
     request.mutable_search()->set_beam_size(absl::GetFlag(FLAGS_beam_size));
+    if (!absl::GetFlag(FLAGS_model).empty()) request.mutable_model()->set_name(absl::GetFlag(FLAGS_model));
+    if (const int length = absl::GetFlag(FLAGS_length); length > 0) {
+      request.mutable_search()->set_min_length(length);
+      request.mutable_search()->set_max_length(length);
+    }
     const auto started = Clock::now();
     const auto reply = (*client)->Translate(request, absl::Now() + absl::Seconds(60));
     if (!reply.ok()) {
@@ -86,6 +93,7 @@ int Main() {
   std::sort(all.seconds.begin(), all.seconds.end());
   const nlohmann::json out = {{"clients", tallies.size()},
                               {"requests", texts.size()},
+                              {"tokens", all.tokens},
                               {"errors", all.errors},
                               {"seconds", seconds},
                               {"requests_per_s", static_cast<double>(all.seconds.size()) / seconds},

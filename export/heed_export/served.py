@@ -27,6 +27,7 @@ class Segment:
     tokens: list[int]
     log_probabilities: list[float]
     text: str
+    copied_shares: list[float]  # a model that copies: of each token's probability, the part that copying gave it
     attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, last attend, head 0
 
 

@@ -52,6 +52,10 @@ class Text:
         """Source ids as the model reads them."""
         return self._with_specials(self._source.encode(text))
 
+    def source_text(self, ids: Sequence[int]) -> str:
+        """Text of source ids without specials."""
+        return self._source.decode(list(ids))
+
     def extended(self, text: str) -> list[int]:
         """Source ids with the unknown words numbered from the vocabulary's size on: a copying model's `copies`."""
         return self._with_specials(self._source.words.extended(text, "")[0])

@@ -1,0 +1,106 @@
+"""Line charts as SVG, without a plotting library: a page's figure from a few series of numbers.
+
+Colours suit light and dark pages alike; every point carries its value as a tooltip, every line its name at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+from typing import Sequence
+
+COLOURS = ("#c2571a", "#2f7fc1", "#3a9a5b", "#8a63c9")
+_WIDTH, _HEIGHT = 720, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 44, 58
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: a value per x label; None leaves the point out."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`labels` stand at equal distances below. `logarithmic`: of the value axis, for values above 0."""
+
+    title: str
+    x_title: str
+    y_title: str
+    labels: Sequence[str]
+    series: Sequence[Series]
+    logarithmic: bool = False
+
+
+def ticks(low: float, high: float, logarithmic: bool) -> list[float]:
+    """Round values that enclose [low, high]: 1, 2, 5 times a power of ten; linear axes start at 0."""
+    if logarithmic:
+        steps = [m * 10.0**e for e in range(-6, 10) for m in (1, 2, 5)]
+        first = max(i for i, s in enumerate(steps) if s <= low)
+        last = min(i for i, s in enumerate(steps) if s >= high)
+        return steps[first : max(last, first + 1) + 1]
+    rough = max(high, 1e-9) / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+    return [i * step for i in range(math.ceil(high / step - 1e-9) + 1)]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _spread(wanted: list[float], least: float) -> list[float]:
+    """Moves heights apart until neighbours are `least` from each other, keeping their order."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    placed = list(wanted)
+    for before, after in zip(order, order[1:]):
+        placed[after] = max(placed[after], placed[before] + least)
+    return placed
+
+
+def svg(chart: Chart) -> str:
+    """The chart's text. Raises ValueError when there is no value to show."""
+    shown = [v for s in chart.series for v in s.values if v is not None]
+    if not shown:
+        raise ValueError(f"chart {chart.title!r} has no value")
+    marks = ticks(min(shown), max(shown), chart.logarithmic)
+    scale = math.log if chart.logarithmic else float
+    low, high = scale(marks[0]), scale(marks[-1])
+    span = _WIDTH - _LEFT - _RIGHT
+
+    def y(value: float) -> float:
+        return _HEIGHT - _BOTTOM - (scale(value) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def x(at: int) -> float:
+        return _LEFT + span * (at + 0.5) / len(chart.labels)
+
+    style = "text{font:13px sans-serif;fill:#777}.t{font-size:15px;font-weight:bold}line{stroke:#8886}"
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
+        f"<title>{escape(chart.title)}</title><style>{style}</style>",
+        f'<text class="t" x="{_LEFT}" y="22">{escape(chart.title)}</text>',
+    ]
+    for mark in marks:
+        out.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')
+        out.append(f'<text x="{_LEFT - 8}" y="{y(mark) + 4:.1f}" text-anchor="end">{_number(mark)}</text>')
+    for at, label in enumerate(chart.labels):
+        out.append(f'<text x="{x(at):.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{escape(label)}</text>')
+    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
+    out.append(
+        f'<text x="{_LEFT + span / 2}" y="{_HEIGHT - 14}" text-anchor="middle">{escape(chart.x_title)}</text>'
+        f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">{escape(chart.y_title)}</text>'
+    )
+    ends = _spread([y([v for v in s.values if v is not None][-1]) for s in chart.series], 17)
+    for series, colour, end in zip(chart.series, COLOURS, ends):
+        points = [(x(i), y(v), v) for i, v in enumerate(series.values) if v is not None]
+        path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _ in points)
+        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        for px, py, value in points:
+            tip = f"<title>{escape(series.name)}: {_number(value)}</title>"
+            out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}">{tip}</circle>')
+        name = f'<text x="{_WIDTH - _RIGHT + 10}" y="{end + 4:.1f}" style="fill:{colour}">{escape(series.name)}</text>'
+        out.append(name)
+    return "\n".join([*out, "</svg>", ""])
