@@ -70,8 +70,10 @@ def texts_of_length(tokenizer: text.Text, lines: Sequence[str], length: int, cou
 
 
 def speed(server: Server, names: Sequence[str], texts: pathlib.Path, length: int, clients: int, requests: int) -> dict:
-    """Of each model, medians of three rounds in turn: processor milliseconds a sentence, and target tokens a second of one
-    core. Outputs have `length` tokens, as the sources have, whatever the model would say."""
+    """Of each model, medians of three rounds in turn: processor milliseconds a sentence, target tokens a processor second.
+
+    Outputs have `length` tokens, as the sources have, whatever the model would say.
+    """
     flags = [f"--clients={clients}", f"--requests={requests}", f"--length={length}"]
     rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
     for _ in range(3):

@@ -50,18 +50,22 @@ def compare(source: bundle.Bundle, texts: Sequence[str], replies: Sequence[serve
     if len(texts) != len(replies):
         raise ValueError(f"{len(replies)} replies but {len(texts)} texts")
     model, words = decode.load(source), text.Text(source)
-    work = []  # (line, segment, ids as Python tokenises them)
+    work = []  # (line, segment, ids as Python tokenises them, its text)
     for line, reply in enumerate(replies):
         raw = texts[line].encode()
-        work += [(line, s, words.encode(raw[s.begin : s.end].decode())) for s in reply.segments]
-    expected = decode.greedy(model, [ids for _, _, ids in work], attention=True)
+        cuts = [(s, raw[s.begin : s.end].decode()) for s in reply.segments]
+        work += [(line, s, words.encode(cut), cut) for s, cut in cuts]
+    copies = [words.extended(cut) for *_, cut in work] if words.copies else None
+    expected = decode.greedy(model, [ids for _, _, ids, _ in work], attention=True, copies=copies)
+    size, unk = (source.spec["target"][name] for name in ("size", "unk_id"))
     different = {line for line, reply in enumerate(replies) if reply.error}
     tokenised_differently = 0
     largest = {"log_probability": 0.0, "weight": 0.0, "energy": 0.0}
     compared = {name: 0 for name in largest}
-    for (line, segment, ids), want in zip(work, expected):
+    for (line, segment, ids, cut), want in zip(work, expected):
         tokenised_differently += ids != segment.source_ids
-        if segment.tokens != want.tokens or segment.text != words.decode(want.tokens):
+        tokens = [t if t < size else unk for t in want.tokens]  # a reply has no ids of the source's own words
+        if segment.tokens != tokens or segment.text != words.decode(want.tokens, cut):
             different.add(line)
             continue
         pairs = {"log_probability": (segment.log_probabilities, want.log_probabilities)}
@@ -79,7 +83,7 @@ def compare(source: bundle.Bundle, texts: Sequence[str], replies: Sequence[serve
         "segments": len(work),
         "lines_of_several_segments": sum(len(r.segments) > 1 for r in replies),
         "segments_tokenised_differently": tokenised_differently,
-        "tokens": sum(len(s.tokens) for _, s, _ in work),
+        "tokens": sum(len(s.tokens) for _, s, *_ in work),
         "largest_difference": largest,
         "numbers_compared": compared,
         "lines_different": sorted(different)[:20],

@@ -52,8 +52,8 @@ def attention_tables(found: dict) -> str:
         rows = []
         for row in (r for r in found["speed"] if r["clients"] == clients):
             values = [row["models"][THREE[k]] for k in models]
-            cells = [f"{v['cpu_ms_per_sentence']:.2f}" for v in values] + [f"{v['tokens_per_cpu_s']:,.0f}" for v in values]
-            rows.append([str(row["source_length"]), *cells])
+            rows.append([str(row["source_length"]), *(f"{v['cpu_ms_per_sentence']:.2f}" for v in values)])
+            rows[-1] += [f"{v['tokens_per_cpu_s']:,.0f}" for v in values]
         head = ["source pieces", *(f"ms a sentence, {NAMES[k]}" for k in models)]
         parts.append(f"{clients} callers:\n\n" + table([*head, *(f"tokens/s, {NAMES[k]}" for k in models)], rows))
     return "\n\n".join(parts) + "\n"
@@ -90,7 +90,8 @@ def copying_table(found: dict) -> str:
         shares = [f"{100 * run[k]:.1f} %" for k in ("copied", "in_source", "unk_pieces", "unknown", "unknown_right")]
         rows.append([name, f"{run['rouge_l']:.3f}", *shares])
     head = ["model", "ROUGE-L", "copied", "in the source", "`<unk>`", "outside the vocabulary", "of these right"]
-    return table(head, rows) + f"\n\nreference words outside the vocabulary: {100 * found['reference_words_unknown']:.1f} %\n"
+    unknown = f"{100 * found['reference_words_unknown']:.1f} %"
+    return f"{table(head, rows)}\n\nOf the references' words, {unknown} are outside the vocabulary.\n"
 
 
 def main() -> None:

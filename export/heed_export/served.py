@@ -27,7 +27,7 @@ class Segment:
     tokens: list[int]
     log_probabilities: list[float]
     text: str
-    copied_shares: list[float]  # a model that copies: of each token's probability, the part that copying gave it
+    copied_shares: list[float]  # a model that copies: the part of each token's probability that is copying's, bar </s>
     attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, last attend, head 0
 
 
@@ -84,6 +84,7 @@ def _attention(hypothesis: dict) -> dict[str, np.ndarray]:
 def _segment(value: dict) -> Segment:
     best = value["hypotheses"][0]
     tokens = best.get("tokens", [])
+    words = [t for t in tokens if not t.get("special")]
     return Segment(
         begin=value.get("begin", 0),
         end=value.get("end", 0),
@@ -91,6 +92,7 @@ def _segment(value: dict) -> Segment:
         tokens=[t.get("id", 0) for t in tokens],
         log_probabilities=[float(t.get("log_probability", 0.0)) for t in tokens],
         text=best.get("text", ""),
+        copied_shares=[t["copied_from"].get("share", 0.0) for t in words if "copied_from" in t],
         attention=_attention(best),
     )
 

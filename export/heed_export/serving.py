@@ -51,4 +51,5 @@ class Server:
     def bench(self, model: str, texts: pathlib.Path, flags: Sequence[str]) -> dict:
         """What bench/serve_bench measured."""
         call = [self._build / "bench/serve_bench", f"--address={self.address}", f"--model={model}", f"--texts={texts}"]
-        return json.loads(subprocess.run([*map(str, call), *flags], stdout=subprocess.PIPE, text=True, check=True).stdout)
+        done = subprocess.run([*map(str, call), *flags], stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)

@@ -11,13 +11,15 @@ from heed_export import bundle, data, decode, evaluate, metrics, served
 class FakeText:
     """Stands for a bundle's tokenisers: a piece a character, `a` is 3."""
 
+    copies = False
+
     def __init__(self, _):
         pass
 
     def encode(self, text):
         return [3 + ord(c) - ord("a") for c in text] + [data.EOS]
 
-    def decode(self, tokens):
+    def decode(self, tokens, _=""):
         return " ".join(str(t) for t in tokens if t != data.EOS)
 
 
