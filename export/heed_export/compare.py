@@ -70,7 +70,7 @@ def texts_of_length(tokenizer: text.Text, lines: Sequence[str], length: int, cou
 
 
 def speed(server: Server, names: Sequence[str], texts: pathlib.Path, length: int, clients: int, requests: int) -> dict:
-    """Of each model, medians of three rounds in turn: processor milliseconds a sentence, target tokens a processor second.
+    """Of each model, medians of three rounds in turn: processor time a sentence, target tokens per second of it.
 
     Outputs have `length` tokens, as the sources have, whatever the model would say.
     """

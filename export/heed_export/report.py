@@ -1,9 +1,10 @@
 """Tables and plots of what compare.py measured.
 
-    python3 -m heed_export.report attention.json --images docs/images
-    python3 -m heed_export.report copying.json
+    python3 -m heed_export.report attention.json --page docs/attention.md --images docs/images
+    python3 -m heed_export.report copying.json --page docs/attention.md
 
-Prints Markdown tables, and writes the plots of the three translators as SVG into --images.
+Prints Markdown tables, or puts each between the lines `<!-- measured: NAME -->` and `<!-- end -->` of --page; writes
+the plots of the three translators as SVG into --images.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
-def attention_tables(found: dict) -> str:
+def attention_tables(found: dict) -> dict[str, str]:
+    """The tables by name: `quality`, `quality by length`, `speed`."""
     models = found["models"]
     rows = []
     for key, entry in models.items():
@@ -38,7 +40,8 @@ def attention_tables(found: dict) -> str:
             cells += [f"{measured['bleu']:.2f}", f"{measured['chrf']:.1f}"]
         rows.append(cells)
     beams = next(iter(models.values()))["quality"]
-    parts = [table(["model", "parameters", *(f"{m}, {b}" for b in beams for m in ("BLEU", "chrF"))], rows)]
+    tables = {"quality": table(["model", "parameters", *(f"{m}, {b}" for b in beams for m in ("BLEU", "chrF"))], rows)}
+    parts = []
     names = bucket_names(found["bounds"])
     for beam in beams:
         rows = []
@@ -48,6 +51,8 @@ def attention_tables(found: dict) -> str:
             rows[-1] += [f"{b['length_ratio']:.2f}" for b in buckets]
         head = ["source pieces", "lines", *(f"BLEU, {NAMES[k]}" for k in models)]
         parts.append(f"{beam}:\n\n" + table([*head, *(f"length, {NAMES[k]}" for k in models)], rows))
+    tables["quality by length"] = "\n\n".join(parts)
+    parts = []
     for clients in sorted({row["clients"] for row in found["speed"]}):
         rows = []
         for row in (r for r in found["speed"] if r["clients"] == clients):
@@ -55,8 +60,21 @@ def attention_tables(found: dict) -> str:
             rows.append([str(row["source_length"]), *(f"{v['cpu_ms_per_sentence']:.2f}" for v in values)])
             rows[-1] += [f"{v['tokens_per_cpu_s']:,.0f}" for v in values]
         head = ["source pieces", *(f"ms a sentence, {NAMES[k]}" for k in models)]
-        parts.append(f"{clients} callers:\n\n" + table([*head, *(f"tokens/s, {NAMES[k]}" for k in models)], rows))
-    return "\n\n".join(parts) + "\n"
+        who = "one caller" if clients == 1 else f"{clients} callers"
+        parts.append(f"{who}:\n\n" + table([*head, *(f"tokens/s, {NAMES[k]}" for k in models)], rows))
+    tables["speed"] = "\n\n".join(parts)
+    return tables
+
+
+def fill(page: str, tables: dict[str, str]) -> str:
+    """The page with each table between its marks. Raises ValueError for a table whose marks the page lacks."""
+    for name, text in tables.items():
+        begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
+        before, found, rest = page.partition(begin)
+        if not found or end not in rest:
+            raise ValueError(f"the page has no lines {begin.strip()} and {end}")
+        page = before + begin + "\n" + text + "\n\n" + rest[rest.index(end) :]
+    return page
 
 
 def attention_charts(found: dict) -> dict[str, chart.Chart]:
@@ -84,27 +102,30 @@ def attention_charts(found: dict) -> dict[str, chart.Chart]:
     return charts
 
 
-def copying_table(found: dict) -> str:
+def copying_tables(found: dict) -> dict[str, str]:
+    """The table `copying`."""
     rows = []
     for name, run in found["runs"].items():
         shares = [f"{100 * run[k]:.1f} %" for k in ("copied", "in_source", "unk_pieces", "unknown", "unknown_right")]
         rows.append([name, f"{run['rouge_l']:.3f}", *shares])
     head = ["model", "ROUGE-L", "copied", "in the source", "`<unk>`", "outside the vocabulary", "of these right"]
     unknown = f"{100 * found['reference_words_unknown']:.1f} %"
-    return f"{table(head, rows)}\n\nOf the references' words, {unknown} are outside the vocabulary.\n"
+    return {"copying": f"{table(head, rows)}\n\nOf the references' words, {unknown} are outside the vocabulary."}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured", type=pathlib.Path, help="what compare.py wrote")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file to put the tables into")
     parser.add_argument("--images", type=pathlib.Path, help="folder for the plots")
     arguments = parser.parse_args()
     found = json.loads(arguments.measured.read_text(encoding="utf-8"))
-    if "runs" in found:
-        print(copying_table(found), end="")
-        return
-    print(attention_tables(found), end="")
-    if arguments.images:
+    tables = copying_tables(found) if "runs" in found else attention_tables(found)
+    if arguments.page:
+        arguments.page.write_text(fill(arguments.page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    else:
+        print("\n\n".join(f"{name}:\n\n{text}" for name, text in tables.items()))
+    if arguments.images and "models" in found:
         arguments.images.mkdir(parents=True, exist_ok=True)
         for name, drawn in attention_charts(found).items():
             (arguments.images / name).write_text(chart.svg(drawn), encoding="utf-8")

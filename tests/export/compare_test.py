@@ -85,7 +85,7 @@ class Report(unittest.TestCase):
     }
 
     def test_tables_hold_every_number(self):
-        text = report.attention_tables(self.FOUND)
+        text = "\n".join(report.attention_tables(self.FOUND).values())
         self.assertIn("| no attention | 1,234,567 | 5.00 | 40.0 |", text)
         self.assertIn("| 9-16 | 2 | 7.00 | 32.00 | 33.00 | 0.90 | 0.90 | 0.90 |", text)
         self.assertIn("| 17+ | 3 |", text)
@@ -102,9 +102,19 @@ class Report(unittest.TestCase):
 
     def test_the_copying_table_is_in_percent(self):
         run = {"rouge_l": 0.5, "copied": 0.25, "in_source": 1, "unk_pieces": 0, "unknown": 0.125, "unknown_right": 1}
-        text = report.copying_table({"runs": {"pointer": run}, "reference_words_unknown": 0.155})
+        text = report.copying_tables({"runs": {"pointer": run}, "reference_words_unknown": 0.155})["copying"]
         self.assertIn("| pointer | 0.500 | 25.0 % | 100.0 % | 0.0 % | 12.5 % | 100.0 % |", text)
         self.assertIn("15.5 %", text)
+
+
+    def test_a_page_takes_its_tables_between_its_marks_and_keeps_the_rest(self):
+        page = "# A\n<!-- measured: x -->\nold\n<!-- end -->\nmiddle\n<!-- measured: y -->\n<!-- end -->\nlast\n"
+        filled = report.fill(page, {"y": "| 2 |", "x": "| 1 |"})
+        want = "# A\n<!-- measured: x -->\n\n| 1 |\n\n<!-- end -->\nmiddle\n"
+        self.assertEqual(want + "<!-- measured: y -->\n\n| 2 |\n\n<!-- end -->\nlast\n", filled)
+        self.assertEqual(filled, report.fill(filled, {"x": "| 1 |"}))
+        with self.assertRaisesRegex(ValueError, "measured: z"):
+            report.fill(page, {"z": ""})
 
 
 class Chart(unittest.TestCase):
