@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Made the files of this folder, and makes the models that export/tools/marian_parity.py measures at Firefox's size.
 
-    pip install fxtranslate==0.5.0 sentencepiece numpy
-    make.py fixture FOLDER             the small student here, with fxtranslate's own output
+    pip install fxtranslate==0.5.0 sentencepiece numpy torch
+    make.py fixture FOLDER             the small student here, with fxtranslate's own output: trained for a minute to
+                                       say an English sentence with its verb behind
     make.py firefox FOLDER TEXT...     random weights at the size of the models that Firefox ships; TEXT is any text, a
-                                       sentence a line, for the 32,000 pieces, the 200 lines and the shortlist
+                                       sentence a line, for the 32,000 pieces and the 200 lines
 
-Weights are random (a fixed seed), so the output means nothing; it is fxtranslate's answer to the same files that counts.
-Layouts: marian-dev src/common/binary.cpp (model), src/data/shortlist.cpp (shortlist), src/models/transformer.h (names).
-"""
+What is compared is fxtranslate's answer to the same files, so it does not matter what they say. Layouts: marian-dev
+src/common/binary.cpp (model), src/data/shortlist.cpp (shortlist), src/models/transformer.h (names)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import io
 import itertools
 import pathlib
 import struct
+import sys
 
 import numpy as np
 
-ALPHA_LINES = 20
+STEPS = 3000
 CONFIG = """\
 bert-train-type-embeddings: true
 dec-cell: ssru
@@ -65,21 +66,23 @@ version: v1.9.56 made by tests/data/marian/make.py
 """
 
 
-def student(rng: np.random.Generator, size: int, dim: int, ffn: int, encoder: int, decoder: int) -> dict[str, np.ndarray]:
+def random_student(rng: np.random.Generator, sizes: dict) -> dict[str, np.ndarray]:
     """Random weights by Marian's names, [in, out]."""
     found: dict[str, np.ndarray] = {}
+    size, dim, ffn = (sizes[n] for n in ("size", "dim", "ffn"))
 
-    def put(name: str, *shape: int, deviation: float, around: float = 0.0) -> None:
-        found[name] = (around + rng.standard_normal(shape) * deviation).astype(np.float32)
+    def put(name: str, *shape: int, deviation: float) -> None:
+        found[name] = (rng.standard_normal(shape) * deviation).astype(np.float32)
 
     def dense(name: str, number: str, rows: int, columns: int, bias: bool = True) -> None:
-        put(f"{name}_W{number}", rows, columns, deviation=1.2 / np.sqrt(rows))
+        put(f"{name}_W{number}", rows, columns, deviation=1.5 / np.sqrt(rows))
         if bias:
-            put(f"{name}_b{number}", 1, columns, deviation=0.3)
+            put(f"{name}_b{number}", 1, columns, deviation=0.1)
 
     def norm(name: str) -> None:
-        put(f"{name}_ln_scale", 1, dim, deviation=0.2, around=1.0)
-        put(f"{name}_ln_bias", 1, dim, deviation=0.2)
+        # Of both signs: otherwise a tied random model repeats its last token for ever.
+        put(f"{name}_ln_scale", 1, dim, deviation=1.0)
+        put(f"{name}_ln_bias", 1, dim, deviation=0.1)
 
     def attention(name: str) -> None:
         for part in "qkvo":
@@ -92,18 +95,105 @@ def student(rng: np.random.Generator, size: int, dim: int, ffn: int, encoder: in
         norm(name + "_ffn")
 
     put("Wemb", size, dim, deviation=1 / np.sqrt(dim))
-    # Unequal: a tied random model repeats its last token, and ends where the bias of </s> lets it.
-    put("decoder_ff_logit_out_b", 1, size, deviation=1.5)
+    put("decoder_ff_logit_out_b", 1, size, deviation=0.5)
     found["decoder_ff_logit_out_b"][0, 0] = 3.0
-    for i in range(1, encoder + 1):
+    for i in range(1, sizes["encoder"] + 1):
         attention(f"encoder_l{i}_self")
         feed_forward(f"encoder_l{i}_ffn")
-    for i in range(1, decoder + 1):
+    for i in range(1, sizes["decoder"] + 1):
         dense(f"decoder_l{i}_rnn", "", dim, dim, bias=False)
         dense(f"decoder_l{i}_rnn", "f", dim, dim)
         norm(f"decoder_l{i}_rnn_ffn")
         attention(f"decoder_l{i}_context")
         feed_forward(f"decoder_l{i}_ffn")
+    return found
+
+
+def trained_student(pairs: list[tuple[list[int], list[int]]], sizes: dict) -> dict[str, np.ndarray]:
+    """Weights by Marian's names of the recipe's student, trained on (source, target) pairs of ids without </s>."""
+    import torch
+
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "export"))
+    from heed_export import options
+    from heed_export import student as recipe
+
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    architecture = options.ModelOptions(
+        "student", src_pieces=sizes["size"], tgt_pieces=sizes["size"], joint=True, embedding=sizes["dim"],
+        heads=sizes["heads"], feed_forward=sizes["ffn"], encoder_layers=sizes["encoder"],
+        decoder_layers=sizes["decoder"], dropout=0.0,
+    )  # fmt: skip
+    model = recipe.Student(architecture)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, STEPS)
+
+    def padded(rows: list[list[int]]) -> torch.Tensor:
+        longest = max(map(len, rows))
+        return torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+
+    for step in range(STEPS):
+        chosen = [pairs[i] for i in torch.randint(len(pairs), (48,))]
+        sources, targets = ([row + [0] for row in side] for side in zip(*chosen))
+        memory, mask = model.encode(padded(sources), torch.tensor([len(row) for row in sources]))
+        wanted = padded(targets)
+        embedded = torch.nn.functional.pad(model.tgt_embed(wanted[:, :-1]), (0, 0, 1, 0))
+        x = model._embed(embedded)
+        for layer in model.decoder_layers:
+            x, _, _ = layer(x, memory, mask, model.dropout)
+        logits = x @ model.tgt_embed.weight.T + model.out_bias
+        there = torch.arange(wanted.shape[1]) < torch.tensor([[len(row)] for row in targets])
+        loss = torch.nn.functional.cross_entropy(logits[there], wanted[there])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 500 == 0 or step == STEPS - 1:
+            print(f"step {step}: loss {loss.item():.4f}", flush=True)
+    return marian_names(model)
+
+
+def marian_names(model) -> dict[str, np.ndarray]:
+    """The recipe's student as Marian stores it."""
+    found: dict[str, np.ndarray] = {}
+
+    def matrix(name: str, values) -> None:
+        found[name] = np.ascontiguousarray(values.detach().numpy().T)
+
+    def row(name: str, values) -> None:
+        found[name] = values.detach().numpy()[None].copy()
+
+    def dense(name: str, number: str, layer) -> None:
+        matrix(f"{name}_W{number}", layer.weight)
+        row(f"{name}_b{number}", layer.bias)
+
+    def norm(name: str, layer) -> None:
+        row(f"{name}_ln_scale", layer.weight)
+        row(f"{name}_ln_bias", layer.bias)
+
+    def attention(name: str, layer, after) -> None:
+        for part, one in (("q", layer.query), ("k", layer.key), ("v", layer.value), ("o", layer.out)):
+            dense(name, part, one)
+        norm(name + "_Wo", after)
+
+    def feed_forward(name: str, layer, after) -> None:
+        dense(name, "1", layer.hidden)
+        dense(name, "2", layer.out)
+        norm(name + "_ffn", after)
+
+    matrix("Wemb", model.tgt_embed.weight.T)
+    row("decoder_ff_logit_out_b", model.out_bias)
+    for i, layer in enumerate(model.encoder_layers, start=1):
+        attention(f"encoder_l{i}_self", layer.attention, layer.norms[0])
+        feed_forward(f"encoder_l{i}_ffn", layer.feed_forward, layer.norms[1])
+    for i, layer in enumerate(model.decoder_layers, start=1):
+        gate, value = layer.recurrence.weight.chunk(2)
+        matrix(f"decoder_l{i}_rnn_W", value)
+        matrix(f"decoder_l{i}_rnn_Wf", gate)
+        row(f"decoder_l{i}_rnn_bf", layer.recurrence.bias)
+        norm(f"decoder_l{i}_rnn_ffn", layer.norms[0])
+        attention(f"decoder_l{i}_context", layer.attention, layer.norms[1])
+        feed_forward(f"decoder_l{i}_ffn", layer.feed_forward, layer.norms[2])
     return found
 
 
@@ -158,31 +248,32 @@ def train_pieces(lines: list[str], size: int, **options) -> bytes:
     return made.getvalue()
 
 
-def fixture_lines() -> list[str]:
-    """Sentences of our own."""
+def sentences() -> list[tuple[str, str]]:
+    """Sentences of our own, and each with its verb behind."""
     who = ["The old miller", "My neighbour", "A tired nurse", "The youngest of them", "Nobody here", "Our captain"]
     does = ["reads", "forgets", "repairs", "carries home", "counts", "would like to paint"]
     what = ["the small boat", "every letter", "a broken clock", "seven lanterns", "the harbour's bell"]
     when = ["before noon", "when it rains", "on quiet Sundays", "without a word", "at the river"]
-    parts = [f"{a} {b} {c} {d}." for a, b, c, d in itertools.product(who, does, what, when)]
-    return parts[::13] + ["Why not?", "Yes.", "It rains, it pours; the miller snores!", "Ten boats and 27 bells: 37 (in all)."]
+    return [(f"{a} {b} {c} {d}.", f"{a} {c} {d} {b}.") for a, b, c, d in itertools.product(who, does, what, when)]
 
 
-def write(folder: pathlib.Path, pieces: bytes, lines: list[str], sizes: dict, seed: int, int8: bool) -> None:
+def write(
+    folder: pathlib.Path, pieces: bytes, lines: list[str], sizes: dict, arrays: dict[str, np.ndarray], lex: bytes,
+    int8: bool,
+) -> None:  # fmt: skip
+    """The files, with fxtranslate's answers."""
     import fxtranslate
 
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    arrays = student(rng, sizes["size"], sizes["dim"], sizes["ffn"], sizes["encoder"], sizes["decoder"])
+    config = CONFIG.format(**sizes)
     files = {"vocab.enxx.spm": pieces, "lines.src": ("\n".join(lines) + "\n").encode()}
-    files["model.enxx.float32.bin"] = container(arrays, CONFIG.format(**sizes), False, {})
+    files["model.enxx.float32.bin"] = container(arrays, config, False, {})
+    files["lex.50.50.enxx.s2t.bin"] = lex
+    kinds = [("float32", "model.enxx.float32.bin", None), ("float32.shortlist", "model.enxx.float32.bin", lex)]
     if int8:
-        alphas = {n: 127 / 6 for n in [*arrays, "none"]}
-        files["model.enxx.intgemm.alphas.bin"] = container(arrays, CONFIG.format(**sizes), True, alphas)
-    files["lex.50.50.enxx.s2t.bin"] = shortlist(rng, sizes["size"], sizes["first"], sizes["best"])
-    kinds = [("float32", "model.enxx.float32.bin", None)]
-    kinds.append(("float32.shortlist", "model.enxx.float32.bin", files["lex.50.50.enxx.s2t.bin"]))
-    if int8:
+        files["model.enxx.intgemm.alphas.bin"] = container(
+            arrays, config, True, {n: 127 / 6 for n in [*arrays, "none"]}
+        )
         kinds.append(("intgemm.alphas", "model.enxx.intgemm.alphas.bin", None))
     for kind, name, lexicon in kinds:
         translator = fxtranslate.Translator(files[name], pieces, pieces, lexicon)
@@ -193,6 +284,31 @@ def write(folder: pathlib.Path, pieces: bytes, lines: list[str], sizes: dict, se
         print(f"{folder / name}: {len(data)} bytes")
 
 
+def fixture(folder: pathlib.Path) -> None:
+    import sentencepiece
+
+    every = sentences()
+    held = every[::37]
+    pieces = train_pieces([s for s, _ in every], 80, normalization_rule_name="identity")
+    sp = sentencepiece.SentencePieceProcessor(model_proto=pieces)
+    pairs = [(sp.encode(s), sp.encode(t)) for s, t in every if (s, t) not in held]
+    sizes = dict(size=80, dim=32, ffn=64, encoder=2, decoder=2, heads=4)
+    # Beside the learnt words, some that it has not seen.
+    lines = [s for s, _ in held][:16] + ["Why not?", "It rains, it pours; the miller snores!", "Seven bells (in all)."]
+    lex = shortlist(np.random.default_rng(4), sizes["size"], 40, 6)
+    write(folder, pieces, lines, sizes, trained_student(pairs, sizes), lex, True)
+
+
+def firefox(folder: pathlib.Path, text: list[pathlib.Path]) -> None:
+    lines = [line.strip() for path in text for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = sorted({line for line in lines if 10 <= len(line) <= 200})
+    pieces = train_pieces(lines, 32000, input_sentence_size=300000, shuffle_input_sentence=True, num_threads=1)
+    sizes = dict(size=32000, dim=512, ffn=2048, encoder=6, decoder=2, heads=8)
+    rng = np.random.default_rng(5)
+    arrays, lex = random_student(rng, sizes), shortlist(rng, sizes["size"], 100, 100)
+    write(folder, pieces, lines[:: len(lines) // 200][:200], sizes, arrays, lex, False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["fixture", "firefox"])
@@ -200,16 +316,9 @@ def main() -> None:
     parser.add_argument("text", type=pathlib.Path, nargs="*")
     args = parser.parse_args()
     if args.kind == "fixture":
-        lines = fixture_lines()
-        pieces = train_pieces(lines, 160, normalization_rule_name="identity", hard_vocab_limit=False)
-        sizes = dict(size=160, dim=32, ffn=64, encoder=2, decoder=2, heads=4, first=8, best=6)
-        write(args.folder, pieces, lines[::3][:ALPHA_LINES], sizes, 4, True)
-        return
-    lines = [line.strip() for path in args.text for line in path.read_text(encoding="utf-8").splitlines()]
-    lines = sorted({line for line in lines if 10 <= len(line) <= 200})
-    pieces = train_pieces(lines, 32000, input_sentence_size=300000, shuffle_input_sentence=True, num_threads=1)
-    sizes = dict(size=32000, dim=512, ffn=2048, encoder=6, decoder=2, heads=8, first=100, best=100)
-    write(args.folder, pieces, lines[:: len(lines) // 200][:200], sizes, 5, False)
+        fixture(args.folder)
+    else:
+        firefox(args.folder, args.text)
 
 
 if __name__ == "__main__":
