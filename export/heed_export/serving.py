@@ -27,7 +27,8 @@ class Server:
             entry = json.loads(line)
             if entry.get("event") == "serving":
                 # The log must be read on, or the server would wait for room in the pipe.
-                threading.Thread(target=self._process.stderr.read, daemon=True).start()
+                self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+                self._reader.start()
                 self.address = f"127.0.0.1:{entry['port']}"
                 return self
         self._process.wait()
@@ -36,6 +37,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait()
+        self._reader.join()
+        self._process.stderr.close()
 
     def cpu_seconds(self) -> float:
         """The processor time that the server has used, all threads: what other work on the machine does not change."""
