@@ -20,7 +20,7 @@ from . import certificate, checkpoint, publish, vocabulary
 from .builder import Model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-REFERENCE = "heed's float64 NumPy reference of {toolkit} (export/reference), the stored weights, one source at a time"
+REFERENCE = "heed's float64 NumPy reference (export/reference) of {toolkit}, one source at a time"
 _RANDOM_LENGTHS = (1, 3, 5, 8, 12, 2)
 _MAX_CASE_TOKENS = 40
 
@@ -37,6 +37,7 @@ class Imported:
     segmentation: str | None = None  # none | sentence; default: none where the caller tokenises, else sentence
     source_language: str | None = None  # where the toolkit's own files say so
     target_language: str | None = None
+    copies: bool = False
     shortlist: bool = False  # the cases were decoded with the model's shortlist
 
 
@@ -62,7 +63,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether a text is one segment or is cut into sentences; default: none where the caller tokenises",
     )
     group.add_argument("--description", default="", help="one line for people")
-    group.add_argument("--bf16", action="store_true", help="store matrices as bfloat16: half the size, rounded")
     group = parser.add_argument_group("parity.json")
     group.add_argument(
         "--cases",
@@ -149,8 +149,9 @@ def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabula
     return make("source"), make("target")
 
 
-def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None, list[int]]]:
-    """(text, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids."""
+def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None, list[str] | None, list[int]]]:
+    """(text, pieces, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids, pieces
+    only where a file gave them."""
     limit = model.max_source_tokens or 512
     if cases is not None:
         lines = [line.split() for line in checkpoint.read_bytes(cases).decode("utf-8", "replace").splitlines()]
@@ -158,8 +159,8 @@ def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None,
         if not lines:
             raise checkpoint.CheckpointError(f"{cases}: holds no sentence")
         plain = model.source.tokenizer.kind in ("pretokenized", "words") and not model.source.lowercase
-        found = [(" ".join(line) if plain else None, model.source.ids(line)) for line in lines]
-        for i, (_, ids) in enumerate(found, start=1):
+        found = [(" ".join(line) if plain else None, line, model.source.ids(line)) for line in lines]
+        for i, (_, _, ids) in enumerate(found, start=1):
             if len(ids) > limit:
                 raise checkpoint.CheckpointError(f"{cases}:{i}: has {len(ids)} ids, the model takes {limit}")
         return found
@@ -167,7 +168,7 @@ def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None,
     pool = model.source.plain_ids() or [model.source.unk]
     room = limit - model.source.add_bos - model.source.add_eos
     lengths = [min(n, room) for n in _RANDOM_LENGTHS if room > 0]
-    return [(None, model.source.with_specials(rng.choice(pool, n).tolist())) for n in lengths]
+    return [(None, None, model.source.with_specials(rng.choice(pool, n).tolist())) for n in lengths]
 
 
 def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certificate.Certificate | None:
@@ -175,8 +176,8 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
     if imported.trace is None:
         return None
     kept = []
-    for text, ids in _sources(imported.model, cases):
-        trace = imported.trace(ids, _MAX_CASE_TOKENS)
+    for text, pieces, ids in _sources(imported.model, cases):
+        trace = imported.trace(ids, _MAX_CASE_TOKENS, *([pieces] if imported.copies else []))
         kept.append(certificate.Case(trace, text, contexts=not kept, shortlist=imported.shortlist))
     return certificate.Certificate(
         reference=REFERENCE.format(toolkit=imported.toolkit),
@@ -227,7 +228,7 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     imported = read(args)
     card = _card(args, imported)
     proof = make_certificate(imported, args.cases)
-    digest = publish.publish(imported.model, out, card, proof, server, args.bf16)
+    digest = publish.publish(imported.model, out, card, proof, server)
     print(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
     if proof is None:
         print("parity: not proved, there is no oracle for this model")

@@ -164,6 +164,7 @@ _PLAIN: dict[str, Any] = {
     "collections.OrderedDict": _Dict,
     "collections.defaultdict": _Dict,
     "collections.Counter": _Dict,
+    "functools.partial": StandIn,  # of torchtext's Fields; never called
     "_codecs.encode": _encode,
     "copyreg._reconstructor": _reconstruct,
     "numpy.dtype": _NumpyType,

@@ -102,7 +102,6 @@ def publish(
     card: Card,
     proof: certificate.Certificate | None = None,
     server: pathlib.Path | None = None,
-    bf16: bool = False,
 ) -> str:
     """Writes the bundle (replacing one that is there) and returns its digest.
 
@@ -119,7 +118,7 @@ def publish(
         files["README.md"] = (card.readme or readme_text(model, card, proof)).encode()
         if proof is not None:
             files[certificate.FILE] = certificate.dumps(proof)
-        return bundle.write(place, spec, tensors, files, bf16)
+        return bundle.write(place, spec, tensors, files, bf16=False)
 
     folder = pathlib.Path(folder)
     made = [p for p in (folder.parent, *folder.parent.parents) if not p.exists()]

@@ -33,7 +33,7 @@ HELP = "a model of your own: a Python file that describes it, and its state_dict
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "description",
+        "describe",
         type=pathlib.Path,
         metavar="DESCRIBE.py",
         help="your Python file with describe(weights, source, target); it is executed",
@@ -182,18 +182,18 @@ def oracle_trace(oracle: Any, first: int | None, eos: int):
 
 def read(args: argparse.Namespace) -> importer.Imported:
     weights = load_weights(args.checkpoint, args.key)
-    description = _load_description(args.description)
+    description = _load_description(args.describe)
     model = description.describe(
         weights, read_vocabulary(args.source_vocabulary), read_vocabulary(args.target_vocabulary)
     )
     if not isinstance(model, Model):
         raise CheckpointError(
-            f"{args.description}: describe returned a {type(model).__name__}, expected a builder.Model"
+            f"{args.describe}: describe returned a {type(model).__name__}, expected a builder.Model"
         )
     left = weights.unused()
     if left:
         raise CheckpointError(
-            f"{args.checkpoint}: {args.description.name} does not use the tensor {left[0]}"
+            f"{args.checkpoint}: {args.describe.name} does not use the tensor {left[0]}"
             + (f" and {len(left) - 1} more" if len(left) > 1 else "")
             + " (weights.ignore(name) says that it means nothing)"
         )
@@ -204,5 +204,5 @@ def read(args: argparse.Namespace) -> importer.Imported:
         model,
         getattr(description, "TOOLKIT", "PyTorch"),
         trace,
-        f"{args.checkpoint.name}, described by {args.description.name}",
+        f"{args.checkpoint.name}, described by {args.describe.name}",
     )

@@ -68,7 +68,7 @@ def _run(
 ) -> Trace:
     memory = model.encode(source_ids)
     state = model.start(memory)
-    trace = Trace(list(map(int, source_ids)))
+    trace = Trace(list(map(int, source_ids)), copy_ids=getattr(memory, "copy_ids", None))
     token = start
     for t in range(length):
         values, state = model.step(state, memory, token)
