@@ -147,10 +147,11 @@ TEST_P(DamageTest, RandomMutationsNeverCrash) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, DamageTest, ::testing::Values(&LuongLstm, &BahdanauGru, &Variety), [](const auto& info) {
-      return std::string(info.index == 0 ? "LuongLstm" : info.index == 1 ? "BahdanauGru" : "Variety");
-    });
+INSTANTIATE_TEST_SUITE_P(Models, DamageTest, ::testing::Values(&LuongLstm, &BahdanauGru, &Variety, &Student),
+                         [](const auto& info) {
+                           constexpr const char* kNames[] = {"LuongLstm", "BahdanauGru", "Variety", "Student"};
+                           return std::string(kNames[info.index]);
+                         });
 
 TEST(DamagedFolder, AnyFileCutShortIsRefusedWithItsName) {
   const BundleFileMap whole =

@@ -324,5 +324,70 @@ TEST(Engine, SpreadsEncodingOverStepsWhileOthersDecode) {
   EXPECT_GT(steps, 20);
 }
 
+// Self-attention over a long source is work in pieces too.
+TEST(Engine, SpreadsSelfAttentionOverStepsWhileOthersDecode) {
+  EngineOptions options;
+  options.encode_positions_per_step = 8;
+  const auto model = Load(Student({.embedding = 64}, 4), options);
+  const auto engine = model->plan->MakeEngine();
+  DecodeJob first, second;
+  first.source = {5, 6, kEos};
+  first.forced.assign(500, 7);
+  for (int i = 0; i < 500; ++i) second.source.push_back(3 + i % 20);
+  second.search.max_length = 3;
+  second.capture = Everything(*model->plan);
+  const DecodeResult alone = RunAll(*engine, {second})[0];
+  engine->Admit(1, &first);
+  StepReport report;
+  engine->Step(&report);
+  EXPECT_THAT(report.first_token, testing::ElementsAre(1));
+  engine->Admit(2, &second);
+  int steps = 0;
+  while (report.finished.empty()) {
+    report.Clear();
+    engine->Step(&report);
+    ++steps;
+    EXPECT_GE(report.rows, 1) << "a step without the live row";
+    // 64 queries over 500 keys of size 64, and their projection.
+    EXPECT_LE(report.encoded_positions, 8 + 500 + 16);
+  }
+  EXPECT_THAT(report.finished, testing::ElementsAre(2));
+  // Per layer at least 8 pieces each of projections and attention.
+  EXPECT_GT(steps, 32);
+  ExpectSame(engine->Take(2), alone);
+  const ReferenceModel reference(model->program, second.source);
+  ExpectClose(alone.hypotheses[0], reference.Force(alone.hypotheses[0].tokens), 500);
+}
+
+TEST(Engine, KnowsPositionsBeyondThoseThatItTabulates) {
+  EngineOptions options;
+  options.max_source_tokens = options.max_target_tokens = 20;
+  const auto model = Load(Student({}, 5), options);
+  const auto engine = model->plan->MakeEngine();
+  DecodeJob job;
+  job.source = {5, 6, kEos};
+  job.forced.assign(50, 7);
+  const DecodeResult result = RunAll(*engine, {job})[0];
+  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job.source).Force(job.forced), 3);
+}
+
+TEST(Engine, KeepsATabulatedEmbeddingThatACellStartsFrom) {
+  BundleBuilder b = NoAttention({.embedding = 8, .decoder_hidden = 8}, 6);
+  b.spec().mutable_step()->mutable_ops(1)->mutable_cell()->set_state("e");
+  b.spec().mutable_step()->mutable_ops(2)->mutable_output()->mutable_inputs()->RemoveLast();
+  b.spec().mutable_init()->clear_ops();
+  b.spec().mutable_init()->clear_initials();
+  b.tensors().erase("bridge.weight");
+  b.tensors().erase("bridge.bias");
+  b.AddTensor("output.weight", {19, 8});
+  const auto model = Load(b);
+  const auto engine = model->plan->MakeEngine();
+  DecodeJob job;
+  job.source = {5, 6, kEos};
+  job.forced = {7, 8, 9};
+  const DecodeResult result = RunAll(*engine, {job})[0];
+  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job.source).Force(job.forced), 3);
+}
+
 }  // namespace
 }  // namespace heed
