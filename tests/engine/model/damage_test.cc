@@ -147,11 +147,9 @@ TEST_P(DamageTest, RandomMutationsNeverCrash) {
   }
 }
 
+constexpr const char* kNames[] = {"LuongLstm", "BahdanauGru", "Variety", "Student"};
 INSTANTIATE_TEST_SUITE_P(Models, DamageTest, ::testing::Values(&LuongLstm, &BahdanauGru, &Variety, &Student),
-                         [](const auto& info) {
-                           constexpr const char* kNames[] = {"LuongLstm", "BahdanauGru", "Variety", "Student"};
-                           return std::string(kNames[info.index]);
-                         });
+                         [](const auto& info) { return std::string(kNames[info.index]); });
 
 TEST(DamagedFolder, AnyFileCutShortIsRefusedWithItsName) {
   const BundleFileMap whole =
