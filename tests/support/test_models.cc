@@ -1,5 +1,7 @@
 #include "tests/support/test_models.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 
@@ -245,7 +247,9 @@ BundleBuilder Variety(const TestSizes& z, std::uint32_t seed) {
   return b;
 }
 
-BundleBuilder Student(const TestSizes& z, std::uint32_t seed) {
+BundleBuilder Student(const TestSizes& sizes, std::uint32_t seed) {
+  TestSizes z = sizes;
+  z.embedding = std::max(4, z.embedding + z.embedding % 2);
   BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
   const int n = z.embedding;
   AddEmbeddings(b, z);

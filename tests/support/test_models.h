@@ -48,7 +48,7 @@ BundleBuilder Variety(const TestSizes& z = {}, std::uint32_t seed = 1);
 // self-attention and a feed-forward of 3 * embedding, each added to its input and normalised; decoder layers
 //   x1 = layer_norm(add(cell.ssru([x]), x)); c = attend.dot(x1, m), two heads; x2 = layer_norm(add(linear(c), x1));
 //   layer_norm(add(linear(linear.relu(x2)), x2))
-// with the output tied; start is the zero vector. `embedding` is even and at least 4.
+// with the output tied; start is the zero vector. `embedding` is rounded up to an even number of at least 4.
 BundleBuilder Student(const TestSizes& z = {}, std::uint32_t seed = 1);
 
 // Recurrences of one kind with every option of `cell`, whose prefix, hidden and inputs are not read. Encoder: forward
