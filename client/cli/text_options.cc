@@ -68,18 +68,21 @@ FlagGroup ModelFlags(TextOptions* options) {
 
 FlagGroup SearchFlags(TextOptions* options) {
   v1::SearchOptions* const search = &options->search;
-  return {"Search (default: the model's)",
-          {SearchInt("beam_size", "hypotheses kept; 1 is greedy", search, &v1::SearchOptions::set_beam_size),
-           SearchInt("n_best", "hypotheses returned, at most beam_size", search, &v1::SearchOptions::set_n_best),
-           SearchInt("min_length", "fewest tokens of an output", search, &v1::SearchOptions::set_min_length),
-           SearchInt("max_length", "most tokens of an output", search, &v1::SearchOptions::set_max_length),
-           {"length_normalization", "HOW", "none, average[:ALPHA] or gnmt[:ALPHA]",
-            [search](const std::string& value) { return SetLengthNormalization(value, search); }},
-           FloatFlag("repetition_penalty", "factor on tokens that were used before; 1 is none",
-                     [search](float value) { search->set_repetition_penalty(value); }),
-           SearchInt("no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off", search,
-                     &v1::SearchOptions::set_no_repeat_ngram_size),
-           BoolFlag("truncate", "cut what is too long for the model instead of refusing it", &options->truncate)}};
+  return {
+      "Search (default: the model's)",
+      {SearchInt("beam_size", "hypotheses kept; 1 is greedy", search, &v1::SearchOptions::set_beam_size),
+       SearchInt("n_best", "hypotheses returned, at most beam_size", search, &v1::SearchOptions::set_n_best),
+       SearchInt("min_length", "fewest tokens of an output", search, &v1::SearchOptions::set_min_length),
+       SearchInt("max_length", "most tokens of an output", search, &v1::SearchOptions::set_max_length),
+       {"length_normalization", "HOW", "none, average[:ALPHA] or gnmt[:ALPHA]",
+        [search](const std::string& value) { return SetLengthNormalization(value, search); }},
+       FloatFlag("repetition_penalty", "factor on tokens that were used before; 1 is none",
+                 [search](float value) { search->set_repetition_penalty(value); }),
+       SearchInt("no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off", search,
+                 &v1::SearchOptions::set_no_repeat_ngram_size),
+       BoolFlag("shortlist", "only the output words that the model's shortlist gives (default true, where it has one)",
+                &options->shortlist),
+       BoolFlag("truncate", "cut what is too long for the model instead of refusing it", &options->truncate)}};
 }
 
 FlagGroup OutputFlags(TextOptions* options) {

@@ -28,6 +28,7 @@ struct TextOptions {
   v1::ModelSelector model;
   v1::SearchOptions search;
   bool truncate = false;
+  bool shortlist = true;
   bool attention = false;
   bool energies = false;
   std::string unit;     // "words" or "pieces"; empty: words to look at, pieces where energies are asked for
@@ -57,6 +58,7 @@ Request MakeRequest(const TextOptions& options, const std::vector<std::string>& 
   *request.mutable_search() = options.search;
   for (const std::string& text : texts) request.add_texts(text);
   if (options.truncate) request.set_too_long(v1::TOO_LONG_POLICY_TRUNCATE);
+  if (!options.shortlist) request.set_shortlist(false);
   if (const auto attention = AttentionOf(options)) *request.mutable_attention() = *attention;
   if (options.max_reply_bytes.has_value()) request.set_max_reply_bytes(*options.max_reply_bytes);
   return request;

@@ -40,6 +40,8 @@ struct DecodeJob {
   int attend = -1;
   // Whether the hypotheses' `sources` are wanted (unknown pieces are to be replaced). Costs nothing where not.
   bool sources = false;
+  // The positions that `sources` are chosen among: those of text, without specials. Empty: all.
+  int text_begin = 0, text_end = 0;
 };
 
 // Whether copy_ids fit a source of this length and a target vocabulary of this size.
@@ -74,7 +76,8 @@ struct DecodedHypothesis {
   FinishReason finish = FinishReason::kEos;
   std::vector<AttentionMatrix> attentions;
   std::vector<CopiedToken> copies;  // one per token; empty unless the model copies
-  // One per token where DecodeJob::sources: the source position that DecodeJob::attend weights most, heads averaged.
+  // One per token where DecodeJob::sources: the source position of text that DecodeJob::attend weights most, heads
+  // averaged.
   std::vector<int> sources;
 };
 

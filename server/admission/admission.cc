@@ -8,6 +8,7 @@
 #include "server/admission/errors.h"
 #include "server/admission/fields.h"
 #include "server/admission/reply_size.h"
+#include "server/admission/source.h"
 
 namespace heed {
 namespace {
@@ -18,6 +19,7 @@ struct Common {
   SearchOptions search;
   Capture capture;
   bool truncate = false;
+  bool shortlist = false;
 };
 
 // "WHAT has VALUE QUANTITY; at most BOUND are taken".
@@ -31,14 +33,18 @@ v1::TextError OutOfRange(absl::string_view what, absl::string_view quantity, std
   return error;
 }
 
-v1::Token SpecialToken(const Tokenizer& tokenizer, TokenId id, int at) {
-  v1::Token token;
-  token.set_piece(std::string(tokenizer.Piece(id)));
-  token.set_id(id);
-  token.set_begin(at);
-  token.set_end(at);
-  token.set_special(true);
-  return token;
+// The source tokens of a segment that begins at byte `begin` of its text.
+std::vector<v1::Token> ApiTokens(const SourceTokens& source, const Tokenizer& tokenizer, int begin) {
+  std::vector<v1::Token> tokens(source.ids.size());
+  for (int i = 0; i < static_cast<int>(tokens.size()); ++i) {
+    const std::size_t at = static_cast<std::size_t>(i);
+    tokens[at].set_piece(std::string(tokenizer.Piece(source.ids[at])));
+    tokens[at].set_id(source.ids[at]);
+    tokens[at].set_begin(begin + source.ranges[at].begin);
+    tokens[at].set_end(begin + source.ranges[at].end);
+    tokens[at].set_special(i < source.text_begin || i >= source.text_end);
+  }
+  return tokens;
 }
 
 // Cuts a segment's pieces to the model's bound, or says that they are too many.
@@ -64,39 +70,24 @@ std::optional<v1::TextError> AdmitSegment(const Common& common, const AdmissionL
                                           AdmittedSegment* segment, std::vector<DecodeJob>* jobs) {
   const model::v1::Vocabulary& vocabulary = common.model->spec.source();
   const Tokenizer& tokenizer = *common.model->source_tokenizer;
-  const bool bos = vocabulary.add_bos() && vocabulary.has_bos_id();
-  const bool eos = vocabulary.add_eos() && vocabulary.has_eos_id();
   const ByteRange range = segment->range;
   EncodedText encoded = tokenizer.Encode(
       text.substr(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.end - range.begin)));
-  if (auto error = FitSource(common, static_cast<int>(bos) + static_cast<int>(eos), segment, &encoded)) return error;
+  if (auto error = FitSource(common, AddedSpecials(vocabulary), segment, &encoded)) return error;
   if (encoded.ids.empty()) return std::nullopt;
 
+  const int bytes = segment->truncated ? encoded.ranges.back().end : range.end - range.begin;
+  SourceTokens source = WithSpecials(vocabulary, std::move(encoded), bytes);
   DecodeJob job;
-  if (bos) {
-    job.source.push_back(vocabulary.bos_id());
-    segment->source_tokens.push_back(SpecialToken(tokenizer, vocabulary.bos_id(), range.begin));
-  }
-  for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
-    v1::Token token;
-    token.set_piece(std::string(tokenizer.Piece(encoded.ids[i])));
-    token.set_id(encoded.ids[i]);
-    token.set_begin(range.begin + encoded.ranges[i].begin);
-    token.set_end(range.begin + encoded.ranges[i].end);
-    segment->source_tokens.push_back(std::move(token));
-    job.source.push_back(encoded.ids[i]);
-  }
-  if (eos) {
-    const int at = segment->truncated ? range.begin + encoded.ranges.back().end : range.end;
-    job.source.push_back(vocabulary.eos_id());
-    segment->source_tokens.push_back(SpecialToken(tokenizer, vocabulary.eos_id(), at));
-  }
+  SetSource(source, *common.model, common.shortlist, &job);
   job.search = common.search;
   job.capture = common.capture;
   if (job.search.max_length == 0) {
     job.search.max_length =
         DefaultMaxLength(*common.model, static_cast<int>(job.source.size()), job.search.min_length, limits);
   }
+  segment->source_tokens = ApiTokens(source, tokenizer, range.begin);
+  if (common.model->plan->copies() || job.sources) segment->spellings = std::move(source.spellings);
   segment->job = static_cast<int>(jobs->size());
   jobs->push_back(std::move(job));
   return std::nullopt;
@@ -145,6 +136,7 @@ absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
   HEED_ASSIGN_OR_RETURN(common.search, ResolveSearch(request.search, *common.model, limits_));
   HEED_ASSIGN_OR_RETURN(common.capture, ResolveCapture(request.attention, *common.model));
   HEED_RETURN_IF_ERROR(CheckTooLongPolicy(request.too_long));
+  HEED_ASSIGN_OR_RETURN(common.shortlist, ResolveShortlist(request.shortlist, *common.model));
   HEED_ASSIGN_OR_RETURN(admitted.max_reply_bytes, ResolveReplyBytes(request.max_reply_bytes, limits_));
   admitted.reply_bytes_bound = limits_.max_reply_bytes;
   common.truncate = request.too_long == v1::TOO_LONG_POLICY_TRUNCATE;

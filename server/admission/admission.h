@@ -25,6 +25,7 @@ struct TextRequest {
   v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;
   std::optional<v1::AttentionOptions> attention;
   std::optional<std::int64_t> max_reply_bytes;
+  std::optional<bool> shortlist;
 };
 
 // Every bound of a request; each is a flag.
@@ -41,6 +42,7 @@ struct AdmissionLimits {
 struct AdmittedSegment {
   ByteRange range;  // in its text
   std::vector<v1::Token> source_tokens;
+  std::vector<std::string> spellings;  // of the source tokens, where the reply may write some as they were typed
   bool truncated = false;
   int job = -1;  // index into AdmittedRequest::jobs
 };
@@ -67,8 +69,9 @@ class Admission {
   Admission(const Registry* registry, const AdmissionLimits& limits) : registry_(registry), limits_(limits) {}
 
   // INVALID_ARGUMENT (carries google.rpc details: see server/admission/errors.h), NOT_FOUND, FAILED_PRECONDITION
-  // (attention of a model that has none), RESOURCE_EXHAUSTED (the reply could be larger than max_reply_bytes: the
-  // message gives both sizes and says what would make it smaller). Faults of one text are in its AdmittedText.
+  // (attention or a shortlist of a model that has none), RESOURCE_EXHAUSTED (the reply could be larger than
+  // max_reply_bytes: the message gives both sizes and says what would make it smaller). Faults of one text are in its
+  // AdmittedText.
   absl::StatusOr<AdmittedRequest> Admit(TextRequest request) const;
 
  private:

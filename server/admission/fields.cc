@@ -154,6 +154,15 @@ absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>
   return capture;
 }
 
+absl::StatusOr<bool> ResolveShortlist(std::optional<bool> request, const ServedModel& model) {
+  if (!model.shortlist.has_value() && request.value_or(false)) {
+    return ErrorWithInfo(absl::StatusCode::kFailedPrecondition,
+                         absl::StrCat("model ", model.summary.name(), " has no shortlist"), "MODEL_HAS_NO_SHORTLIST",
+                         {{"model", model.summary.name()}});
+  }
+  return request.value_or(model.shortlist.has_value());
+}
+
 absl::StatusOr<std::int64_t> ResolveReplyBytes(const std::optional<std::int64_t>& request,
                                                const AdmissionLimits& limits) {
   if (!request.has_value()) return std::min(limits.default_reply_bytes, limits.max_reply_bytes);

@@ -102,6 +102,7 @@ absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedMode
   model->card = FileOr(bundle, "README.md");
   model->parity_json = FileOr(bundle, "parity.json");
   model->spec = std::move(bundle.spec);
+  model->shortlist = std::move(bundle.shortlist);
   return absl::OkStatus();
 }
 

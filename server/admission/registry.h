@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/model/bundle.h"
+#include "engine/model/shortlist.h"
 #include "engine/run/plan.h"
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
@@ -26,6 +27,7 @@ struct ServedModel {
   std::unique_ptr<Tokenizer> source_tokenizer;
   std::unique_ptr<Tokenizer> target_tokenizer;
   std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
+  std::optional<Shortlist> shortlist;        // the bundle's, if it has one
   std::shared_ptr<const Plan> plan;
 };
 

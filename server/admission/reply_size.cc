@@ -16,6 +16,8 @@ namespace {
 constexpr std::int64_t kMessageBytes = 12;
 constexpr std::int64_t kHypothesisBytes = 32;
 constexpr std::int64_t kTargetTokenBytes = 32;  // piece, id, log-probability and range
+constexpr std::int64_t kCopiedFromBytes = 20;   // of a token of a model that copies
+constexpr std::int64_t kReplacedByBytes = 6;    // of an unknown that is replaced
 constexpr std::int64_t kAttentionBytes = 48;
 constexpr std::int64_t kWordBytes = 16;
 
@@ -47,8 +49,10 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   const std::int64_t columns = static_cast<std::int64_t>(segment.source_tokens.size());
   const std::int64_t rows = job.search.max_length;
   const std::int64_t likely_tokens = std::min(rows, columns);
-  std::int64_t hypothesis =
-      kHypothesisBytes + likely_tokens * kTargetTokenBytes + (segment.range.end - segment.range.begin);
+  std::int64_t token = kTargetTokenBytes;
+  if (!job.copy_ids.empty()) token += kCopiedFromBytes;
+  if (job.sources) token += kReplacedByBytes;
+  std::int64_t hypothesis = kHypothesisBytes + likely_tokens * token + (segment.range.end - segment.range.begin);
   const std::int64_t matrices = Matrices(request, job.capture);
   if (matrices > 0) {
     const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;

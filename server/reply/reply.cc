@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/admission/reply_size.h"
 #include "server/reply/attention.h"
+#include "server/reply/typed.h"
 
 namespace heed {
 namespace {
@@ -21,10 +22,40 @@ bool WritesWithoutSpaces(absl::string_view language) {
   return false;
 }
 
-v1::Hypothesis MakeHypothesis(const ServedModel& model, v1::AttentionUnit unit, absl::Span<const WordSpan> source_words,
-                              DecodedHypothesis decoded) {
-  const Tokenizer& tokenizer = *model.target_tokenizer;
-  DecodedText text = tokenizer.Decode(decoded.tokens);
+// What every hypothesis of a segment has in common.
+struct SourceSide {
+  std::vector<TypedToken> tokens;  // empty where nothing is ever written as it was typed
+  v1::AttentionUnit unit = v1::ATTENTION_UNIT_PIECES;
+  std::vector<WordSpan> words;  // where the unit is words
+};
+
+// Piece, id and where they came from; not the range.
+v1::Token MakeToken(const ServedModel& model, const DecodedHypothesis& decoded, std::size_t t) {
+  const model::v1::Vocabulary& target = model.spec.target();
+  // A copied token from beyond the vocabulary is what the model reads at the next step: the unknown piece.
+  const TokenId id = decoded.tokens[t] < target.size() ? decoded.tokens[t] : target.unk_id();
+  v1::Token token;
+  token.set_piece(std::string(model.target_tokenizer->Piece(id)));
+  token.set_id(id);
+  token.set_log_probability(decoded.log_probabilities[t]);
+  token.set_special(model.target_tokenizer->IsSpecial(id));
+  if (t < decoded.copies.size()) {
+    const CopiedToken& copied = decoded.copies[t];
+    v1::CopiedFrom* from = token.mutable_copied_from();
+    from->set_gate(copied.gate);
+    from->set_share(copied.share);
+    if (copied.source >= 0) from->set_source_token(copied.source);
+  }
+  if (decoded.tokens[t] == target.unk_id()) {
+    if (const int source = TypedAs(decoded, t, target); source >= 0) token.set_replaced_by(source);
+  }
+  return token;
+}
+
+v1::Hypothesis MakeHypothesis(const ServedModel& model, const SourceSide& source, DecodedHypothesis decoded) {
+  const v1::AttentionUnit unit = source.unit;
+  DecodedText text =
+      model.target_tokenizer->Decode(decoded.tokens, TypedTokens(decoded, model.spec.target(), source.tokens));
   v1::Hypothesis hypothesis;
   hypothesis.set_text(std::move(text.text));
   hypothesis.set_log_probability(decoded.log_probability);
@@ -32,19 +63,15 @@ v1::Hypothesis MakeHypothesis(const ServedModel& model, v1::AttentionUnit unit, 
   hypothesis.set_finish_reason(decoded.finish == FinishReason::kEos ? v1::FINISH_REASON_EOS : v1::FINISH_REASON_LENGTH);
   std::vector<v1::Token> tokens(decoded.tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    v1::Token& token = tokens[i];
-    token.set_piece(std::string(tokenizer.Piece(decoded.tokens[i])));
-    token.set_id(decoded.tokens[i]);
-    token.set_log_probability(decoded.log_probabilities[i]);
-    token.set_begin(text.ranges[i].begin);
-    token.set_end(text.ranges[i].end);
-    token.set_special(tokenizer.IsSpecial(decoded.tokens[i]));
+    tokens[i] = MakeToken(model, decoded, i);
+    tokens[i].set_begin(text.ranges[i].begin);
+    tokens[i].set_end(text.ranges[i].end);
   }
   std::vector<WordSpan> target_words;
   if (unit == v1::ATTENTION_UNIT_WORDS) target_words = Words(hypothesis.text(), tokens);
   for (AttentionMatrix& matrix : decoded.attentions) {
     const std::string& name = model.plan->attends()[static_cast<std::size_t>(matrix.attend)].name;
-    *hypothesis.add_attentions() = MakeAttention(name, std::move(matrix), unit, target_words, source_words);
+    *hypothesis.add_attentions() = MakeAttention(name, std::move(matrix), unit, target_words, source.words);
   }
   hypothesis.mutable_tokens()->Add(std::make_move_iterator(tokens.begin()), std::make_move_iterator(tokens.end()));
   return hypothesis;
@@ -56,6 +83,40 @@ v1::AttentionUnit UnitOf(const AdmittedRequest& request) {
              : v1::ATTENTION_UNIT_PIECES;
 }
 
+// The segment's tokens as somebody typed them, where admission kept what that takes.
+std::vector<TypedToken> TypedSource(const std::string& text, const AdmittedSegment& segment) {
+  std::vector<TypedToken> typed;
+  typed.reserve(segment.spellings.size());
+  for (std::size_t i = 0; i < segment.spellings.size(); ++i) {
+    const v1::Token& token = segment.source_tokens[i];
+    const std::string_view all = text;
+    typed.push_back({segment.spellings[i], all.substr(static_cast<std::size_t>(token.begin()),
+                                                      static_cast<std::size_t>(token.end() - token.begin()))});
+  }
+  return typed;
+}
+
+// Bytes of the request's own text that the output repeats, at the least: one long word may be copied at every step, so
+// this is known before any text is put together.
+std::int64_t TypedBytes(const AdmittedRequest& request, const std::vector<DecodeResult>& decoded) {
+  const model::v1::Vocabulary& target = request.model->spec.target();
+  std::int64_t bytes = 0;
+  for (const AdmittedText& text : request.texts) {
+    for (const AdmittedSegment& segment : text.segments) {
+      if (segment.spellings.empty() || segment.job < 0) continue;
+      for (const DecodedHypothesis& hypothesis : decoded[static_cast<std::size_t>(segment.job)].hypotheses) {
+        for (std::size_t t = 0; t < hypothesis.tokens.size(); ++t) {
+          const int from = TypedAs(hypothesis, t, target);
+          if (from < 0) continue;
+          const v1::Token& token = segment.source_tokens[static_cast<std::size_t>(from)];
+          bytes += token.end() - token.begin();
+        }
+      }
+    }
+  }
+  return bytes;
+}
+
 v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text, const AdmittedSegment& admitted,
                         std::vector<DecodeResult>* decoded) {
   v1::Segment segment;
@@ -64,12 +125,11 @@ v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text
   segment.set_truncated(admitted.truncated);
   for (const v1::Token& token : admitted.source_tokens) *segment.add_source_tokens() = token;
   if (admitted.job < 0) return segment;
-  const v1::AttentionUnit unit = UnitOf(request);
-  std::vector<WordSpan> source_words;
-  if (unit == v1::ATTENTION_UNIT_WORDS) source_words = Words(text.text, admitted.source_tokens);
+  SourceSide source{.tokens = TypedSource(text.text, admitted), .unit = UnitOf(request)};
+  if (source.unit == v1::ATTENTION_UNIT_WORDS) source.words = Words(text.text, admitted.source_tokens);
   DecodeResult& result = (*decoded)[static_cast<std::size_t>(admitted.job)];
   for (DecodedHypothesis& hypothesis : result.hypotheses) {
-    *segment.add_hypotheses() = MakeHypothesis(*request.model, unit, source_words, std::move(hypothesis));
+    *segment.add_hypotheses() = MakeHypothesis(*request.model, source, std::move(hypothesis));
   }
   return segment;
 }
@@ -105,6 +165,9 @@ absl::StatusOr<Reply> MakeReply(const AdmittedRequest& request, std::vector<Deco
     if (!result.hypotheses.empty()) {
       reply.target_tokens += static_cast<std::int64_t>(result.hypotheses[0].tokens.size());
     }
+  }
+  if (const std::int64_t typed = TypedBytes(request, decoded); typed > request.max_reply_bytes) {
+    return ReplyTooLarge(request, typed, /*before_decoding=*/false);
   }
   constexpr std::int64_t kFraming = 8;  // tag and length of a result
   std::int64_t bytes = kFraming + static_cast<std::int64_t>(reply.model.ByteSizeLong());

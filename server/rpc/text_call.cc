@@ -23,6 +23,7 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
   request.search = message->search();
   request.too_long = message->too_long();
   if (message->has_attention()) request.attention = message->attention();
+  if (message->has_shortlist()) request.shortlist = message->shortlist();
   if (message->has_max_reply_bytes()) request.max_reply_bytes = message->max_reply_bytes();
   return request;
 }

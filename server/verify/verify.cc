@@ -15,6 +15,8 @@
 #include "server/admission/errors.h"
 #include "server/admission/fields.h"
 #include "server/admission/registry.h"
+#include "server/admission/source.h"
+#include "server/reply/typed.h"
 
 namespace heed {
 namespace {
@@ -27,11 +29,6 @@ constexpr int kMaxTargetTokens = 4096;
 template <typename... Args>
 absl::Status Fault(const Args&... what) {
   return absl::InvalidArgumentError(absl::StrCat(kFile, ": ", what...));
-}
-
-bool Copies(const model::v1::ModelSpec& spec) {
-  return std::any_of(spec.step().ops().begin(), spec.step().ops().end(),
-                     [](const model::v1::Op& op) { return op.has_copy(); });
 }
 
 EngineOptions OptionsFor(const Certificate& certificate) {
@@ -55,14 +52,18 @@ class Verifier {
 
  private:
   absl::Status CheckIds(const std::string& path, const std::vector<TokenId>& ids, TokenId bound) const;
-  // Ids beyond the target vocabulary that the case's source tokens have of their own.
-  absl::StatusOr<int> CheckCopyIds(const std::string& path, const CertifiedCase& example) const;
+  // The case's source: as its text is tokenised, if that gives the case's ids.
+  SourceTokens SourceOf(const CertifiedCase& example) const;
+  // The bound of target ids, with those that the source tokens have of their own.
+  absl::StatusOr<TokenId> CheckCopyIds(const std::string& path, const CertifiedCase& example) const;
+  absl::Status SetCopying(const std::string& path, const CertifiedCase& example, DecodeJob* job) const;
   absl::StatusOr<Capture> CheckAttentions(const std::string& path, const CertifiedCase& example) const;
   absl::Status MakeJob(int number);
 
   void CompareFree(int number, const DecodedHypothesis& got);
   void CompareForced(int number, const DecodedHypothesis& got);
-  void CompareText(int number);
+  void CompareSource(int number);
+  void CompareOutput(int number, const DecodedHypothesis& got);
   void CompareMatrix(const std::string& name, double tolerance, const std::string& where, const CertifiedMatrix& wanted,
                      const AttentionMatrix* got);
   void Compare(const std::string& name, double tolerance, double got, double wanted, const std::string& where, int step,
@@ -82,13 +83,29 @@ class Verifier {
 std::string Path(int number) { return absl::StrCat("cases[", number, "]"); }
 
 Verifier::Verifier(const ServedModel& model, const Certificate& certificate)
-    : model_(model), certificate_(certificate), copies_(Copies(model.spec)) {
+    : model_(model), certificate_(certificate), copies_(model.plan->copies()) {
   report_.model = model.summary.name();
   report_.version = model.summary.version();
   report_.reference = certificate.reference;
   report_.toolkit = certificate.toolkit;
   report_.instruction_set = InstructionSet();
   report_.cases = static_cast<int>(certificate.cases.size());
+}
+
+SourceTokens Verifier::SourceOf(const CertifiedCase& example) const {
+  const model::v1::Vocabulary& source = model_.spec.source();
+  if (example.text.has_value()) {
+    SourceTokens tokens =
+        WithSpecials(source, model_.source_tokenizer->Encode(*example.text), static_cast<int>(example.text->size()));
+    if (tokens.ids == example.source_ids) return tokens;
+  }
+  SourceTokens tokens{.ids = example.source_ids, .ranges = {}, .spellings = {}};
+  for (const TokenId id : tokens.ids) tokens.spellings.emplace_back(model_.source_tokenizer->Piece(id));
+  tokens.ranges.resize(tokens.ids.size());
+  tokens.text_begin = source.has_bos_id() && tokens.ids.front() == source.bos_id() ? 1 : 0;
+  tokens.text_end = static_cast<int>(tokens.ids.size());
+  if (source.has_eos_id() && tokens.ids.back() == source.eos_id()) --tokens.text_end;
+  return tokens;
 }
 
 absl::Status Verifier::CheckIds(const std::string& path, const std::vector<TokenId>& ids, TokenId bound) const {
@@ -99,7 +116,7 @@ absl::Status Verifier::CheckIds(const std::string& path, const std::vector<Token
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> Verifier::CheckCopyIds(const std::string& path, const CertifiedCase& example) const {
+absl::StatusOr<TokenId> Verifier::CheckCopyIds(const std::string& path, const CertifiedCase& example) const {
   if (!copies_) return Fault(path, " is given, and the model does not copy");
   TokenId next = model_.spec.target().size();
   for (std::size_t i = 0; i < example.copy_ids.size(); ++i) {
@@ -109,7 +126,23 @@ absl::StatusOr<int> Verifier::CheckCopyIds(const std::string& path, const Certif
     }
     if (example.copy_ids[i] == next) ++next;
   }
-  return next - model_.spec.target().size();
+  return next;
+}
+
+absl::Status Verifier::SetCopying(const std::string& path, const CertifiedCase& example, DecodeJob* job) const {
+  const TokenId size = model_.spec.target().size();
+  TokenId bound = size;
+  if (!example.copy_ids.empty()) {
+    HEED_ASSIGN_OR_RETURN(bound, CheckCopyIds(path + ".copy_ids", example));
+    job->copy_ids = example.copy_ids;
+  } else if (copies_) {
+    if (!example.text.has_value()) {
+      return Fault(path, ".copy_ids is missing: the model copies, and there is no text to take them from");
+    }
+    for (const TokenId id : job->copy_ids) bound = std::max(bound, id + 1);
+  }
+  if (!example.copy_gates.empty() && !copies_) return Fault(path, ".copy_gates is given, and the model does not copy");
+  return CheckIds(path + ".target_ids", example.target_ids, bound);
 }
 
 absl::StatusOr<Capture> Verifier::CheckAttentions(const std::string& path, const CertifiedCase& example) const {
@@ -142,19 +175,14 @@ absl::Status Verifier::MakeJob(int number) {
   const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
   const std::string path = Path(number);
   HEED_RETURN_IF_ERROR(CheckIds(path + ".source_ids", example.source_ids, model_.spec.source().size()));
-  int own_ids = 0;
-  if (!example.copy_ids.empty()) {
-    HEED_ASSIGN_OR_RETURN(own_ids, CheckCopyIds(path + ".copy_ids", example));
-  }
-  if (!example.copy_gates.empty() && !copies_) return Fault(path, ".copy_gates is given, and the model does not copy");
-  HEED_RETURN_IF_ERROR(CheckIds(path + ".target_ids", example.target_ids, model_.spec.target().size() + own_ids));
+  DecodeJob free;
+  SetSource(SourceOf(example), model_, example.shortlist, &free);
+  if (example.shortlist && free.shortlist.empty()) return Fault(path, ".shortlist is true, and the model has none");
+  HEED_RETURN_IF_ERROR(SetCopying(path, example, &free));
 
   AdmissionLimits limits;
   limits.max_beam_size = kMaxBeam;
   limits.max_target_tokens = std::max(kMaxTargetTokens, static_cast<int>(example.target_ids.size()));
-  DecodeJob free;
-  free.source = example.source_ids;
-  free.copy_ids = example.copy_ids;
   absl::StatusOr<SearchOptions> search = ResolveSearch({}, model_, limits);
   if (!search.ok()) return Fault(search.status().message());
   free.search = *search;
@@ -197,7 +225,7 @@ VerifyReport Verifier::Run() && {
       }
     }
   }
-  for (int i = 0; i < report_.cases; ++i) CompareText(i);
+  for (int i = 0; i < report_.cases; ++i) CompareSource(i);
   return std::move(report_);
 }
 
@@ -286,29 +314,38 @@ void Verifier::CompareForced(int number, const DecodedHypothesis& got) {
                   matrix(Component::kEnergies));
     CompareMatrix(attention.attend, tolerance.context, where, attention.contexts, matrix(Component::kContexts));
   }
+  CompareOutput(number, got);
 }
 
-// Tokenising must give the source ids, detokenising the output.
-void Verifier::CompareText(int number) {
+// Tokenising must give the source ids.
+void Verifier::CompareSource(int number) {
   const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
-  if (example.text.has_value()) {
-    const model::v1::Vocabulary& source = model_.spec.source();
-    std::vector<TokenId> ids = model_.source_tokenizer->Encode(*example.text).ids;
-    if (source.add_bos()) ids.insert(ids.begin(), source.bos_id());
-    if (source.add_eos()) ids.push_back(source.eos_id());
-    const auto [mine, wanted] =
-        std::mismatch(ids.begin(), ids.end(), example.source_ids.begin(), example.source_ids.end());
-    if (mine != ids.end() || wanted != example.source_ids.end()) {
-      Say(Path(number), ".source_ids: tokenising the text here gives ", ids.size(), " ids instead of ",
-          example.source_ids.size(), ", and others from number ", mine - ids.begin(), " on");
-    }
+  if (!example.text.has_value()) return;
+  const std::vector<TokenId> ids =
+      WithSpecials(model_.spec.source(), model_.source_tokenizer->Encode(*example.text), 0).ids;
+  const auto [mine, wanted] =
+      std::mismatch(ids.begin(), ids.end(), example.source_ids.begin(), example.source_ids.end());
+  if (mine == ids.end() && wanted == example.source_ids.end()) return;
+  Say(Path(number), ".source_ids: tokenising the text here gives ", ids.size(), " ids instead of ",
+      example.source_ids.size(), ", and others from number ", mine - ids.begin(), " on");
+}
+
+// Detokenising must give the output: what is copied or replaced as it stands in the text.
+void Verifier::CompareOutput(int number, const DecodedHypothesis& got) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  if (!example.output.has_value()) return;
+  const SourceTokens source = SourceOf(example);
+  std::vector<TypedToken> typed;
+  for (std::size_t i = 0; i < source.ids.size(); ++i) {
+    const ByteRange range = source.ranges[i];
+    const std::string_view all = example.text.has_value() ? *example.text : std::string_view();
+    typed.push_back({source.spellings[i], all.substr(static_cast<std::size_t>(range.begin),
+                                                     static_cast<std::size_t>(range.end - range.begin))});
   }
-  if (example.output.has_value()) {
-    const std::string text = model_.target_tokenizer->Decode(example.target_ids).text;
-    if (text != *example.output) {
-      Say(Path(number), ".output is ", Quote(*example.output), ", detokenising here gives ", Quote(text));
-    }
-  }
+  const std::string text =
+      model_.target_tokenizer->Decode(got.tokens, TypedTokens(got, model_.spec.target(), typed)).text;
+  if (text == *example.output) return;
+  Say(Path(number), ".output is ", Quote(*example.output), ", detokenising here gives ", Quote(text));
 }
 
 }  // namespace

@@ -311,6 +311,14 @@ TEST_F(BadInput, AttentionThatTheModelCannotGiveIsRefused) {
             "they do not fold");
 }
 
+TEST_F(BadInput, AShortlistThatTheModelLacksIsRefused) {
+  v1::TranslateRequest request = TranslateTexts({kGood}, "plain");
+  request.set_shortlist(false);
+  EXPECT_TRUE(caller().Translate(request).ok());
+  request.set_shortlist(true);
+  EXPECT_EQ(caller().Translate(request).ToString(), "FAILED_PRECONDITION: model plain has no shortlist");
+}
+
 TEST_F(BadInput, ReplyBytesOutOfBoundsAreRefused) {
   EXPECT_EQ(TranslateWith([](auto* request) { request->set_max_reply_bytes(0); }),
             "INVALID_ARGUMENT: max_reply_bytes is 0; it must be 1 to 67108864");

@@ -4,49 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "absl/strings/str_cat.h"
+#include "tests/support/shortlist_file.h"
 
 namespace heed {
 namespace {
 
 using testing::ElementsAre;
 using testing::StartsWith;
-
-template <typename T>
-void Put(std::string& bytes, std::size_t at, T value) {
-  std::memcpy(&bytes[at], &value, sizeof value);
-}
-
-// What Marian's BinaryShortlistGenerator writes, its checksum written down anew from src/common/hash.h.
-void Seal(std::string& bytes) {
-  std::uint64_t seed = 0;
-  for (std::size_t at = 16; at + 8 <= bytes.size(); at += 8) {
-    std::uint64_t value;
-    std::memcpy(&value, &bytes[at], 8);
-    seed = seed ^ (value + 0x9e3779b9 + (seed << 6) + (seed >> 2));
-  }
-  Put(bytes, 8, seed);
-}
-
-std::string File(std::uint64_t first, const std::vector<std::vector<std::uint32_t>>& lists) {
-  std::string bytes(48 + 8 * (lists.size() + 1), '\0');
-  std::uint64_t count = 0;
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    Put(bytes, 48 + 8 * i, count);
-    count += lists[i].size();
-    for (const std::uint32_t id : lists[i]) bytes.append(reinterpret_cast<const char*>(&id), 4);
-  }
-  Put(bytes, 48 + 8 * lists.size(), count);
-  Put<std::uint64_t>(bytes, 0, 0xF11A48D5013417F5);
-  Put<std::uint64_t>(bytes, 16, first);
-  Put<std::uint64_t>(bytes, 24, 100);
-  Put<std::uint64_t>(bytes, 32, lists.size() + 1);
-  Put<std::uint64_t>(bytes, 40, count);
-  Seal(bytes);
-  return bytes;
-}
 
 // 200 source and target ids; source id i has the list lists[i].
 std::vector<std::vector<std::uint32_t>> Lists() {
@@ -58,7 +23,7 @@ std::vector<std::vector<std::uint32_t>> Lists() {
 }
 
 std::vector<TokenId> CandidatesOf(std::uint64_t first, const std::vector<TokenId>& source) {
-  const auto list = Shortlist::Parse("lex.bin", File(first, Lists()), 200, 200);
+  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(first, Lists()), 200, 200);
   EXPECT_TRUE(list.ok()) << list.status();
   return list->Candidates(source);
 }
@@ -75,7 +40,7 @@ TEST(Shortlist, TakesTheWholeVocabularyWhereFirstNumIsBeyondIt) {
   ASSERT_EQ(all.size(), 200u);
   EXPECT_EQ(all.back(), 199);
   // Padding stops at the last id: 3 ids of 3.
-  const auto list = Shortlist::Parse("lex.bin", File(1, {{}, {}, {}}), 3, 3);
+  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(1, {{}, {}, {}}), 3, 3);
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_THAT(list->Candidates({2}), ElementsAre(0, 1, 2));
 }
@@ -87,7 +52,7 @@ void ExpectRefused(const std::string& bytes, const std::string& message, int voc
 }
 
 TEST(Shortlist, RefusesADamagedFileWithOneLine) {
-  const std::string good = File(3, Lists());
+  const std::string good = ShortlistBytes(3, Lists());
   const auto damaged = [&](std::size_t at, auto value) {
     std::string bytes = good;
     Put(bytes, at, value);
@@ -107,7 +72,7 @@ TEST(Shortlist, RefusesADamagedFileWithOneLine) {
   ExpectRefused(good, "201 offsets, expected 101, one more than source ids", 100);
   ExpectRefused(damaged(48 + 8 * 6, std::uint64_t{9}), "offset 6 is 9, expected at most 6");
   ExpectRefused(damaged(48 + 8 * 200, std::uint64_t{8}), "offset 200 is 8, expected at most 7");
-  std::string early = File(3, {{}, {1}});
+  std::string early = ShortlistBytes(3, {{}, {1}});
   Put(early, 48 + 8 * 2, std::uint64_t{0});
   Seal(early);
   ExpectRefused(early, "the last offset is 0, expected 1", 2);

@@ -9,12 +9,15 @@
 #include "server/admission/errors.h"
 #include "server/admission/reply_size.h"
 #include "tests/server/admission/fake_model.h"
+#include "tests/support/shortlist_file.h"
 
 namespace heed {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 class AdmissionTest : public ::testing::Test {
@@ -273,6 +276,71 @@ TEST_F(AdmissionTest, AttentionOfAModelWithoutIsAFailedPrecondition) {
   const absl::Status status = Admit(std::move(request)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message(), "model echo has no attention to return");
+}
+
+// The fake tokeniser's pieces have ids 3 to 11, so the target vocabulary ends at 12; what it lacks is cut into bytes.
+TEST_F(AdmissionTest, WhatAModelCopiesHasTheTargetsIdOrOneOfTheJobsOwnForEachSpelling) {
+  Serve({.copies = true});
+  const AdmittedRequest admitted = MustAdmit(Texts({"  hello xyx world y y", "y"}));
+  // _hello | _x y x | _wor ld | _y | _y | </s>
+  EXPECT_THAT(admitted.jobs.at(0).source, ElementsAre(3, 0, 0, 0, 4, 5, 0, 0, 2));
+  EXPECT_THAT(admitted.jobs.at(0).copy_ids, ElementsAre(3, 12, 13, 14, 4, 5, 15, 15, 2));
+  EXPECT_THAT(admitted.jobs.at(1).copy_ids, ElementsAre(12, 2)) << "each job counts for itself";
+  EXPECT_THAT(admitted.texts.at(0).segments.at(0).spellings,
+              ElementsAre("_hello", "_x", "y", "x", "_wor", "ld", "_y", "_y", ""));
+}
+
+TEST_F(AdmissionTest, AModelThatDoesNotCopyGetsNoCopyIds) {
+  const AdmittedRequest admitted = MustAdmit(Texts({"hello y"}));
+  EXPECT_THAT(admitted.jobs.at(0).copy_ids, IsEmpty());
+  EXPECT_THAT(admitted.texts.at(0).segments.at(0).spellings, IsEmpty());
+}
+
+TEST_F(AdmissionTest, JobsKnowWhichPositionsAreText) {
+  DecodeJob job = MustAdmit(Texts({"hello world"})).jobs.at(0);
+  EXPECT_EQ(job.text_begin, 0);
+  EXPECT_EQ(job.text_end, 3);
+  auto model = FakeModel({.copies = true});
+  model->spec.mutable_source()->set_add_bos(true);
+  std::vector<std::unique_ptr<ServedModel>> models;
+  models.push_back(std::move(model));
+  registry_ = std::make_unique<Registry>(std::move(models), std::vector<v1::ModelSummary>());
+  const AdmittedRequest admitted = MustAdmit(Texts({" hello world"}));
+  job = admitted.jobs.at(0);
+  EXPECT_THAT(job.source, ElementsAre(1, 3, 4, 5, 2));
+  EXPECT_THAT(job.copy_ids, ElementsAre(1, 3, 4, 5, 2)) << "<s> and </s> are the target's own";
+  EXPECT_EQ(job.text_begin, 1);
+  EXPECT_EQ(job.text_end, 4);
+  const v1::Token& bos = admitted.texts.at(0).segments.at(0).source_tokens.at(0);
+  EXPECT_TRUE(bos.special());
+  EXPECT_EQ(bos.begin(), 1);
+  EXPECT_EQ(bos.end(), 1);
+}
+
+TEST_F(AdmissionTest, TheModelsShortlistHoldsUnlessTheRequestTurnsItOff) {
+  auto model = FakeModel();
+  std::vector<std::vector<std::uint32_t>> lists(12);
+  lists[3] = {9, 10};
+  model->shortlist = *Shortlist::Parse("lex.bin", ShortlistBytes(3, lists), 12, 12);
+  std::vector<std::unique_ptr<ServedModel>> models;
+  models.push_back(std::move(model));
+  registry_ = std::make_unique<Registry>(std::move(models), std::vector<v1::ModelSummary>());
+  TextRequest request = Texts({"hello"});
+  EXPECT_THAT(MustAdmit(request).jobs.at(0).shortlist, ElementsAre(0, 1, 2, 3, 4, 5, 9, 10));
+  request.shortlist = true;
+  EXPECT_THAT(MustAdmit(request).jobs.at(0).shortlist, SizeIs(8));
+  request.shortlist = false;
+  EXPECT_THAT(MustAdmit(request).jobs.at(0).shortlist, IsEmpty());
+}
+
+TEST_F(AdmissionTest, AShortlistOfAModelWithoutIsAFailedPrecondition) {
+  TextRequest request = Texts({"hello"});
+  request.shortlist = false;
+  EXPECT_TRUE(Admit(request).ok());
+  request.shortlist = true;
+  const absl::Status status = Admit(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(), "model echo has no shortlist");
 }
 
 TEST_F(AdmissionTest, AttentionDefaultsToTheWeightsOfEveryAttend) {

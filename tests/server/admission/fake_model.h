@@ -163,15 +163,17 @@ class EchoEngine : public StepEngine {
 
 class FakePlan : public Plan {
  public:
-  explicit FakePlan(std::vector<std::string> attends) {
+  explicit FakePlan(std::vector<std::string> attends, bool copies = false) : copies_(copies) {
     for (std::string& name : attends) attends_.push_back({std::move(name), 1});
   }
   const std::vector<AttendInfo>& attends() const override { return attends_; }
+  bool copies() const override { return copies_; }
   std::int64_t weight_bytes() const override { return 1000; }
   std::unique_ptr<StepEngine> MakeEngine() const override { return std::make_unique<EchoEngine>(64, 512); }
 
  private:
   std::vector<AttendInfo> attends_;
+  bool copies_;
 };
 
 struct FakeModelOptions {
@@ -183,6 +185,7 @@ struct FakeModelOptions {
   std::vector<std::string> attends = {"c"};
   bool split_sentences = false;
   int max_source_tokens = 16;
+  bool copies = false;
 };
 
 inline std::vector<std::string> FakePieces() {
@@ -211,7 +214,7 @@ inline std::unique_ptr<ServedModel> FakeModel(const FakeModelOptions& options = 
   model->source_tokenizer = std::make_unique<FakeTokenizer>(FakePieces());
   model->target_tokenizer = std::make_unique<FakeTokenizer>(FakePieces());
   if (options.split_sentences) model->splitter = *SentenceSplitter::Make("en");
-  model->plan = std::make_shared<FakePlan>(options.attends);
+  model->plan = std::make_shared<FakePlan>(options.attends, options.copies);
   return model;
 }
 

@@ -86,6 +86,75 @@ TEST_F(ReplyTest, RangesAreOfTheWholeRequestTextForTheSourceAndOfTheHypothesisFo
               ElementsAre("_안녕 0-6", "하세요 6-15", "_wor 16-19", "ld 19-21", ". 21-22", "</s> 22-22 special"));
 }
 
+// A copying model's answer: an id below 12 is a piece of the fake vocabulary, others are the job's own.
+DecodeResult Copied(std::vector<TokenId> tokens, std::vector<CopiedToken> copies) {
+  DecodeResult result;
+  DecodedHypothesis& hypothesis = result.hypotheses.emplace_back();
+  hypothesis.log_probabilities.assign(tokens.size(), -0.5F);
+  hypothesis.tokens = std::move(tokens);
+  hypothesis.copies = std::move(copies);
+  return result;
+}
+
+TEST_F(ReplyTest, CopiedWordsComeOutAsTheyWereTypedAndSayWhereFrom) {
+  Serve({.copies = true});
+  // Source: _hello(3) _X(12) y(13) _y(14) </s>
+  const AdmittedRequest request = Admit(Texts({"  hello  Xy y "}));
+  const auto reply = MakeReply(request, {Copied({12, 13, 3, 0, 2}, {{.gate = 0.75F, .share = 1, .source = 1},
+                                                                    {.gate = 0.5F, .share = 1, .source = 2},
+                                                                    {.gate = 0.25F, .share = 0.125F, .source = 0},
+                                                                    {.gate = 0.25F},
+                                                                    {.gate = 0.125F, .share = 0.5F, .source = 4}})});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  const v1::Segment& segment = reply->results.at(0).output().segments(0);
+  const v1::Hypothesis& hypothesis = segment.hypotheses(0);
+  EXPECT_EQ(hypothesis.text(), "Xy hello?");
+  EXPECT_EQ(reply->results.at(0).output().text(), "  Xy hello? ");
+  EXPECT_THAT(Described(hypothesis.tokens()),
+              ElementsAre("<unk> 0-1", "<unk> 1-2", "_hello 3-8", "<unk> 8-9", "</s> 9-9 special"));
+  const v1::Token& own = hypothesis.tokens(0);
+  EXPECT_EQ(own.id(), 0);
+  EXPECT_EQ(own.copied_from().source_token(), 1);
+  EXPECT_EQ(own.copied_from().gate(), 0.75F);
+  EXPECT_EQ(own.copied_from().share(), 1);
+  EXPECT_EQ(segment.source_tokens(own.copied_from().source_token()).begin(), 9);
+  EXPECT_FALSE(own.has_replaced_by());
+  EXPECT_EQ(hypothesis.tokens(2).copied_from().share(), 0.125F);
+  EXPECT_TRUE(hypothesis.tokens(3).has_copied_from());
+  EXPECT_FALSE(hypothesis.tokens(3).copied_from().has_source_token()) << "no source token is spelt like it";
+}
+
+TEST_F(ReplyTest, ReplacedUnknownsAreTheSourceTokenAsItWasTyped) {
+  AdmittedRequest request = Admit(Texts({"Hello Xy"}));
+  request.texts[0].segments[0].spellings = {"_Hello", "_X", "y", ""};
+  DecodeResult decoded = Copied({0, 3, 0, 2}, {});
+  decoded.hypotheses[0].sources = {1, 1, 0, 2};
+  const auto reply = MakeReply(request, {std::move(decoded)});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  const v1::Hypothesis& hypothesis = reply->results.at(0).output().segments(0).hypotheses(0);
+  EXPECT_EQ(hypothesis.text(), "X hello Hello");
+  EXPECT_THAT(Described(hypothesis.tokens()),
+              ElementsAre("<unk> 0-1", "_hello 2-7", "<unk> 8-13", "</s> 13-13 special"));
+  EXPECT_EQ(hypothesis.tokens(0).replaced_by(), 1);
+  EXPECT_FALSE(hypothesis.tokens(1).has_replaced_by()) << "it is no unknown";
+  EXPECT_TRUE(hypothesis.tokens(2).has_replaced_by());
+  EXPECT_EQ(hypothesis.tokens(2).replaced_by(), 0);
+  EXPECT_FALSE(hypothesis.tokens(0).has_copied_from());
+}
+
+TEST_F(ReplyTest, AWordThatIsCopiedAtEveryStepCannotMakeAnOversizedReply) {
+  Serve({.copies = true});
+  AdmittedRequest request = Admit(Texts({"y"}));
+  request.max_reply_bytes = 1000;
+  request.texts[0].text = std::string(500, 'y');
+  request.texts[0].segments[0].source_tokens[0].set_end(500);
+  const CopiedToken copied{.gate = 1, .share = 1, .source = 0};
+  EXPECT_TRUE(MakeReply(request, {Copied({2}, {CopiedToken{}})}).ok());
+  const auto reply = MakeReply(request, {Copied({12, 12, 12}, {copied, copied, copied})});
+  EXPECT_EQ(reply.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(reply.status().message()), HasSubstr("more than 1500 bytes"));
+}
+
 TEST_F(ReplyTest, SentencesWithoutASpaceBetweenGetOneWhereTheTargetLanguageUsesSpaces) {
   for (const auto& [language, expected] : std::vector<std::pair<std::string, std::string>>{
            {"en", "hello. good day."}, {"ja", "hello.good day."}, {"zh-Hant", "hello.good day."}}) {
