@@ -150,8 +150,8 @@ def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabula
 
 
 def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None, list[str] | None, list[int]]]:
-    """(text, pieces, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids, pieces
-    only where a file gave them."""
+    """(text, pieces, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids,
+    pieces only where a file gave them."""
     limit = model.max_source_tokens or 512
     if cases is not None:
         lines = [line.split() for line in checkpoint.read_bytes(cases).decode("utf-8", "replace").splitlines()]

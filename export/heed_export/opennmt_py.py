@@ -2,8 +2,8 @@
 
     heed-export opennmt-py model_step_50000.pt --license MIT --source-language de --target-language en --out models/mine
 
-Layouts of `vocab`: pairs (name, torchtext Vocab) up to 0.8; torchtext Fields to 2.3; plain lists in 3.x, whose weights may
-lie in a .safetensors beside the .pt. What the toolkit computes: onmt/encoders/{rnn,mean}_encoder.py,
+Layouts of `vocab`: pairs (name, torchtext Vocab) up to 0.8; torchtext Fields to 2.3; plain lists in 3.x, whose weights
+may lie in a .safetensors beside the .pt. What the toolkit computes: onmt/encoders/{rnn,mean}_encoder.py,
 onmt/decoders/decoder.py, onmt/modules/{global_attention,copy_generator,gate,stacked_rnn}.py. How it searches:
 onmt/translate/{Beam,beam_search,translator}.py. docs/importing/opennmt-py.md says what is supported.
 """
@@ -11,10 +11,11 @@ onmt/translate/{Beam,beam_search,translator}.py. docs/importing/opennmt-py.md sa
 from __future__ import annotations
 
 import argparse
+import glob
 import pathlib
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -54,10 +55,19 @@ class Options:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=pathlib.Path, metavar="MODEL.pt", help="what onmt_train saved")
-    parser.add_argument("--safetensors", type=pathlib.Path, metavar="FILE",
-                        help="3.x: the weights, where MODEL.pt holds none; default: MODEL.safetensors")
-    parser.add_argument("--toolkit-version", metavar="X.Y",
-                        help="whose onmt_translate the search defaults follow; default: the newest that writes such a file")
+    parser.add_argument(
+        "--safetensors",
+        type=pathlib.Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="3.x: the weights, where MODEL.pt holds none; default: MODEL.safetensors or its shards",
+    )
+    parser.add_argument(
+        "--toolkit-version",
+        metavar="X.Y",
+        help="whose onmt_translate the search defaults follow; default: the newest that writes such a file",
+    )
     importer.add_tokenizer_arguments(parser)
 
 
@@ -76,8 +86,9 @@ class _Opt:
         if value is None:
             return default
         if not isinstance(value, kinds or (type(default),)):
-            raise CheckpointError(f"{self.path}: option {name} is {str(value)[:60]!r}, expected "
-                                  f"{(kinds or (type(default),))[0].__name__}")
+            raise CheckpointError(
+                f"{self.path}: option {name} is {str(value)[:60]!r}, expected {(kinds or (type(default),))[0].__name__}"
+            )
         return value
 
     def refuse(self, what: str, name: str, value: Any) -> None:
@@ -148,8 +159,8 @@ def read_options(path: str, opt: Any, layout: int) -> Options:
 
 
 def _torchtext_pieces(path: str, side: str, vocab: Any) -> list[str]:
-    """The pieces of a torchtext Vocab. `stoi` is what the model was trained with: `itos` of files that Python 2 wrote may
-    lack words, and `stoi` lacks <unk> where it was a defaultdict that gave 0 for it."""
+    """The pieces of a torchtext Vocab. `stoi` is what the model was trained with: `itos` of files that Python 2 wrote
+    may lack words, and `stoi` lacks <unk> where it was a defaultdict that gave 0 for it."""
     stoi = vocab.get("stoi") if isinstance(vocab, StandIn) else None
     if not isinstance(stoi, dict) or not stoi:
         raise CheckpointError(f"{path}: the vocabulary of {side} has no pieces (stoi)")
@@ -171,7 +182,9 @@ def _fields(path: str, found: Any, side: str) -> Any:
         found = found.fields
     if isinstance(found, (list, tuple)):  # pairs (name, Field)
         if len(found) != 1:
-            raise CheckpointError(f"{path}: word features are not supported: {side} has {len(found)} fields in the checkpoint")
+            raise CheckpointError(
+                f"{path}: word features are not supported: {side} has {len(found)} fields in the checkpoint"
+            )
         found = found[0][1] if isinstance(found[0], (list, tuple)) and len(found[0]) == 2 else None
         return _fields(path, found, side)
     if isinstance(found, StandIn) and "vocab" in found.__dict__:  # Field
@@ -186,7 +199,9 @@ def read_pieces(path: str, vocab: Any) -> tuple[list[str], list[str], int, str]:
             if vocab.get(key):
                 raise CheckpointError(f"{path}: word features are not supported: {key} in the checkpoint")
         if vocab.get("data_task", "seq2seq") != "seq2seq":
-            raise CheckpointError(f"{path}: the task {str(vocab['data_task'])[:40]} is not supported: data_task in the checkpoint")
+            raise CheckpointError(
+                f"{path}: the task {str(vocab['data_task'])[:40]} is not supported: data_task in the checkpoint"
+            )
         target = vocab.get("tgt")
         if not isinstance(target, list) or not all(isinstance(p, str) for p in target):
             raise CheckpointError(f"{path}: the vocabulary of tgt is no list of pieces")
@@ -205,6 +220,7 @@ def read_pieces(path: str, vocab: Any) -> tuple[list[str], list[str], int, str]:
 
 def make_vocabulary(path: str, side: str, pieces: list[str], tokenizer: Tokenizer, lowercase: bool) -> Vocabulary:
     """A side's Vocabulary; the toolkit's special pieces are no text."""
+
     def index(piece: str) -> int | None:
         return pieces.index(piece) if piece in pieces else None
 
@@ -214,15 +230,33 @@ def make_vocabulary(path: str, side: str, pieces: list[str], tokenizer: Tokenize
         if i is None:
             raise CheckpointError(f"{path}: the {side} vocabulary has no {piece}")
     if side == "source":  # nothing is put before or behind a source
-        return Vocabulary(pieces=pieces, unk=unk, special=[i for i in (pad, bos, eos) if i is not None],
-                          tokenizer=tokenizer, lowercase=lowercase)
-    return Vocabulary(pieces=pieces, unk=unk, bos=bos, eos=eos, special=[pad] if pad is not None else [], tokenizer=tokenizer)
+        return Vocabulary(
+            pieces=pieces,
+            unk=unk,
+            special=[i for i in (pad, bos, eos) if i is not None],
+            tokenizer=tokenizer,
+            lowercase=lowercase,
+        )
+    return Vocabulary(
+        pieces=pieces, unk=unk, bos=bos, eos=eos, special=[pad] if pad is not None else [], tokenizer=tokenizer
+    )
 
 
-def read_checkpoint(path: pathlib.Path, beside: pathlib.Path | None = None) -> tuple[Options, Weights, list[str], list[str]]:
+def _beside_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """The weights of MODEL.pt: MODEL.safetensors as 3.x saves them, or MODEL.00.safetensors and so on as it loads
+    them."""
+    whole = path.with_suffix(".safetensors")
+    return [whole] if whole.is_file() else sorted(path.parent.glob(f"{glob.escape(path.stem)}.*.safetensors"))
+
+
+def read_checkpoint(
+    path: pathlib.Path, beside: Sequence[pathlib.Path] = ()
+) -> tuple[Options, Weights, list[str], list[str]]:
     """(options, weights, source pieces, target pieces). Weights are those of `model`, and those of `generator` behind
     "generator."."""
     found = checkpoint.load_torch(path)
+    if isinstance(found, dict) and "dicts" in found:
+        raise CheckpointError(f"{path}: files of early 2017 are not supported: dicts in the checkpoint")
     if not isinstance(found, dict) or "opt" not in found or "vocab" not in found:
         raise CheckpointError(f"{path}: is no OpenNMT-py checkpoint (opt and vocab are missing)")
     where = str(path)
@@ -235,10 +269,14 @@ def read_checkpoint(path: pathlib.Path, beside: pathlib.Path | None = None) -> t
                 raise CheckpointError(f"{path}: {part} is no state_dict")
             arrays.update({prefix + k: v for k, v in found[part].items() if isinstance(v, np.ndarray)})
     else:
-        beside = beside or path.with_suffix(".safetensors")
-        if not beside.is_file():
-            raise CheckpointError(f"{path}: holds no weights, and {beside.name} is not beside it (--safetensors says where)")
-        where, arrays = str(beside), checkpoint.load_safetensors(beside)
+        files = list(beside) or _beside_files(path)
+        if not files:
+            raise CheckpointError(
+                f"{path}: holds no weights, and {path.stem}.safetensors is not beside it (--safetensors says where)"
+            )
+        where = str(files[0])
+        for file in files:
+            arrays.update(checkpoint.load_safetensors(file))
     if not isinstance(start, str) or start not in target:
         raise CheckpointError(f"{path}: decoder_start_token {str(start)[:40]!r} is not in the target vocabulary")
     return Options(**{**options.__dict__, "start": start}), Weights(arrays, where), source, target
@@ -252,7 +290,9 @@ def _table(w: Weights, side: str) -> np.ndarray:
     names = [f"{side}.embeddings.{between}emb_luts.0.weight" for between in ("make_embedding.", "")]
     for name in names:
         if name.replace(".0.", ".1.") in w:
-            raise CheckpointError(f"{w.path}: word features are not supported: {name.replace('.0.', '.1.')} in the checkpoint")
+            raise CheckpointError(
+                f"{w.path}: word features are not supported: {name.replace('.0.', '.1.')} in the checkpoint"
+            )
     for name in names:
         if name in w:
             return w[name]
@@ -284,19 +324,23 @@ def _encode(m: Model, o: Options, w: Weights, layers: int) -> tuple[Value, list[
 
 
 def _bridge(m: Model, w: Weights, part: str, number: int, states: list[Value]) -> list[Value]:
-    """RNNEncoder._bridge: the states of all layers and directions, behind one another, are cut in as many rows as there are
-    directions, whichever states these are; each row goes through relu(linear)."""
+    """RNNEncoder._bridge: the states of all layers and directions, behind one another, are cut in as many rows as there
+    are directions, whichever states these are; each row goes through relu(linear)."""
     weight, bias = w[f"encoder.bridge.{number}.weight"], w[f"encoder.bridge.{number}.bias"]
     size = states[0].size
     per_row = weight.shape[1] // size if weight.ndim == 2 else 0
     if per_row == 0 or len(states) % per_row:
-        raise CheckpointError(f"{w.path}: tensor encoder.bridge.{number}.weight is {list(weight.shape)}, which does not fit "
-                              f"{len(states)} states of {size}")
+        raise CheckpointError(
+            f"{w.path}: tensor encoder.bridge.{number}.weight is {list(weight.shape)}, which does not fit "
+            f"{len(states)} states of {size}"
+        )
     made = []
     for row in range(len(states) // per_row):
         group = states[row * per_row : (row + 1) * per_row]
         y = m.init.linear(f"bridge_{part}{row + 1}", group, weight, bias, "relu")
-        made += [m.init.slice(f"bridged_{part}{row * per_row + i + 1}", y, i * size, (i + 1) * size) for i in range(per_row)]
+        made += [
+            m.init.slice(f"bridged_{part}{row * per_row + i + 1}", y, i * size, (i + 1) * size) for i in range(per_row)
+        ]
     return made
 
 
@@ -313,12 +357,20 @@ def _attend(m: Model, o: Options, w: Weights, name: str, prefix: str, kind: str,
     function = o.global_attention_function
     if kind == "mlp":
         return m.step.attend(
-            name, "additive", query, memory, key_weight=w[f"{prefix}.linear_context.weight"],
-            query_weight=w[f"{prefix}.linear_query.weight"], query_bias=w[f"{prefix}.linear_query.bias"],
-            v=w[f"{prefix}.v.weight"], normalizer=function,
+            name,
+            "additive",
+            query,
+            memory,
+            key_weight=w[f"{prefix}.linear_context.weight"],
+            query_weight=w[f"{prefix}.linear_query.weight"],
+            query_bias=w[f"{prefix}.linear_query.bias"],
+            v=w[f"{prefix}.v.weight"],
+            normalizer=function,
         )
     if kind == "general":
-        return m.step.attend(name, "general", query, memory, query_weight=w[f"{prefix}.linear_in.weight"], normalizer=function)
+        return m.step.attend(
+            name, "general", query, memory, query_weight=w[f"{prefix}.linear_in.weight"], normalizer=function
+        )
     return m.step.attend(name, "dot", query, memory, normalizer=function)
 
 
@@ -340,8 +392,11 @@ def _gate(m: Model, w: Weights, kind: str, x: list[Value], s: Value, a: Value) -
     return m.step.activation("attended", mixed, "tanh")
 
 
-def _decode(m: Model, o: Options, w: Weights, layers: int, memory: Value, hs: list[Value], cs: list[Value]) -> tuple[Value, Value]:
-    """The attention vector, and the weights that copying reads: InputFeedRNNDecoder or StdRNNDecoder._run_forward_pass."""
+def _decode(
+    m: Model, o: Options, w: Weights, layers: int, memory: Value, hs: list[Value], cs: list[Value]
+) -> tuple[Value, Value]:
+    """The attention vector, and the weights that copying reads: InputFeedRNNDecoder or
+    StdRNNDecoder._run_forward_pass."""
     e = m.step.embed("target_embedding", _decoder_table(o, w))
     inputs = [e]
     if o.input_feed:
@@ -370,7 +425,9 @@ def _decode(m: Model, o: Options, w: Weights, layers: int, memory: Value, hs: li
         # The query is the attention vector; what linear_out would make of the context is not used.
         weights = _attend(m, o, w, "copy_attention", "decoder.copy_attn", o.copy_attn_type, a, memory).weights
     if o.copy_attn and weights is None:
-        raise CheckpointError(f"{w.path}: copying with the attention of a model that has none: reuse_copy_attn in the checkpoint")
+        raise CheckpointError(
+            f"{w.path}: copying with the attention of a model that has none: reuse_copy_attn in the checkpoint"
+        )
     return a, weights
 
 
@@ -391,7 +448,8 @@ def decoder_layers(o: Options, w: Any) -> int:
 
 
 def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabulary) -> Model:
-    """The model from the checkpoint's tensors. Raises CheckpointError for one that is missing, misshapen or left over."""
+    """The model from the checkpoint's tensors. Raises CheckpointError for one that is missing, misshapen or left
+    over."""
     o, w = options, weights
     m = Model(source, target)
     layers = decoder_layers(o, w)
@@ -406,7 +464,9 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
         g = "generator.linear."
         table = _decoder_table(o, w) if o.share_decoder_embeddings and f"{g}weight" not in w else w[f"{g}weight"]
         generate = m.step.output("generation", a, table, w[f"{g}bias"])
-        gate = m.step.linear("copy_gate", a, w["generator.linear_copy.weight"], w["generator.linear_copy.bias"], "sigmoid")
+        gate = m.step.linear(
+            "copy_gate", a, w["generator.linear_copy.weight"], w["generator.linear_copy.bias"], "sigmoid"
+        )
         masked = [target.pieces.index(PAD)] if PAD in target.pieces else []
         m.step.copy("prediction", generate, gate, copied, gate_generates=False, masked=masked)
     else:
@@ -465,7 +525,11 @@ def oracle(options: Options, weights: Mapping[str, np.ndarray], source: Vocabula
 
     keep = {k: v for k, v in options.__dict__.items() if k in opennmt_py.Options.__dataclass_fields__}
     layers = decoder_layers(options, weights)
-    sizes = {"enc_layers": layers, "dec_layers": layers, "pad": target.pieces.index(PAD) if PAD in target.pieces else -1}
+    sizes = {
+        "enc_layers": layers,
+        "dec_layers": layers,
+        "pad": target.pieces.index(PAD) if PAD in target.pieces else -1,
+    }
     words = {"source_words": tuple(source.pieces), "target_words": tuple(target.pieces)} if options.copy_attn else {}
     model = opennmt_py.Model(opennmt_py.Options(**keep, **sizes, **words), dict(weights))
     start = target.pieces.index(options.start)
@@ -487,10 +551,15 @@ def read(args: argparse.Namespace) -> importer.Imported:
     target = make_vocabulary(path, "target", target_pieces, target_tokenizer, False)
     model = build(options, weights, source, target)
     model.set_search(**search_defaults(numbers))
-    known = f"OpenNMT-py {version}" if args.toolkit_version else f"OpenNMT-py ({['up to 0.8', '1.x or 2.x', '', '3.x'][options.layout]})"
+    known = (
+        f"OpenNMT-py {version}"
+        if args.toolkit_version
+        else f"OpenNMT-py ({['up to 0.8', '1.x or 2.x', '', '3.x'][options.layout]})"
+    )
     return importer.Imported(
-        model, known, oracle(options, weights.arrays, source, target), f"{known}, {args.checkpoint.name}",
+        model,
+        known,
+        oracle(options, weights.arrays, source, target),
+        f"{known}, {args.checkpoint.name}",
         copies=options.copy_attn,
     )
-
-

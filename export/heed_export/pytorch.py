@@ -187,9 +187,7 @@ def read(args: argparse.Namespace) -> importer.Imported:
         weights, read_vocabulary(args.source_vocabulary), read_vocabulary(args.target_vocabulary)
     )
     if not isinstance(model, Model):
-        raise CheckpointError(
-            f"{args.describe}: describe returned a {type(model).__name__}, expected a builder.Model"
-        )
+        raise CheckpointError(f"{args.describe}: describe returned a {type(model).__name__}, expected a builder.Model")
     left = weights.unused()
     if left:
         raise CheckpointError(

@@ -106,7 +106,9 @@ class Checked:
         self.kind = kind
         self.ops: list[dict] = []
         self.values: dict[str, Value] = {}
-        self.first_values: dict[str, tuple[Value, Value | str]] = {}  # of primed names: what is read, what it is at first
+        self.first_values: dict[
+            str, tuple[Value, Value | str]
+        ] = {}  # of primed names: what is read, what it is at first
         self.read: set[str] = set()  # primed names that an op reads
         self._prefix = {"encoder": "encoder", "init": "init", "step": "decoder"}[kind]
 
@@ -273,9 +275,7 @@ class Checked:
         return spec, hidden
 
     def _norm(self, name: str, op: str, norm: Norm, rows: int, hidden: int, tensor: str) -> dict:
-        groups = enum(
-            "NORM_GROUPS", norm.groups, ("all", "blocks", "gates"), f"{self.kind}.{name} ({op}): norm groups"
-        )
+        groups = enum("NORM_GROUPS", norm.groups, ("all", "blocks", "gates"), f"{self.kind}.{name} ({op}): norm groups")
         spec: dict = {"groups": groups, "epsilon": float(norm.epsilon)}
         for part in ("input_scale", "input_bias", "state_scale", "state_bias", "cell_scale", "cell_bias"):
             size = hidden if part.startswith("cell") else rows

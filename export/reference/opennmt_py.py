@@ -1,8 +1,8 @@
 """OpenNMT-py's recurrent models, 2017 to 3.5 (onmt/encoders/{rnn,mean}_encoder.py, onmt/decoders/decoder.py,
 onmt/modules/{global_attention,copy_generator,gate,stacked_rnn}.py; v0.1: onmt/Models.py).
 
-Weights under the names of the checkpoint's `model`, and those of its `generator` behind "generator."; the embeddings' key
-differs by version. One sentence at a time, so no padding and no mask plays in.
+Weights under the names of the checkpoint's `model`, and those of its `generator` behind "generator."; the embeddings'
+key differs by version. One sentence at a time, so no padding and no mask plays in.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .trace import Attended, StepValues
 
 @dataclass(frozen=True)
 class Options:
-    """The checkpoint's `opt`, as far as it changes what is computed. For copying: `pad` is the target's <blank>, and the
-    words of both vocabularies."""
+    """The checkpoint's `opt`, as far as it changes what is computed. For copying: `pad` is the target's <blank>, and
+    the words of both vocabularies."""
 
     encoder_type: str = "rnn"  # rnn | brnn | mean
     rnn_type: str = "LSTM"  # LSTM | GRU
@@ -42,7 +42,9 @@ class Options:
 class _Memory:
     states: np.ndarray  # [S, D]
     finals: list[tuple[np.ndarray, np.ndarray]]  # (h, c) of each decoder layer
-    copy_ids: list[int] | None  # of a model that copies: target id of each source position, from the vocabulary's size on where it has none
+    copy_ids: (
+        list[int] | None
+    )  # of a model that copies: target id of each source position, from the vocabulary's size on where it has none
 
 
 class Model:
@@ -96,8 +98,8 @@ class Model:
         return list(np.maximum(rows @ weight.T + bias, 0).reshape(len(states), -1))
 
     def _copy_ids(self, source_ids: Sequence[int]) -> list[int] | None:
-        """collapse_copy_scores: a source word that the target has counts as that, <unk> excepted; each other word is one of
-        the sentence's own. Words unknown to the source's vocabulary are told apart where `words` is given."""
+        """collapse_copy_scores: a source word that the target has counts as that, <unk> excepted; each other word is
+        one of the sentence's own. Words unknown to the source's vocabulary are told apart where `words` is given."""
         o = self.options
         if not o.copy_attn:
             return None
@@ -144,7 +146,9 @@ class Model:
 
     def _cell(self, layer: int, x: np.ndarray, state):
         """StackedLSTM and StackedGRU with input feeding, torch's own RNN without."""
-        r, suffix = ("decoder.rnn.layers.%d." % layer, "") if self.options.input_feed else ("decoder.rnn.", f"_l{layer}")
+        r, suffix = (
+            ("decoder.rnn.layers.%d." % layer, "") if self.options.input_feed else ("decoder.rnn.", f"_l{layer}")
+        )
         w = [self.weights[f"{r}{p}{suffix}"] for p in ("weight_ih", "weight_hh")]
         w += [self._w(f"{r}{p}{suffix}") for p in ("bias_ih", "bias_hh")]
         h, c = state
@@ -187,8 +191,11 @@ class Model:
         """CopyGenerator.forward and collapse_copy_scores."""
         logits = self.weights["generator.linear.weight"] @ a + self.weights["generator.linear.bias"]
         logits[self.options.pad] = -np.inf
-        gate = float(cells.sigmoid(self.weights["generator.linear_copy.weight"] @ a
-                                   + self.weights["generator.linear_copy.bias"]).item())
+        gate = float(
+            cells.sigmoid(
+                self.weights["generator.linear_copy.weight"] @ a + self.weights["generator.linear_copy.bias"]
+            ).item()
+        )
         mixed = np.zeros(max(self.vocabulary, max(memory.copy_ids) + 1))
         mixed[: self.vocabulary] = (1 - gate) * cells.softmax(logits)
         np.add.at(mixed, memory.copy_ids, gate * attention)

@@ -43,8 +43,10 @@ class Command(unittest.TestCase):
 
     def test_a_missing_file_is_one_line(self):
         shown = run("opennmt-py", "/nowhere/m.pt", "--out", "/nowhere/x", "--license", "MIT", "--no-verify")
-        self.assertEqual((1, "", "heed-export opennmt-py: /nowhere/m.pt: does not exist\n"),
-                         (shown.returncode, shown.stdout, shown.stderr))
+        self.assertEqual(
+            (1, "", "heed-export opennmt-py: /nowhere/m.pt: does not exist\n"),
+            (shown.returncode, shown.stdout, shown.stderr),
+        )
 
     def test_the_importers_need_no_pytorch(self):
         code = "import sys; from heed_export import cli; cli.make_parser(); sys.exit('torch' in sys.modules)"

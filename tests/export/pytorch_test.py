@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""heed-export pytorch: the tutorials' examples against real PyTorch modules, and the command from a torch.save file on."""
+"""heed-export pytorch: the tutorials' examples against real PyTorch modules, and the command from a torch.save file
+on."""
 
 import contextlib
 import io
@@ -29,11 +30,18 @@ class Tutorial(nn.Module):
 
     def __init__(self, source: int, target: int, e: int, h: int, d: int):
         super().__init__()
-        self.encoder = nn.ModuleDict({"embedding": nn.Embedding(source, e), "rnn": nn.GRU(e, h, bidirectional=True),
-                                      "fc": nn.Linear(2 * h, d)})
+        self.encoder = nn.ModuleDict(
+            {"embedding": nn.Embedding(source, e), "rnn": nn.GRU(e, h, bidirectional=True), "fc": nn.Linear(2 * h, d)}
+        )
         attention = nn.ModuleDict({"attn": nn.Linear(2 * h + d, d), "v": nn.Linear(d, 1, bias=False)})
-        self.decoder = nn.ModuleDict({"attention": attention, "embedding": nn.Embedding(target, e),
-                                      "rnn": nn.GRU(2 * h + e, d), "fc_out": nn.Linear(2 * h + d + e, target)})
+        self.decoder = nn.ModuleDict(
+            {
+                "attention": attention,
+                "embedding": nn.Embedding(target, e),
+                "rnn": nn.GRU(2 * h + e, d),
+                "fc_out": nn.Linear(2 * h + d + e, target),
+            }
+        )
 
     def forward(self, source: list[int], tokens: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities [T, V] and attention [T, S] of `tokens`, each fed to the next step."""
@@ -44,7 +52,9 @@ class Tutorial(nn.Module):
         for before in [bentrevett.SOS, *tokens[:-1]]:
             e = dec["embedding"](torch.tensor([before]))
             repeated = hidden.expand(len(source), -1)
-            energy = dec["attention"]["v"](torch.tanh(dec["attention"]["attn"](torch.cat([repeated, outputs[:, 0]], 1))))
+            energy = dec["attention"]["v"](
+                torch.tanh(dec["attention"]["attn"](torch.cat([repeated, outputs[:, 0]], 1)))
+            )
             a = torch.softmax(energy[:, 0], 0)
             c = (a @ outputs[:, 0])[None]
             out, hidden = dec["rnn"](torch.cat([e, c], 1)[None], hidden[None])
@@ -61,11 +71,21 @@ class Annotated(nn.Module):
         super().__init__()
         self.src_embed, self.trg_embed = nn.Embedding(source, e), nn.Embedding(target, e)
         self.encoder = nn.ModuleDict({"rnn": nn.GRU(e, h, layers, batch_first=True, bidirectional=True)})
-        attention = nn.ModuleDict({"key_layer": nn.Linear(2 * h, h, bias=False), "query_layer": nn.Linear(h, h, bias=False),
-                                   "energy_layer": nn.Linear(h, 1, bias=False)})
-        self.decoder = nn.ModuleDict({
-            "attention": attention, "rnn": nn.GRU(e + 2 * h, h, layers, batch_first=True), "bridge": nn.Linear(2 * h, h),
-            "pre_output_layer": nn.Linear(3 * h + e, h, bias=False)})
+        attention = nn.ModuleDict(
+            {
+                "key_layer": nn.Linear(2 * h, h, bias=False),
+                "query_layer": nn.Linear(h, h, bias=False),
+                "energy_layer": nn.Linear(h, 1, bias=False),
+            }
+        )
+        self.decoder = nn.ModuleDict(
+            {
+                "attention": attention,
+                "rnn": nn.GRU(e + 2 * h, h, layers, batch_first=True),
+                "bridge": nn.Linear(2 * h, h),
+                "pre_output_layer": nn.Linear(3 * h + e, h, bias=False),
+            }
+        )
         self.generator = nn.ModuleDict({"proj": nn.Linear(h, target, bias=False)})
 
     def forward(self, source: list[int], tokens: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,9 +153,27 @@ class Command(unittest.TestCase):
         torch.save(weights, path)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.main(["pytorch", str(description), str(path), "--source-vocabulary", str(self.folder / "src.txt"),
-                             "--target-vocabulary", str(self.folder / "tgt.json"), "--out", str(self.folder / "mine"),
-                             "--license", "MIT", "--source-language", "de", "--target-language", "en", "--no-verify", *more])
+            code = cli.main(
+                [
+                    "pytorch",
+                    str(description),
+                    str(path),
+                    "--source-vocabulary",
+                    str(self.folder / "src.txt"),
+                    "--target-vocabulary",
+                    str(self.folder / "tgt.json"),
+                    "--out",
+                    str(self.folder / "mine"),
+                    "--license",
+                    "MIT",
+                    "--source-language",
+                    "de",
+                    "--target-language",
+                    "en",
+                    "--no-verify",
+                    *more,
+                ]
+            )
         return code, out.getvalue(), err.getvalue()
 
     def test_a_state_dict_that_torch_saved_becomes_a_bundle(self):
@@ -143,13 +181,19 @@ class Command(unittest.TestCase):
         self.assertEqual((0, ""), (code, err))
         self.assertIn("from bentrevett/pytorch-seq2seq", out)
         made = bundle.read(self.folder / "mine")
-        np.testing.assert_array_equal(arrays(self.module)["decoder.fc_out.weight"], made.tensors["decoder.prediction.weight"])
+        np.testing.assert_array_equal(
+            arrays(self.module)["decoder.fc_out.weight"], made.tensors["decoder.prediction.weight"]
+        )
         self.assertEqual(self.source, json.loads(made.files["source.pieces.json"]))
         self.assertEqual((True, True, True), tuple(made.spec["source"][k] for k in ("add_bos", "add_eos", "lowercase")))
         self.assertGreaterEqual(len(json.loads(made.files["parity.json"])["cases"]), 5)
 
     def test_a_state_dict_inside_a_checkpoint_is_found_in_every_form_of_torch_save(self):
-        inside = {"epoch": 3, "model": self.module.state_dict(), "optimizer": torch.optim.Adam(self.module.parameters()).state_dict()}
+        inside = {
+            "epoch": 3,
+            "model": self.module.state_dict(),
+            "optimizer": torch.optim.Adam(self.module.parameters()).state_dict(),
+        }
         self.assertEqual(0, self.run_command(inside)[0])
         self.assertEqual(0, self.run_command(inside, "--key", "model")[0])
         code, _, err = self.run_command(inside, "--key", "modell")
@@ -182,16 +226,22 @@ class Command(unittest.TestCase):
 
     def test_descriptions_that_are_none_are_named(self):
         bad = self.folder / "bad.py"
-        for text, message in (("x = 1", r"has no function describe\(weights, source, target\)"),
-                              ("def describe(*a): return 3", "describe returned a int, expected a builder.Model")):
+        for text, message in (
+            ("x = 1", r"has no function describe\(weights, source, target\)"),
+            ("def describe(*a): return 3", "describe returned a int, expected a builder.Model"),
+        ):
             bad.write_text(text)
             code, _, err = self.run_command(self.module.state_dict(), description=bad)
             self.assertEqual(1, code)
             self.assertRegex(err, message)
 
     def test_vocabularies_that_are_none_are_named(self):
-        for name, text, message in (("a.json", "[1]", "neither a list of strings"), ("b.json", '{"a": 1}', "the ids are not 0 to 0"),
-                                    ("c.json", "{", "c.json: "), ("d.txt", b"\xff", "is not UTF-8: byte 0")):
+        for name, text, message in (
+            ("a.json", "[1]", "neither a list of strings"),
+            ("b.json", '{"a": 1}', "the ids are not 0 to 0"),
+            ("c.json", "{", "c.json: "),
+            ("d.txt", b"\xff", "is not UTF-8: byte 0"),
+        ):
             path = self.folder / name
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
             with self.assertRaisesRegex(checkpoint.CheckpointError, message):

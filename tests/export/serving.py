@@ -18,7 +18,13 @@ class Served:
 
     def __init__(self, server: pathlib.Path | str, heed: pathlib.Path | str, models: pathlib.Path):
         self.heed = str(heed)
-        command = [str(server), f"--models={models}", "--address=127.0.0.1:0", "--metrics_address=", "--log_format=json"]
+        command = [
+            str(server),
+            f"--models={models}",
+            "--address=127.0.0.1:0",
+            "--metrics_address=",
+            "--log_format=json",
+        ]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         log, began = "", time.monotonic()
         while (found := re.search(r'"event":"serving".*"port":(\d+)', log)) is None:
@@ -39,8 +45,14 @@ class Served:
     def translate(self, lines: Sequence[str], model: str, *flags: str) -> list[dict]:
         """`result.output` of each line: text, and its segments."""
         command = [self.heed, "translate", f"--model={model}", "--output=json", *flags]
-        run = subprocess.run(command, input="".join(f"{line}\n" for line in lines), env=self.environment,
-                             capture_output=True, text=True, timeout=300)
+        run = subprocess.run(
+            command,
+            input="".join(f"{line}\n" for line in lines),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         if run.returncode != 0:
             raise AssertionError(f"heed exited with {run.returncode}: {run.stderr}")
         return [json.loads(line)["result"]["output"] for line in run.stdout.splitlines()]

@@ -1,5 +1,5 @@
-"""Writes files as torch.save does (torch/serialization.py: its zip form and the one before 1.6), without PyTorch, so that
-tests can also make those that it would not write."""
+"""Writes files as torch.save does (torch/serialization.py: its zip form and the one before 1.6), without PyTorch, so
+that tests can also make those that it would not write."""
 
 from __future__ import annotations
 

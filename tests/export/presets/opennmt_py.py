@@ -57,7 +57,10 @@ def shapes_of(o: Options, layers: int, embedding: int, d: int, source: int, targ
                 shapes |= rnn_shapes("encoder.rnn.", f"_l{layer}{way}", o.rnn_type, inputs, h)
     if o.bridge:
         for i in range(2 if o.rnn_type == "LSTM" else 1):
-            shapes |= {f"encoder.bridge.{i}.weight": (layers * h, layers * h), f"encoder.bridge.{i}.bias": (layers * h,)}
+            shapes |= {
+                f"encoder.bridge.{i}.weight": (layers * h, layers * h),
+                f"encoder.bridge.{i}.bias": (layers * h,),
+            }
     inputs = embedding + d if o.input_feed else embedding
     for layer in range(layers):
         prefix, suffix = (f"decoder.rnn.layers.{layer}.", "") if o.input_feed else ("decoder.rnn.", f"_l{layer}")
@@ -91,8 +94,14 @@ def shapes_of(o: Options, layers: int, embedding: int, d: int, source: int, targ
 def make(o: Options, layers: int = 1, embedding: int = EMBEDDING, tied: bool = False):
     def preset(rng: np.random.Generator):
         source_pieces = TARGET if o.share_embeddings else SOURCE
-        shapes = shapes_of(o, layers, HIDDEN if tied or o.encoder_type == "mean" else embedding, HIDDEN,
-                           len(source_pieces), len(TARGET))
+        shapes = shapes_of(
+            o,
+            layers,
+            HIDDEN if tied or o.encoder_type == "mean" else embedding,
+            HIDDEN,
+            len(source_pieces),
+            len(TARGET),
+        )
         weights = random_like(rng, shapes)
         for name in weights:  # so that one token leads to another, and not all to one
             if ".emb_luts." in name or name.startswith("generator.") and "copy" not in name:
@@ -123,26 +132,48 @@ _TABLE = [
     ("rnn GRU, 2 layers, general, no input feed", _options("rnn", "GRU", "general", input_feed=False), {"layers": 2}),
     ("brnn LSTM, 2 layers, mlp, no input feed", _options("brnn", "LSTM", "mlp", input_feed=False), {"layers": 2}),
     ("brnn LSTM, general, context gate source", _options("brnn", "LSTM", "general", context_gate="source"), {}),
-    ("rnn GRU, mlp, context gate target, no input feed",
-     _options("rnn", "GRU", "mlp", context_gate="target", input_feed=False), {}),
+    (
+        "rnn GRU, mlp, context gate target, no input feed",
+        _options("rnn", "GRU", "mlp", context_gate="target", input_feed=False),
+        {},
+    ),
     ("brnn GRU, dot, context gate both", _options("brnn", "GRU", "dot", context_gate="both"), {}),
     ("brnn LSTM, general, sparsemax", _options("brnn", "LSTM", "general", global_attention_function="sparsemax"), {}),
-    ("rnn LSTM, mlp, sparsemax, coverage_attn",
-     _options("rnn", "LSTM", "mlp", global_attention_function="sparsemax", coverage_attn=True), {}),
+    (
+        "rnn LSTM, mlp, sparsemax, coverage_attn",
+        _options("rnn", "LSTM", "mlp", global_attention_function="sparsemax", coverage_attn=True),
+        {},
+    ),
     ("mean, LSTM, 2 layers, general", _options("mean", "LSTM", "general"), {"layers": 2}),
     ("mean, GRU, mlp", _options("mean", "GRU", "mlp"), {}),
     ("no attention, input feed", _options("brnn", "LSTM", "none"), {"layers": 2}),
     ("no attention, no input feed", _options("rnn", "GRU", "none", input_feed=False), {}),
     ("no attention, context gate both", _options("brnn", "LSTM", "none", context_gate="both"), {}),
-    ("shared embeddings, tied generator",
-     _options("brnn", "LSTM", "general", share_embeddings=True, share_decoder_embeddings=True), {"tied": True}),
+    (
+        "shared embeddings, tied generator",
+        _options("brnn", "LSTM", "general", share_embeddings=True, share_decoder_embeddings=True),
+        {"tied": True},
+    ),
     ("copy attention general, own", _options("brnn", "LSTM", "general", copy_attn=True), {}),
     ("copy attention mlp, own, beside dot", _options("rnn", "GRU", "dot", copy_attn=True, copy_attn_type="mlp"), {}),
-    ("copy attention reused, mlp",
-     _options("brnn", "LSTM", "mlp", copy_attn=True, reuse_copy_attn=True, coverage_attn=True), {"layers": 2}),
-    ("copy attention reused, sparsemax, context gate target",
-     _options("brnn", "GRU", "general", copy_attn=True, reuse_copy_attn=True, context_gate="target",
-              global_attention_function="sparsemax"), {}),
+    (
+        "copy attention reused, mlp",
+        _options("brnn", "LSTM", "mlp", copy_attn=True, reuse_copy_attn=True, coverage_attn=True),
+        {"layers": 2},
+    ),
+    (
+        "copy attention reused, sparsemax, context gate target",
+        _options(
+            "brnn",
+            "GRU",
+            "general",
+            copy_attn=True,
+            reuse_copy_attn=True,
+            context_gate="target",
+            global_attention_function="sparsemax",
+        ),
+        {},
+    ),
     ("copy attention alone", _options("brnn", "LSTM", "none", copy_attn=True, copy_attn_type="general"), {}),
 ]
 
