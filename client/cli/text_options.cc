@@ -3,55 +3,28 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/search_flags.h"
 
 namespace heed::cli {
 namespace {
 
-constexpr std::int64_t kIntMin = std::numeric_limits<std::int32_t>::min();
 constexpr std::int64_t kIntMax = std::numeric_limits<std::int32_t>::max();
 
-// The server's bounds apply; here it only has to be a number that the field can hold.
-Flag SearchInt(std::string name, std::string help, v1::SearchOptions* search,
-               void (v1::SearchOptions::*set)(std::int32_t)) {
-  return IntFlag(
-      std::move(name), std::move(help),
-      [search, set](std::int64_t value) { (search->*set)(static_cast<std::int32_t>(value)); }, kIntMin, kIntMax);
-}
-
-// "none", "average", "average:0.8", "gnmt", "gnmt:0.6".
-absl::Status SetLengthNormalization(const std::string& value, v1::SearchOptions* search) {
-  const std::vector<std::string> parts = absl::StrSplit(value, absl::MaxSplits(':', 1));
-  float alpha = 0;
-  const bool has_alpha = parts.size() == 2;
-  if (has_alpha && !absl::SimpleAtof(parts[1], &alpha)) {
-    return absl::InvalidArgumentError("the exponent behind the colon must be a number");
-  }
-  if (parts[0] == "none" && !has_alpha) {
-    search->mutable_none();
-  } else if (parts[0] == "average") {
-    auto* const average = search->mutable_average();
-    if (has_alpha) average->set_alpha(alpha);
-  } else if (parts[0] == "gnmt") {
-    auto* const gnmt = search->mutable_gnmt();
-    if (has_alpha) gnmt->set_alpha(alpha);
-  } else {
-    return absl::InvalidArgumentError("it must be none, average, average:ALPHA, gnmt or gnmt:ALPHA");
-  }
-  return absl::OkStatus();
-}
-
 FlagGroup InputFlags(TextOptions* options) {
-  return {"Input",
-          {StringFlag("file", "FILE", "texts, one per line (- is standard input)", &options->file),
-           BoolFlag("whole", "the file, or standard input, is one text of many lines", &options->whole),
-           IntFlag(
-               "batch_size", "lines sent in one request (default 32)",
-               [options](std::int64_t value) { options->batch_size = value; }, 1, 4096),
-           IntFlag(
-               "in_flight", "requests under way at once (default 4)",
-               [options](std::int64_t value) { options->in_flight = value; }, 1, 64)}};
+  return {
+      "Input",
+      {StringFlag("file", "FILE", "texts, one per line (- is standard input)", &options->file),
+       BoolFlag("whole", "the file, or standard input, is one text of many lines", &options->whole),
+       IntFlag(
+           "batch_size", "lines sent in one request (default 32)",
+           [options](std::int64_t value) { options->batch_size = value; }, 1, 4096),
+       IntFlag(
+           "in_flight", "requests under way at once (default 4)",
+           [options](std::int64_t value) { options->in_flight = value; }, 1, 64),
+       BoolFlag("shortlist", "only the output words that the model's shortlist gives (default true, where it has one)",
+                &options->shortlist),
+       BoolFlag("truncate", "cut what is too long for the model instead of refusing it", &options->truncate)}};
 }
 
 FlagGroup ModelFlags(TextOptions* options) {
@@ -64,25 +37,6 @@ FlagGroup ModelFlags(TextOptions* options) {
                       [model](const std::string& value) { model->set_source_language(value); }),
            StringFlag("target_language", "TAG", "by the language wanted, \"en\"",
                       [model](const std::string& value) { model->set_target_language(value); })}};
-}
-
-FlagGroup SearchFlags(TextOptions* options) {
-  v1::SearchOptions* const search = &options->search;
-  return {
-      "Search (default: the model's)",
-      {SearchInt("beam_size", "hypotheses kept; 1 is greedy", search, &v1::SearchOptions::set_beam_size),
-       SearchInt("n_best", "hypotheses returned, at most beam_size", search, &v1::SearchOptions::set_n_best),
-       SearchInt("min_length", "fewest tokens of an output", search, &v1::SearchOptions::set_min_length),
-       SearchInt("max_length", "most tokens of an output", search, &v1::SearchOptions::set_max_length),
-       {"length_normalization", "HOW", "none, average[:ALPHA] or gnmt[:ALPHA]",
-        [search](const std::string& value) { return SetLengthNormalization(value, search); }},
-       FloatFlag("repetition_penalty", "factor on tokens that were used before; 1 is none",
-                 [search](float value) { search->set_repetition_penalty(value); }),
-       SearchInt("no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off", search,
-                 &v1::SearchOptions::set_no_repeat_ngram_size),
-       BoolFlag("shortlist", "only the output words that the model's shortlist gives (default true, where it has one)",
-                &options->shortlist),
-       BoolFlag("truncate", "cut what is too long for the model instead of refusing it", &options->truncate)}};
 }
 
 FlagGroup OutputFlags(TextOptions* options) {
@@ -114,8 +68,9 @@ FlagGroup OutputFlags(TextOptions* options) {
 }  // namespace
 
 std::vector<FlagGroup> TextFlags(TextOptions* options) {
-  return {InputFlags(options), ModelFlags(options), SearchFlags(options), OutputFlags(options),
-          ConnectionFlags(&options->connection)};
+  std::vector<FlagGroup> search = SearchFlagGroups(&options->search);
+  return {InputFlags(options),  ModelFlags(options),  std::move(search[0]),
+          OutputFlags(options), std::move(search[1]), ConnectionFlags(&options->connection)};
 }
 
 absl::Status CheckTextOptions(const TextOptions& options, bool has_operands) {

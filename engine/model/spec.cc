@@ -9,6 +9,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
+#include "engine/model/check_search.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace heed {
@@ -36,11 +37,6 @@ absl::Status CheckText(const char* field, const std::string& text, std::size_t m
 
 absl::Status CheckInt(absl::string_view field, std::int64_t value, std::int64_t least, std::int64_t most) {
   if (value >= least && value <= most) return absl::OkStatus();
-  return Fault(field, " is ", value, ", expected ", least, " to ", most);
-}
-
-absl::Status CheckFloat(const char* field, float value, float least, float most) {
-  if (value >= least && value <= most) return absl::OkStatus();  // false for NaN
   return Fault(field, " is ", value, ", expected ", least, " to ", most);
 }
 
@@ -72,17 +68,7 @@ absl::Status CheckLanguages(const ModelSpec& spec) {
 }
 
 absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
-  const auto& search = spec.search();
-  if (search.has_beam_size()) HEED_RETURN_IF_ERROR(CheckInt("search.beam_size", search.beam_size(), 1, 1024));
-  if (search.has_length_alpha()) {
-    HEED_RETURN_IF_ERROR(CheckFloat("search.length_alpha", search.length_alpha(), 0, 10));
-  }
-  if (search.has_max_length_a()) {
-    HEED_RETURN_IF_ERROR(CheckFloat("search.max_length_a", search.max_length_a(), 0, 100));
-  }
-  if (search.has_max_length_b()) {
-    HEED_RETURN_IF_ERROR(CheckInt("search.max_length_b", search.max_length_b(), 0, 100000));
-  }
+  HEED_RETURN_IF_ERROR(CheckSearch(spec));
   if (spec.limits().has_max_source_tokens()) {
     HEED_RETURN_IF_ERROR(CheckInt("limits.max_source_tokens", spec.limits().max_source_tokens(), 1, 100000));
   }

@@ -8,6 +8,7 @@
 #include "server/admission/errors.h"
 #include "server/admission/fields.h"
 #include "server/admission/reply_size.h"
+#include "server/admission/search_fields.h"
 #include "server/admission/source.h"
 
 namespace heed {
@@ -16,7 +17,7 @@ namespace {
 // What every segment of a request has in common.
 struct Common {
   const ServedModel* model = nullptr;
-  SearchOptions search;
+  ResolvedSearch search;
   Capture capture;
   bool truncate = false;
   bool shortlist = false;
@@ -66,8 +67,8 @@ std::optional<v1::TextError> FitSource(const Common& common, int specials, Admit
 
 // Tokenises one segment and makes its job. A segment without a single piece (control characters that the vocabulary's
 // normalisation removes) has nothing to decode and gets no job.
-std::optional<v1::TextError> AdmitSegment(const Common& common, const AdmissionLimits& limits, std::string_view text,
-                                          AdmittedSegment* segment, std::vector<DecodeJob>* jobs) {
+std::optional<v1::TextError> AdmitSegment(const Common& common, std::string_view text, AdmittedSegment* segment,
+                                          std::vector<DecodeJob>* jobs) {
   const model::v1::Vocabulary& vocabulary = common.model->spec.source();
   const Tokenizer& tokenizer = *common.model->source_tokenizer;
   const ByteRange range = segment->range;
@@ -80,12 +81,8 @@ std::optional<v1::TextError> AdmitSegment(const Common& common, const AdmissionL
   SourceTokens source = WithSpecials(vocabulary, std::move(encoded), bytes);
   DecodeJob job;
   SetSource(source, *common.model, common.shortlist, &job);
-  job.search = common.search;
+  common.search.Apply(&job);
   job.capture = common.capture;
-  if (job.search.max_length == 0) {
-    job.search.max_length =
-        DefaultMaxLength(*common.model, static_cast<int>(job.source.size()), job.search.min_length, limits);
-  }
   segment->source_tokens = ApiTokens(source, tokenizer, range.begin);
   if (common.model->plan->copies() || job.sources) segment->spellings = std::move(source.spellings);
   segment->job = static_cast<int>(jobs->size());
@@ -111,7 +108,7 @@ void AdmitText(const Common& common, const AdmissionLimits& limits, AdmittedText
                                                                    : SentenceSplitter::Whole(text->text)) {
     AdmittedSegment segment;
     segment.range = range;
-    text->error = AdmitSegment(common, limits, text->text, &segment, jobs);
+    text->error = AdmitSegment(common, text->text, &segment, jobs);
     if (text->error.has_value()) {
       jobs->resize(jobs_before);
       text->segments.clear();

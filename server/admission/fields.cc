@@ -12,12 +12,6 @@
 namespace heed {
 namespace {
 
-constexpr float kMaxRepetitionPenalty = 10;
-constexpr int kMaxNoRepeatNgram = 16;
-constexpr float kMaxAlpha = 5;
-constexpr float kDefaultMaxLengthA = 2;
-constexpr int kDefaultMaxLengthB = 20;
-
 std::string Range(const auto& low, const auto& high) { return absl::StrCat(low, " to ", high); }
 
 // NaN is outside every range, so the comparison is written to refuse it.
@@ -25,32 +19,6 @@ template <typename T>
 absl::Status CheckRange(absl::string_view field, T value, T low, T high) {
   if (value >= low && value <= high) return absl::OkStatus();
   return InvalidField(field, absl::StrCat(value), Range(low, high));
-}
-
-absl::Status CheckAlpha(absl::string_view field, float alpha) { return CheckRange<float>(field, alpha, 0, kMaxAlpha); }
-
-absl::Status ResolveNormalization(const v1::SearchOptions& request, const model::v1::SearchDefaults& defaults,
-                                  SearchOptions* search) {
-  switch (request.length_normalization_case()) {
-    case v1::SearchOptions::kNone:
-      search->length_normalization = LengthNormalization::kNone;
-      return absl::OkStatus();
-    case v1::SearchOptions::kAverage:
-      search->length_normalization = LengthNormalization::kPower;
-      search->length_alpha = request.average().has_alpha() ? request.average().alpha() : 1.0F;
-      return CheckAlpha("search.average.alpha", search->length_alpha);
-    case v1::SearchOptions::kGnmt:
-      search->length_normalization = LengthNormalization::kGnmt;
-      search->length_alpha = request.gnmt().has_alpha() ? request.gnmt().alpha() : 0.6F;
-      return CheckAlpha("search.gnmt.alpha", search->length_alpha);
-    case v1::SearchOptions::LENGTH_NORMALIZATION_NOT_SET:
-      break;
-  }
-  if (defaults.length_alpha() > 0) {
-    search->length_normalization = LengthNormalization::kPower;
-    search->length_alpha = defaults.length_alpha();
-  }
-  return absl::OkStatus();
 }
 
 // Components wanted; UNSPECIFIED means weights.
@@ -83,47 +51,6 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
 }
 
 }  // namespace
-
-absl::StatusOr<SearchOptions> ResolveSearch(const v1::SearchOptions& request, const ServedModel& model,
-                                            const AdmissionLimits& limits) {
-  const model::v1::SearchDefaults& defaults = model.spec.search();
-  SearchOptions search;
-  search.beam_size = std::clamp(defaults.has_beam_size() ? defaults.beam_size() : 1, 1, limits.max_beam_size);
-  if (request.has_beam_size()) search.beam_size = request.beam_size();
-  HEED_RETURN_IF_ERROR(CheckRange("search.beam_size", search.beam_size, 1, limits.max_beam_size));
-
-  search.n_best = request.has_n_best() ? request.n_best() : 1;
-  if (search.n_best < 1 || search.n_best > search.beam_size) {
-    return InvalidField("search.n_best", absl::StrCat(search.n_best),
-                        absl::StrCat(Range(1, search.beam_size), " (the beam size)"));
-  }
-  search.max_length = 0;
-  if (request.has_max_length()) {
-    search.max_length = request.max_length();
-    HEED_RETURN_IF_ERROR(CheckRange("search.max_length", search.max_length, 1, limits.max_target_tokens));
-  }
-  search.min_length = request.min_length();
-  HEED_RETURN_IF_ERROR(CheckRange("search.min_length", search.min_length, 0,
-                                  request.has_max_length() ? search.max_length : limits.max_target_tokens));
-
-  if (request.has_repetition_penalty()) search.repetition_penalty = request.repetition_penalty();
-  HEED_RETURN_IF_ERROR(
-      CheckRange<float>("search.repetition_penalty", search.repetition_penalty, 1, kMaxRepetitionPenalty));
-  search.no_repeat_ngram_size = request.no_repeat_ngram_size();
-  HEED_RETURN_IF_ERROR(CheckRange("search.no_repeat_ngram_size", search.no_repeat_ngram_size, 0, kMaxNoRepeatNgram));
-  HEED_RETURN_IF_ERROR(ResolveNormalization(request, defaults, &search));
-  return search;
-}
-
-int DefaultMaxLength(const ServedModel& model, int source_tokens, int min_length, const AdmissionLimits& limits) {
-  const model::v1::SearchDefaults& defaults = model.spec.search();
-  const double a = defaults.has_max_length_a() ? defaults.max_length_a() : kDefaultMaxLengthA;
-  const double b = defaults.has_max_length_b() ? defaults.max_length_b() : kDefaultMaxLengthB;
-  // min_length counts tokens before </s>, max_length counts </s> too.
-  double wanted = std::max(a * source_tokens + b, min_length + 1.0);
-  if (!(wanted >= 1)) wanted = 1;
-  return static_cast<int>(std::min<double>(wanted, limits.max_target_tokens));
-}
 
 absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>& request, const ServedModel& model) {
   Capture capture;

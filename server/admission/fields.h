@@ -1,4 +1,5 @@
-// The fields of a request that stand apart from its texts: each checked against its bound and given its default.
+// The fields of a request that stand apart from its texts, but for `search` (search_fields.h): each checked against its
+// bound and given its default.
 //
 // Plain functions, thread-safe. Every error is INVALID_ARGUMENT naming field, value and bound (errors.h), but for
 // attention of a model that has none: FAILED_PRECONDITION.
@@ -9,20 +10,10 @@
 
 #include "absl/status/statusor.h"
 #include "engine/run/job.h"
-#include "engine/search/options.h"
 #include "heed/v1/text.pb.h"
 #include "server/admission/admission.h"
 
 namespace heed {
-
-// Search options with the model's defaults filled in. max_length is 0 where the request leaves it to each segment
-// (MaxLength below).
-absl::StatusOr<SearchOptions> ResolveSearch(const v1::SearchOptions& request, const ServedModel& model,
-                                            const AdmissionLimits& limits);
-
-// max_length of a segment of `source_tokens` when the request sets none: the model's a * source + b within the
-// server's bound, and never so low that min_length cannot be met.
-int DefaultMaxLength(const ServedModel& model, int source_tokens, int min_length, const AdmissionLimits& limits);
 
 // Which attention the engine keeps; nothing when the request asks for none.
 absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>& request, const ServedModel& model);

@@ -13,8 +13,8 @@
 #include "engine/kernels/instruction_set.h"
 #include "engine/model/spec.h"
 #include "server/admission/errors.h"
-#include "server/admission/fields.h"
 #include "server/admission/registry.h"
+#include "server/admission/search_fields.h"
 #include "server/admission/source.h"
 #include "server/reply/typed.h"
 
@@ -183,11 +183,9 @@ absl::Status Verifier::MakeJob(int number) {
   AdmissionLimits limits;
   limits.max_beam_size = kMaxBeam;
   limits.max_target_tokens = std::max(kMaxTargetTokens, static_cast<int>(example.target_ids.size()));
-  absl::StatusOr<SearchOptions> search = ResolveSearch({}, model_, limits);
+  const absl::StatusOr<ResolvedSearch> search = ResolveSearch({}, model_, limits);
   if (!search.ok()) return Fault(search.status().message());
-  free.search = *search;
-  free.search.max_length =
-      DefaultMaxLength(model_, static_cast<int>(free.source.size()), free.search.min_length, limits);
+  search->Apply(&free);
   DecodeJob forced = free;
   forced.forced = example.target_ids;
   HEED_ASSIGN_OR_RETURN(forced.capture, CheckAttentions(path, example));

@@ -126,6 +126,52 @@ TEST_F(Cli, PassesEveryOptionOn) {
             "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000");
 }
 
+TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {
+  EXPECT_EQ(Run({"translate",
+                 "--beam_policy=go_on",
+                 "--beam-stop=places_ended",
+                 "--unfinished=fill",
+                 "--unknowns=ban",
+                 "--unknown_penalty=0.5",
+                 "--word_penalty=-1",
+                 "--coverage_penalty=wu",
+                 "--coverage_beta=0.2",
+                 "--coverage_every_step",
+                 "--nolength_every_step",
+                 "--late_end_scores",
+                 "--length_offset=-1",
+                 "--max_length_a=1.5",
+                 "--max_length_b=2",
+                 "--min_length_a=0.5",
+                 "--min_length_b=3",
+                 "--no_repeat_ngram_drops",
+                 "--replace_unknowns",
+                 "--attend=c",
+                 "--length_normalization=gnmt:1:0",
+                 "--beam_size=2",
+                 "--n_best=1",
+                 "--no_repeat_ngram_size=2",
+                 "--repetition_penalty=2",
+                 "text"}),
+            0)
+      << err_;
+  const v1::SearchOptions search = server_.requests().at(0).search();
+  EXPECT_EQ(search.ShortDebugString(),
+            "beam_size: 2 n_best: 1 repetition_penalty: 2 no_repeat_ngram_size: 2 gnmt { alpha: 1 beta: 0 } "
+            "length_offset: -1 length_every_step: false late_end_scores: true max_length_a: 1.5 max_length_b: 2 "
+            "min_length_a: 0.5 min_length_b: 3 beam_policy: BEAM_POLICY_GO_ON beam_stop: BEAM_STOP_PLACES_ENDED "
+            "unfinished: UNFINISHED_POLICY_FILL unknowns: UNKNOWN_POLICY_BAN unknown_penalty: 0.5 word_penalty: -1 "
+            "coverage_penalty: COVERAGE_PENALTY_WU coverage_beta: 0.2 coverage_every_step: true "
+            "no_repeat_ngram_drops: true replace_unknowns: true attend: \"c\"");
+  // Nothing is left out but what excludes the above.
+  std::vector<std::string> unset;
+  for (int i = 0; i < search.GetDescriptor()->field_count(); ++i) {
+    const auto* const field = search.GetDescriptor()->field(i);
+    if (!search.GetReflection()->HasField(search, field)) unset.push_back(field->name());
+  }
+  EXPECT_THAT(unset, ::testing::ElementsAre("min_length", "max_length", "none", "average"));
+}
+
 TEST_F(Cli, LeavesBoundsToTheServer) {
   EXPECT_EQ(Run({"translate", "--beam_size=0", "--repetition_penalty=-1", "--max_length=-7", "text"}), 0);
   EXPECT_EQ(server_.requests()[0].search().beam_size(), 0);
@@ -172,7 +218,13 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{"UnknownOutput", {"translate", "--output=xml"}, "--output is \"xml\"; it must be text or json"},
         UsageCase{"UnknownNormalization",
                   {"translate", "--length_normalization=sum"},
-                  "--length_normalization is \"sum\"; it must be none, average, average:ALPHA, gnmt or gnmt:ALPHA"},
+                  "--length_normalization is \"sum\"; it must be none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]"},
+        UsageCase{"NormalizationOfTooMuch",
+                  {"translate", "--length_normalization=average:1:2"},
+                  "--length_normalization is \"average:1:2\"; it must be none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]"},
+        UsageCase{"UnknownStop",
+                  {"translate", "--unfinished=drop"},
+                  "--unfinished is \"drop\"; it must be count or fill or end"},
         UsageCase{"FileAndOperands",
                   {"translate", "--file=x", "y"},
                   "texts come from the command line or from --file, not from both"},
