@@ -2,6 +2,7 @@
 // the whole n-best list, over many models and widths. Settings are those of docs/bundle.md.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <string>
 
@@ -14,7 +15,7 @@ constexpr int kModels = 150;
 
 std::string Joined(const std::vector<TokenId>& tokens) {
   std::string text;
-  for (const TokenId token : tokens) text += " " + std::to_string(token);
+  for (const TokenId token : tokens) text.append(" ").append(std::to_string(token));
   return text;
 }
 
