@@ -10,11 +10,13 @@ namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
 
-// How many of a row's continuations can matter: with kFairseq and kWalk those that end take no place from the others.
+// How many of a row's continuations can matter. With kFairseq and kWalk those that end take no place from the others;
+// where an end is ranked by other rules than the rest, one more may go on in its place.
 int CandidatesPerRow(const SearchOptions& options) {
-  if (options.beam_size == 1) return 1;
+  const int beam = options.beam_size;
+  if (options.beam_policy == BeamPolicy::kKeep) return options.length_every_step ? beam + 1 : beam;
   const bool twice = options.beam_policy == BeamPolicy::kFairseq || options.beam_policy == BeamPolicy::kWalk;
-  return twice ? 2 * options.beam_size : options.beam_size;
+  return twice && beam > 1 ? 2 * beam : beam;
 }
 
 }  // namespace
@@ -287,12 +289,10 @@ void Search::Advance(const ScoredToken* best, const int* found) {
     const Row& row = RowAt(step_, 0);
     End({0, eos_, kBanned, row.total, row.score, row.score}, step_, false);
   }
-  if (last_step()) {
-    EndUnfinished();
-  } else {
-    Continue();
-  }
   done_ = last_step() || going_.empty() || (forced_.empty() && Over());
+  if (!last_step()) Continue();
+  // With kKeep the results are the beam as it stands.
+  if (last_step() || (done_ && options_.beam_policy == BeamPolicy::kKeep)) EndUnfinished();
   live_ = static_cast<int>(going_.size());
   ++step_;
 }

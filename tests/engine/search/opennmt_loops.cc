@@ -125,6 +125,7 @@ LoopHypotheses OldOpenNmtLoop(const ToyModel& model, const OpenNmtSettings& s) {
   };
   for (int i = 0; i < s.max_length && !(eos_top && static_cast<int>(finished.size()) >= s.n_best); ++i) {
     std::vector<double> beam_scores;
+    std::size_t failed = 0;
     for (std::size_t b = 0; b < beam.size(); ++b) {
       const std::vector<float> attn = model.Weights(beam[b]);
       if (s.stepwise_penalty && !prev_penalty.empty()) {
@@ -141,6 +142,7 @@ LoopHypotheses OldOpenNmtLoop(const ToyModel& model, const OpenNmtSettings& s) {
                     .second ||
                fail;
       }
+      failed += fail;
       const bool ended = !beam[b].empty() && beam[b].back() == kToyEos;
       const std::vector<float> word_probs = model.LogProbabilities(beam[b]);
       for (TokenId id = 0; id < kToyVocabulary; ++id) {
@@ -151,6 +153,7 @@ LoopHypotheses OldOpenNmtLoop(const ToyModel& model, const OpenNmtSettings& s) {
         beam_scores.push_back(x);
       }
     }
+    if (failed == beam.size()) break;  // it would go on with arbitrary tokens
     std::vector<Prefix> next;
     std::vector<std::vector<double>> coverages;
     scores.clear();
