@@ -10,16 +10,15 @@
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
 #include "engine/model/check_search.h"
+#include "engine/model/check_vocabulary.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace heed {
 namespace {
 
 using model::v1::ModelSpec;
-using model::v1::Vocabulary;
 
 constexpr std::size_t kMaxSpecBytes = std::size_t{4} << 20;
-constexpr int kMaxVocabulary = 1 << 24;
 
 template <typename... Args>
 absl::Status Fault(const Args&... what) {
@@ -38,22 +37,6 @@ absl::Status CheckText(const char* field, const std::string& text, std::size_t m
 absl::Status CheckInt(absl::string_view field, std::int64_t value, std::int64_t least, std::int64_t most) {
   if (value >= least && value <= most) return absl::OkStatus();
   return Fault(field, " is ", value, ", expected ", least, " to ", most);
-}
-
-absl::Status CheckVocabulary(const std::string& side, const Vocabulary& v, bool is_source) {
-  HEED_RETURN_IF_ERROR(CheckInt(side + ".size", v.size(), 1, kMaxVocabulary));
-  HEED_RETURN_IF_ERROR(CheckInt(side + ".unk_id", v.unk_id(), 0, v.size() - 1));
-  if (v.has_bos_id()) HEED_RETURN_IF_ERROR(CheckInt(side + ".bos_id", v.bos_id(), 0, v.size() - 1));
-  if (v.has_eos_id()) HEED_RETURN_IF_ERROR(CheckInt(side + ".eos_id", v.eos_id(), 0, v.size() - 1));
-  if (!is_source && !v.has_eos_id()) return Fault(side, ".eos_id is missing");
-  if (!is_source && (v.add_bos() || v.add_eos())) return Fault(side, ".add_bos and add_eos belong to the source side");
-  if (v.add_bos() && !v.has_bos_id()) return Fault(side, ".add_bos needs bos_id");
-  if (v.add_eos() && !v.has_eos_id()) return Fault(side, ".add_eos needs eos_id");
-  if (!v.has_sentencepiece()) return Fault(side, ".sentencepiece is missing: the tokenizer");
-  if (!IsBundleFileName(v.sentencepiece().file())) {
-    return Fault(side, ".sentencepiece.file is ", Quote(v.sentencepiece().file()), ", expected a file of the bundle");
-  }
-  return absl::OkStatus();
 }
 
 absl::Status CheckLanguages(const ModelSpec& spec) {
@@ -134,9 +117,12 @@ absl::Status CheckSpec(const ModelSpec& spec) {
 }
 
 std::vector<std::string> FilesOf(const ModelSpec& spec) {
-  std::vector<std::string> files = {spec.source().sentencepiece().file()};
-  if (spec.target().sentencepiece().file() != files[0]) files.push_back(spec.target().sentencepiece().file());
-  if (spec.has_shortlist()) files.push_back(spec.shortlist().file());
+  std::vector<std::string> files = FilesOf(spec.source());
+  const auto add = [&](const std::string& file) {
+    if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+  };
+  for (const std::string& file : FilesOf(spec.target())) add(file);
+  if (spec.has_shortlist()) add(spec.shortlist().file());
   return files;
 }
 

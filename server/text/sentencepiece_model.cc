@@ -91,7 +91,7 @@ absl::StatusOr<SentencePieceModel::Piece> ReadPiece(const std::string& bytes, in
   return piece;
 }
 
-absl::Status ReadPieces(const Fields& fields, int size, SentencePieceModel* model) {
+absl::Status ReadPieces(const Fields& fields, std::optional<int> size, SentencePieceModel* model) {
   std::vector<const std::string*> pieces;
   for (int i = 0; i < fields.field_count(); ++i) {
     const Field& field = fields.field(i);
@@ -99,9 +99,9 @@ absl::Status ReadPieces(const Fields& fields, int size, SentencePieceModel* mode
       pieces.push_back(&field.length_delimited());
     }
   }
-  if (pieces.size() != static_cast<std::size_t>(size)) {
+  if (size.has_value() && pieces.size() != static_cast<std::size_t>(*size)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the model has ", pieces.size(), " pieces, expected the vocabulary's size ", size));
+        absl::StrCat("the model has ", pieces.size(), " pieces, expected the vocabulary's size ", *size));
   }
   model->pieces.reserve(pieces.size());
   for (std::size_t id = 0; id < pieces.size(); ++id) {
@@ -152,7 +152,7 @@ absl::Status ReadSpecials(const Fields& trainer, SentencePieceModel* model) {
 
 }  // namespace
 
-absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file, int size) {
+absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file, std::optional<int> size) {
   if (file.size() > kMaxFileBytes) {
     return absl::InvalidArgumentError(absl::StrCat("the model has ", file.size(), " bytes, at most ", kMaxFileBytes));
   }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,10 +53,10 @@ struct SentencePieceModel {
   Charsmap charsmap;
 };
 
-// Reads `file`, which must have `size` pieces. INVALID_ARGUMENT, in one line, when it is not a model, is neither
-// unigram nor BPE, has a denormaliser or unescaped spaces (not supported), or a piece or character rule is malformed: a
-// piece takes 1 to 512 bytes of UTF-8 without NUL, no two are spelt alike, one is the unknown piece, and there are
-// either all 256 byte pieces or none.
-absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file, int size);
+// Reads `file`, which must have `size` pieces where that is given. INVALID_ARGUMENT, in one line, when it is not a
+// model, is neither unigram nor BPE, has a denormaliser or unescaped spaces (not supported), or a piece or character
+// rule is malformed: a piece takes 1 to 512 bytes of UTF-8 without NUL, no two are spelt alike, one is the unknown
+// piece, and there are either all 256 byte pieces or none.
+absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file, std::optional<int> size);
 
 }  // namespace heed

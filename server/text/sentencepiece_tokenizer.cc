@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,10 +34,40 @@ PieceTrie UserDefinedSymbols(const SentencePieceModel& model) {
   return PieceTrie(std::move(entries));
 }
 
+// "<0x41>": the spelling of a byte piece. -1 when `text` is none.
+int ByteOf(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+  const std::size_t high = kDigits.find(text[3]), low = kDigits.find(text[4]);
+  if (high == std::string_view::npos || low == std::string_view::npos) return -1;
+  return static_cast<int>(high * 16 + low);
+}
+
+// The pieces of a vocabulary of its own, as `model` would have them.
+std::vector<SentencePieceModel::Piece> ListedPieces(const SentencePieceModel& model, const PieceTable& table) {
+  std::vector<SentencePieceModel::Piece> pieces(static_cast<std::size_t>(table.size()));
+  for (TokenId id = 0; id < table.size(); ++id) {
+    SentencePieceModel::Piece& piece = pieces[static_cast<std::size_t>(id)];
+    piece.text = table.Piece(id);
+    if (id == table.unk_id()) {
+      piece.type = PieceType::kUnknown;
+    } else if (table.IsSpecial(id)) {
+      piece.type = PieceType::kControl;
+    } else if (model.byte_fallback && ByteOf(piece.text) >= 0) {
+      piece.type = PieceType::kByte;
+    }
+  }
+  return pieces;
+}
+
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(SentencePieceModel model)
+  SentencePieceTokenizer(SentencePieceModel model, std::optional<PieceTable> table)
       : model_(std::move(model)),
+        table_(std::move(table)),
+        listed_(table_.has_value() ? ListedPieces(model_, *table_) : std::vector<SentencePieceModel::Piece>()),
+        pieces_(table_.has_value() ? listed_ : model_.pieces),
+        unk_id_(table_.has_value() ? table_->unk_id() : model_.unk_id),
         symbols_(UserDefinedSymbols(model_)),
         normalizer_(model_, symbols_),
         segmenter_(model_, symbols_) {}
@@ -49,8 +80,8 @@ class SentencePieceTokenizer : public Tokenizer {
 
  private:
   const SentencePieceModel::Piece& Known(TokenId id) const {
-    const bool known = id >= 0 && static_cast<std::size_t>(id) < model_.pieces.size();
-    return model_.pieces[known ? id : model_.unk_id];
+    const bool known = id >= 0 && static_cast<std::size_t>(id) < pieces_.size();
+    return pieces_[static_cast<std::size_t>(known ? id : unk_id_)];
   }
   void EncodeBytes(std::string_view bytes, ByteRange range, EncodedText* encoded) const;
   void DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const;
@@ -62,6 +93,10 @@ class SentencePieceTokenizer : public Tokenizer {
 
   // The later members refer to the earlier ones.
   const SentencePieceModel model_;
+  const std::optional<PieceTable> table_;
+  const std::vector<SentencePieceModel::Piece> listed_;   // of the table, if there is one
+  const std::vector<SentencePieceModel::Piece>& pieces_;  // by the vocabulary's ids
+  const TokenId unk_id_;                                  // the vocabulary's
   const PieceTrie symbols_;
   const Normalizer normalizer_;
   const Segmenter segmenter_;
@@ -116,23 +151,23 @@ EncodedText SentencePieceTokenizer::Encode(std::string_view text) const {
     after_unknown = unknown;
   }
   PlaceEmptyRanges(std::vector<bool>(encoded.ranges.size(), true), &encoded.ranges);
+  for (std::size_t i = 0; table_.has_value() && i < encoded.ids.size(); ++i) {
+    encoded.ids[i] = table_->Find(encoded.spellings[i]).value_or(unk_id_);
+  }
   return encoded;
 }
 
 std::optional<TokenId> SentencePieceTokenizer::Find(std::string_view spelling) const {
+  if (table_.has_value()) return table_->Find(spelling);
   if (const TokenId id = segmenter_.Find(spelling); id >= 0) return id;
-  if (!model_.byte_fallback) return std::nullopt;
-  const auto is_it = [&](TokenId id) { return model_.pieces[id].text == spelling; };
-  const auto byte = std::find_if(model_.byte_ids.begin(), model_.byte_ids.end(), is_it);
-  return byte == model_.byte_ids.end() ? std::nullopt : std::optional<TokenId>(*byte);
+  const int byte = model_.byte_fallback ? ByteOf(spelling) : -1;
+  if (byte < 0) return std::nullopt;
+  return model_.byte_ids[static_cast<std::size_t>(byte)];
 }
 
 void SentencePieceTokenizer::DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const {
   std::string bytes;
-  for (TokenId id : ids) {
-    const auto byte = std::find(model_.byte_ids.begin(), model_.byte_ids.end(), id);
-    bytes.push_back(static_cast<char>(byte - model_.byte_ids.begin()));
-  }
+  for (TokenId id : ids) bytes.push_back(static_cast<char>(ByteOf(Known(id).text)));
   for (std::size_t i = 0, size = 0; i < bytes.size(); i += size) {
     size = CodePointAt(bytes, i).size;
     const std::string_view character = std::string_view(bytes).substr(i, size);
@@ -216,8 +251,11 @@ absl::Status CheckSpecial(std::string_view field, TokenId id, const SentencePiec
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSentencePieceTokenizer(const model::v1::Vocabulary& vocabulary,
-                                                                      std::string_view file) {
-  HEED_ASSIGN_OR_RETURN(SentencePieceModel model, ReadSentencePieceModel(file, vocabulary.size()));
+                                                                      std::string_view file,
+                                                                      std::optional<PieceTable> table) {
+  const std::optional<int> size = table.has_value() ? std::nullopt : std::optional<int>(vocabulary.size());
+  HEED_ASSIGN_OR_RETURN(SentencePieceModel model, ReadSentencePieceModel(file, size));
+  if (table.has_value()) return std::make_unique<SentencePieceTokenizer>(std::move(model), std::move(table));
   if (vocabulary.unk_id() != model.unk_id) {
     return absl::InvalidArgumentError(
         absl::StrCat("unk_id is ", vocabulary.unk_id(), " but the model's unknown piece is ", model.unk_id));
@@ -228,7 +266,10 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSentencePieceTokenizer(const mode
   if (vocabulary.has_eos_id()) {
     HEED_RETURN_IF_ERROR(CheckSpecial("eos_id", vocabulary.eos_id(), model, {model.eos_id}));
   }
-  return std::make_unique<SentencePieceTokenizer>(std::move(model));
+  for (const TokenId id : vocabulary.special_ids()) {
+    HEED_RETURN_IF_ERROR(CheckSpecial("special_ids", id, model, {-1}));
+  }
+  return std::make_unique<SentencePieceTokenizer>(std::move(model), std::nullopt);
 }
 
 }  // namespace heed

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "heed/model/v1/model.pb.h"
+#include "server/text/piece_table.h"
 #include "server/text/tokenizer.h"
 
 namespace heed {
@@ -18,8 +20,13 @@ namespace heed {
 // The tokeniser of `file`, the bytes of a SentencePiece model. INVALID_ARGUMENT, in one line without the file's name,
 // when the model is malformed (sentencepiece_model.h) or does not agree with `vocabulary`: its number of pieces; its
 // unknown piece; eos_id, where given, its end-of-sentence piece; bos_id, where given, its beginning- or end-of-sentence
-// piece. A model without such a piece leaves the choice to the vocabulary, among its control pieces.
+// piece. A model without such a piece leaves the choice to the vocabulary, among its control pieces, as special_ids
+// are.
+//
+// With a `table` the model only cuts: its pieces, and unknown characters side by side, are looked up there, ids and
+// specials are the table's, and nothing of the above need agree.
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSentencePieceTokenizer(const model::v1::Vocabulary& vocabulary,
-                                                                      std::string_view file);
+                                                                      std::string_view file,
+                                                                      std::optional<PieceTable> table);
 
 }  // namespace heed

@@ -69,6 +69,17 @@ CodePoint CodePointBefore(std::string_view text, std::size_t position) {
   return static_cast<std::size_t>(c.size) == position - start ? c : CodePoint{kReplacement, 1};
 }
 
+void AppendUtf8(char32_t c, std::string* text) {
+  if (c < 0x80) {
+    text->push_back(static_cast<char>(c));
+    return;
+  }
+  const int tail = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+  static constexpr unsigned char kLeads[] = {0, 0xC0, 0xE0, 0xF0};
+  text->push_back(static_cast<char>(kLeads[tail] | (c >> (6 * tail))));
+  for (int i = tail - 1; i >= 0; --i) text->push_back(static_cast<char>(0x80 | ((c >> (6 * i)) & 0x3F)));
+}
+
 bool IsWhiteSpace(char32_t c) {
   if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0D);
   if (c < 0x1680) return c == 0x85 || c == 0xA0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "server/text/tokenizer.h"
@@ -20,6 +21,9 @@ struct CodePoint {
 CodePoint CodePointAt(std::string_view text, std::size_t position);
 // The code point that ends at byte `position`, which is above 0.
 CodePoint CodePointBefore(std::string_view text, std::size_t position);
+
+// Appends a code point that is no surrogate.
+void AppendUtf8(char32_t c, std::string* text);
 
 // Unicode's White_Space property.
 bool IsWhiteSpace(char32_t c);

@@ -268,5 +268,40 @@ TEST_F(ReadBundleTest, RefusesFieldsOutOfTheirBounds) {
   }
 }
 
+TEST_F(ReadBundleTest, RefusesVocabulariesThatSayTooLittleOrTooMuch) {
+  const std::string json = files_["model.json"];
+  const std::size_t begin = json.rfind("\"sentencepiece\""), end = json.find('}', begin) + 1;  // the target's
+  const struct {
+    const char *tokenizer, *fault;
+  } cases[] = {
+      {"\"add_bos\": false", "target has no tokenizer: one of sentencepiece, bpe, words, characters, opennmt"},
+      {"\"words\": {}", "target.pieces is \"\", expected a file of the bundle"},
+      {"\"words\": {}, \"pieces\": \"../p\"", "target.pieces is \"../p\", expected a file of the bundle"},
+      {"\"words\": {}, \"pieces\": \"p\"", "p: named by model.json"},
+      {"\"pretokenized\": {}", "target.pieces is \"\""},
+      {"\"bpe\": {}, \"pieces\": \"p\"", "target.bpe.merges is \"\""},
+      {"\"bpe\": {\"merges\": \"m\", \"separator\": \"@ \"}, \"pieces\": \"p\"",
+       "target.bpe.separator is \"@ \", expected at most 32 bytes without white space"},
+      {"\"characters\": {\"space\": \"123456789012345678901234567890123\"}, \"pieces\": \"p\"",
+       "expected at most 32 bytes"},
+      {"\"opennmt\": {\"joiner_annotate\": true}, \"pieces\": \"p\"",
+       "target.opennmt.mode is 0, expected OPEN_NMT_MODE_"},
+      {"\"opennmt\": {\"mode\": 1}, \"pieces\": \"p\"", "exactly one of joiner_annotate and spacer_annotate"},
+      {"\"opennmt\": {\"mode\": 1, \"joiner_annotate\": true, \"spacer_annotate\": true}, \"pieces\": \"p\"",
+       "exactly one of joiner_annotate and spacer_annotate"},
+      {"\"opennmt\": {\"mode\": 1, \"joiner_annotate\": true, \"merges\": \"/m\"}, \"pieces\": \"p\"",
+       "target.opennmt.merges is \"/m\""},
+      {"\"sentencepiece\": {\"file\": \"target.spm\"}, \"lowercase\": true", "target.lowercase does not go with"},
+      {"\"sentencepiece\": {\"file\": \"target.spm\"}, \"special_ids\": [3, 19]",
+       "target.special_ids is 19, expected 0 to 18"},
+      {"\"sentencepiece\": {\"file\": \"target.spm\"}, \"special_ids\": [0]", "target.special_ids is 0, the unk_id"},
+  };
+  for (const auto& c : cases) {
+    files_["model.json"] = json;
+    files_["model.json"].replace(begin, end - begin, c.tokenizer);
+    ExpectFault(std::string(c.fault) == "p: named by model.json" ? absl::StatusCode::kNotFound : kInvalid, c.fault);
+  }
+}
+
 }  // namespace
 }  // namespace heed

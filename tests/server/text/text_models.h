@@ -49,17 +49,6 @@ inline std::unique_ptr<Tokenizer> LoadTestTokenizer(const std::string& name) {
   return tokenizer.ok() ? *std::move(tokenizer) : nullptr;
 }
 
-inline void AppendUtf8(char32_t c, std::string* text) {
-  if (c < 0x80) {
-    text->push_back(static_cast<char>(c));
-    return;
-  }
-  const int tail = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  static constexpr unsigned char kLeads[] = {0, 0xC0, 0xE0, 0xF0};
-  text->push_back(static_cast<char>(kLeads[tail] | (c >> (6 * tail))));
-  for (int i = tail - 1; i >= 0; --i) text->push_back(static_cast<char>(0x80 | ((c >> (6 * i)) & 0x3F)));
-}
-
 // Valid UTF-8 of every plane, with spaces, composing characters, Korean, and what looks like special pieces.
 inline std::string RandomText(std::mt19937& random) {
   static constexpr std::pair<char32_t, char32_t> kRanges[] = {

@@ -12,7 +12,6 @@
 namespace heed {
 namespace {
 
-using ::heed::testing::AppendUtf8;
 using ::heed::testing::RandomText;
 
 TEST(Utf8, KnowsWellFormedFromIllFormed) {
