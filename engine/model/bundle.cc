@@ -34,7 +34,8 @@ absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits&
   if (bundle.spec.has_shortlist()) {
     const std::string& file = bundle.spec.shortlist().file();
     HEED_ASSIGN_OR_RETURN(bundle.shortlist, Shortlist::Parse(file, bundle.files[file], bundle.spec.source().size(),
-                                                             bundle.spec.target().size()));
+                                                             bundle.spec.target().size(),
+                                                             !bundle.spec.shortlist().separate_vocabularies()));
   }
   return bundle;
 }

@@ -61,12 +61,13 @@ absl::StatusOr<Header> ReadHeader(absl::string_view name, absl::string_view byte
 }  // namespace
 
 absl::StatusOr<Shortlist> Shortlist::Parse(absl::string_view name, absl::string_view bytes, int source_vocabulary,
-                                           int target_vocabulary) {
+                                           int target_vocabulary, bool shared) {
   HEED_ASSIGN_OR_RETURN(const Header header, ReadHeader(name, bytes));
   if (header.offsets != static_cast<std::uint64_t>(source_vocabulary) + 1) {
     return Fault(name, header.offsets, " offsets, expected ", source_vocabulary + 1, ", one more than source ids");
   }
   Shortlist list;
+  list.shared_ = shared;
   list.target_vocabulary_ = target_vocabulary;
   list.first_ = static_cast<int>(std::min<std::uint64_t>(header.first, target_vocabulary));
   list.offsets_.resize(header.offsets);
@@ -104,7 +105,7 @@ std::vector<TokenId> Shortlist::Candidates(absl::Span<const TokenId> source) con
   };
   for (int id = 0; id < first_; ++id) add(id);
   for (const TokenId id : source) {
-    add(id);
+    if (shared_) add(id);
     for (std::uint64_t i = offsets_[id]; i < offsets_[id + 1]; ++i) add(ids_[i]);
   }
   for (int id = first_; id < target_vocabulary_ && count % 8 != 0; ++id) add(id);

@@ -24,19 +24,21 @@ namespace heed {
 
 class Shortlist {
  public:
-  // `bytes` is the content of the bundle's file `name`. INVALID_ARGUMENT, one line that opens with `name`: a wrong
-  // magic or checksum, sizes that disagree with the file's, offsets that are not those of source_vocabulary ids or do
-  // not ascend to m, an id beyond target_vocabulary. Allocates no more than the file's size.
+  // `bytes` is the content of the bundle's file `name`; `shared`: both sides have one vocabulary. INVALID_ARGUMENT, one
+  // line that opens with `name`: a wrong magic or checksum, sizes that disagree with the file's, offsets that are not
+  // those of source_vocabulary ids or do not ascend to m, an id beyond target_vocabulary. Allocates no more than the
+  // file's size.
   static absl::StatusOr<Shortlist> Parse(absl::string_view name, absl::string_view bytes, int source_vocabulary,
-                                         int target_vocabulary);
+                                         int target_vocabulary, bool shared);
 
-  // The candidates of a source, ascending: the ids below firstNum, each source id itself (the vocabularies are one),
-  // each source id's list; then the lowest other ids from firstNum on until their number is a multiple of 8 (or all are
-  // in). `source` holds ids below source_vocabulary, as admission has checked.
+  // The candidates of a source, ascending: the ids below firstNum, each source id itself (where the vocabulary is
+  // shared), each source id's list; then the lowest other ids from firstNum on until their number is a multiple of 8
+  // (or all are in). `source` holds ids below source_vocabulary, as admission has checked.
   std::vector<TokenId> Candidates(absl::Span<const TokenId> source) const;
 
  private:
   Shortlist() = default;
+  bool shared_ = true;
   int target_vocabulary_ = 0;
   int first_ = 0;                       // at most target_vocabulary_
   std::vector<std::uint64_t> offsets_;  // by source id, and one more

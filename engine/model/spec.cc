@@ -63,7 +63,7 @@ absl::Status CheckShortlist(const ModelSpec& spec) {
   if (!IsBundleFileName(spec.shortlist().file())) {
     return Fault("shortlist.file is ", Quote(spec.shortlist().file()), ", expected a file of the bundle");
   }
-  if (spec.source().size() != spec.target().size()) {
+  if (!spec.shortlist().separate_vocabularies() && spec.source().size() != spec.target().size()) {
     return Fault("shortlist: source ids are candidates themselves, but source.size is ", spec.source().size(),
                  " and target.size ", spec.target().size());
   }

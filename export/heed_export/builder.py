@@ -42,7 +42,8 @@ class Model:
     """A model being described: its vocabularies, its three programs, and what a request gets that sets nothing.
 
     `search` holds SearchDefaults of model.proto by field name (set_search checks them); `shortlist` the bytes of a
-    Marian lex.s2t.bin; `max_source_tokens` the most source ids, specials included.
+    Marian lex.s2t.bin, `shortlist_separate` whether the sides have vocabularies of their own; `max_source_tokens` the
+    most source ids, specials included.
     """
 
     def __init__(self, source: Vocabulary, target: Vocabulary, max_source_tokens: int | None = None):
@@ -58,6 +59,7 @@ class Model:
         self.output: str | None = None
         self.search: dict = {}
         self.shortlist: bytes | None = None
+        self.shortlist_separate = False
         self._start: int | str | None = None
 
     def start_with(self, first: int | str) -> None:
@@ -141,4 +143,6 @@ class Model:
         if self.shortlist is not None:
             files["lex.s2t.bin"] = self.shortlist
             spec["shortlist"] = {"file": "lex.s2t.bin"}
+            if self.shortlist_separate:
+                spec["shortlist"]["separate_vocabularies"] = True
         return spec

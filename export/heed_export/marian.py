@@ -2,7 +2,8 @@
 from .npz or .bin with special:model.yml inside, their vocabularies and lexical shortlists.
 
     files = marian.load(path, [vocab], shortlist)
-    model = marian.build(files.options, files.weights, files.source, files.target, files.shortlist, files.search)
+    model = marian.build(files.options, files.weights, files.source, files.target, files.shortlist, files.search,
+    files.shared)
 
 docs/importing/marian.md says what is supported. An option that is not covered is refused by its name.
 """
@@ -26,6 +27,7 @@ from .vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 NAME = "marian"
 HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' models among them"
 TYPES = ("s2s", "amun", "nematus", "transformer")
+_SENTENCEPIECE = (".spm", ".model")
 _REQUIRED = (("</s>", "eos"), ("<unk>", "UNK"))  # Marian's and Nematus's names of ids 0 and 1
 # What fxtranslate and Firefox do for students: the best token at every step, at most min(2 n + 4, 256) of them.
 STUDENT_SEARCH = {"beam_size": 1, "max_length_a": 2.0, "max_length_b": 4, "max_length_cap": 256}
@@ -42,7 +44,8 @@ DECODER_SEARCH = {
 
 @dataclass
 class Files:
-    """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchDefaults."""
+    """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchDefaults; `shared`:
+    both sides have one vocabulary."""
 
     options: dict[str, Any]
     weights: Weights
@@ -50,6 +53,7 @@ class Files:
     target: Vocabulary
     shortlist: bytes | None = None
     search: dict | None = None
+    shared: bool = True
 
 
 # Options of special:model.yml: what must hold (None: used elsewhere). Absent ones have Marian's default, which is
@@ -156,7 +160,7 @@ def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     suffix = path.suffix.lower()
     if suffix == ".fsv":
         raise CheckpointError(f"{path}: factored vocabularies are not supported")
-    if suffix in (".spm", ".model"):
+    if suffix in _SENTENCEPIECE:
         return _spm_vocabulary(data, path, size)
     try:
         text = data.decode("utf-8")
@@ -265,14 +269,13 @@ def load(
     pair = [vocabularies[0], vocabularies[-1]]
     source, target = (read_vocabulary(p, n, t) for p, n, t in zip(pair, sizes, tokenizers))
     source.add_eos = True
+    shared = pair[0] == pair[1] or read_bytes(pair[0]) == read_bytes(pair[1])
     data = None
     if shortlist is not None:
         data = read_bytes(shortlist)
-        if pair[0] != pair[1] and read_bytes(pair[0]) != read_bytes(pair[1]):
-            raise CheckpointError(f"{shortlist}: shortlists of models with two vocabularies are not supported")
         marian_bin.check_shortlist(data, str(shortlist), *sizes)
     search = dict(STUDENT_SEARCH) if options["type"] == "transformer" else read_search(path)
-    return Files(options, weights, source, target, data, search)
+    return Files(options, weights, source, target, data, search, shared)
 
 
 def build(
@@ -282,8 +285,10 @@ def build(
     target: Vocabulary,
     shortlist: bytes | None = None,
     search: Mapping | None = None,
+    shared: bool = True,
 ) -> Model:
-    """The model as programs; `weights` under type s2s's names. Raises CheckpointError and BuildError."""
+    """The model as programs; `weights` under type s2s's names, `shared` as Files has it. Raises CheckpointError and
+    BuildError."""
     model = Model(source, target)
     (marian_student if options["type"] == "transformer" else marian_s2s).build(model, options, weights)
     left = weights.unused()
@@ -292,7 +297,7 @@ def build(
         raise CheckpointError(
             f"{weights.path}: tensor {left[0]}{more} has no place in a model of type {options['type']}"
         )
-    model.shortlist = shortlist
+    model.shortlist, model.shortlist_separate = shortlist, not shared
     model.set_search(**(search or {}))
     return model
 
@@ -350,10 +355,16 @@ def read(args: argparse.Namespace) -> importer.Imported:
         vocabularies, shortlist = vocabularies or own, shortlist or lexicon
     if not vocabularies:
         raise CheckpointError("--vocabs: is missing")
+    if args.tokenizer != "pretokenized":
+        for vocabulary in vocabularies:
+            if vocabulary.suffix.lower() in _SENTENCEPIECE:
+                raise CheckpointError(
+                    f"--tokenizer {args.tokenizer}: {vocabulary} is SentencePiece's and cuts by itself"
+                )
     files = load(path, vocabularies, shortlist, importer.tokenizers(args))
     for side in (files.source, files.target):
         side.lowercase = args.lowercase
-    model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search)
+    model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search, files.shared)
     source_language, target_language = _languages(path)
     return importer.Imported(
         model,
@@ -377,7 +388,7 @@ def _tracer(files: Files):
         kind = student_oracle.Student if files.options["type"] == "transformer" else oracle.S2S
         model = kind(files.weights.arrays, files.options)
         if files.shortlist is not None:
-            model = student_oracle.Shortlisted(model, files.shortlist, len(files.target))
+            model = student_oracle.Shortlisted(model, files.shortlist, len(files.target), files.shared)
         return tracing.greedy(model, source_ids, None, files.target.eos, max_length)
 
     return trace

@@ -154,16 +154,17 @@ class Student:
         return logits if o.get("output-omit-bias") else logits + vector(self.w, name + "_b")
 
 
-def candidates(lex: bytes, source_ids: Sequence[int], vocabulary: int) -> np.ndarray:
-    """The target ids that a binary lexical shortlist leaves a source, ascending; one vocabulary for both sides.
-    Marian's src/data/shortlist.cpp, BinaryShortlistGenerator::load and ::generate."""
+def candidates(lex: bytes, source_ids: Sequence[int], vocabulary: int, shared: bool = True) -> np.ndarray:
+    """The target ids that a binary lexical shortlist leaves a source, ascending; `shared`: one vocabulary for both
+    sides. Marian's src/data/shortlist.cpp, BinaryShortlistGenerator::load and ::generate."""
     header = np.frombuffer(lex, "<u8", 6)
     first, offsets, entries = int(header[2]), int(header[4]), int(header[5])
     table = np.frombuffer(lex, "<u8", offsets, 48)
     lists = np.frombuffer(lex, "<u4", entries, 48 + 8 * offsets)
     found = set(range(min(first, vocabulary)))
     for word in source_ids:
-        found.add(int(word))
+        if shared:
+            found.add(int(word))
         found.update(lists[table[word] : table[word + 1]].tolist())
     for i in range(first, vocabulary):
         if len(found) % 8 == 0:
@@ -175,11 +176,11 @@ def candidates(lex: bytes, source_ids: Sequence[int], vocabulary: int) -> np.nda
 class Shortlisted:
     """A model whose distribution is over the candidates of its source alone; -inf elsewhere."""
 
-    def __init__(self, model, lex: bytes, vocabulary: int) -> None:
-        self.model, self.lex, self.vocabulary = model, lex, vocabulary
+    def __init__(self, model, lex: bytes, vocabulary: int, shared: bool = True) -> None:
+        self.model, self.lex, self.vocabulary, self.shared = model, lex, vocabulary, shared
 
     def encode(self, source_ids: Sequence[int]):
-        return self.model.encode(source_ids), candidates(self.lex, source_ids, self.vocabulary)
+        return self.model.encode(source_ids), candidates(self.lex, source_ids, self.vocabulary, self.shared)
 
     def start(self, memory):
         return self.model.start(memory[0])

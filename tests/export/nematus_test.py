@@ -5,56 +5,36 @@ Usage: nematus_test.py [BUILD]; without a build folder what needs a server is sk
 """
 
 import contextlib
+import importlib.util
 import io
 import json
 import pathlib
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
-import presets  # noqa: F401  (sets the import path)
+import presets
 from heed_export import checkpoint, cli, nematus, vocabulary
+from in_a_folder import InAFolder
 from presets import nematus as shapes
 from reference import nematus as oracle
 from reference import trace
 
 BUILD: list[pathlib.Path] = []  # of CMake, or none
-OPTIONS = {"dim": 7, "dim_word": 5, "encoder": "gru", "decoder": "gru_cond", "model_version": 0.1}
-# What Theano's Nematus writes beside: of training, of decoding, of none.
-MORE = {"optimizer": "adam", "patience": 10, "dispFreq": 1000, "reload_": True, "maxlen": 50, "datasets": ["a", "b"]}
+SPEC = importlib.util.spec_from_file_location("make", presets.ROOT / "tests/data/nematus/make.py")
+make = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make)
+OPTIONS, MORE = make.OPTIONS, make.MORE
 
 
-class InAFolder(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
-    def put(self, name: str, data: bytes | str) -> pathlib.Path:
-        path = self.folder / name
-        path.write_bytes(data.encode() if isinstance(data, str) else data)
-        return path
-
-    def refused(self, message: str, call, *arguments) -> None:
-        with self.assertRaisesRegex(checkpoint.CheckpointError, message) as caught:
-            call(*arguments)
-        self.assertNotIn("\n", str(caught.exception))
-
+class Trained(InAFolder):
     def model(self, **changes) -> pathlib.Path:
         """model.npz with its options and dictionaries, as training leaves them."""
         self.options = {**OPTIONS, **changes}
-        self.arrays = shapes.weights(np.random.default_rng(2), self.options)
-        path = self.folder / "model.npz"
-        dead = {"uidx": np.int64(9), "history_errs": np.zeros(3), "zipped_params": np.array([None], object)}
-        np.savez(path, **self.arrays, **dead)
-        names = ["/home/train/source.json", "/home/train/target.json"]
-        self.put("model.npz.json", json.dumps({**self.options, **MORE, "dictionaries": names}))
-        for side, size in (("source", shapes.SOURCE_SIZE), ("target", shapes.TARGET_SIZE)):
-            # The word "eos" of the corpus took the entry of id 0.
-            words = {"UNK": 1, "eos": 2, **{f"w{i}": i for i in range(3, size)}}
-            self.put(side + ".json", json.dumps(words))
-        return path
+        self.arrays = make.arrays(self.options)
+        return make.write(self.folder, **changes)
 
 
 class Options(InAFolder):
@@ -125,7 +105,7 @@ class Dictionaries(InAFolder):
                 self.refused("d.json: .*" + message, self.read, text)
 
 
-class Files(InAFolder):
+class Files(Trained):
     def test_what_training_leaves_is_read(self):
         files = nematus.load(self.model())
         self.assertEqual(set(self.arrays), set(files.weights.arrays))
@@ -141,8 +121,8 @@ class Files(InAFolder):
             path.write_bytes(good[:length])
             self.refused("model.npz: ", nematus.load, path)
         path.write_bytes(good)
-        (self.folder / "target.json").unlink()
-        with self.assertRaisesRegex((OSError, checkpoint.CheckpointError), "target.json"):
+        (self.folder / "vocab.en.json").unlink()
+        with self.assertRaisesRegex((OSError, checkpoint.CheckpointError), "vocab.en.json"):
             nematus.load(path)
         self.put("model.npz.json", json.dumps(OPTIONS))
         self.refused("names no dictionaries: give them", nematus.load, path)
@@ -168,7 +148,7 @@ class Files(InAFolder):
             self.assertNotIn("\n", str(caught.exception))
 
 
-class Command(InAFolder):
+class Command(Trained):
     def export(self, *arguments) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         flags = ["--heed-server", BUILD[0] / "server/heed-server"] if BUILD else ["--no-verify"]
@@ -179,13 +159,13 @@ class Command(InAFolder):
 
     def test_a_whole_model(self):
         path = self.model(layer_normalisation=True, enc_depth=2, dec_depth=2, dec_base_recurrence_transition_depth=3)
-        cases = self.put("cases.txt", "w3 eos w9 unheard w11\nw20 w21\n")
+        cases = self.put("cases.txt", "das eos s unheard w11\nw1 w2\n")
         code, out, err = self.export(path, "--out", self.folder / "mine", "--cases", cases)
         self.assertEqual((0, ""), (code, err))
         if BUILD:
             self.assertIn("2 cases, heed-server", out)
         proof = json.loads((self.folder / "mine/parity.json").read_text())
-        self.assertEqual([3, 2, 9, 1, 11, 0], proof["cases"][0]["source_ids"])
+        self.assertEqual([3, 2, 6, 1, 19, 0], proof["cases"][0]["source_ids"])
         reference = oracle.Nematus(self.arrays, self.options)
         for case in proof["cases"]:
             again = trace.greedy(reference, case["source_ids"], None, 0, 40)

@@ -23,7 +23,7 @@ std::vector<std::vector<std::uint32_t>> Lists() {
 }
 
 std::vector<TokenId> CandidatesOf(std::uint64_t first, const std::vector<TokenId>& source) {
-  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(first, Lists()), 200, 200);
+  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(first, Lists()), 200, 200, true);
   EXPECT_TRUE(list.ok()) << list.status();
   return list->Candidates(source);
 }
@@ -40,13 +40,21 @@ TEST(Shortlist, TakesTheWholeVocabularyWhereFirstNumIsBeyondIt) {
   ASSERT_EQ(all.size(), 200u);
   EXPECT_EQ(all.back(), 199);
   // Padding stops at the last id: 3 ids of 3.
-  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(1, {{}, {}, {}}), 3, 3);
+  const auto list = Shortlist::Parse("lex.bin", ShortlistBytes(1, {{}, {}, {}}), 3, 3, true);
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_THAT(list->Candidates({2}), ElementsAre(0, 1, 2));
 }
 
+TEST(Shortlist, LeavesSourceIdsOutWhereTheVocabulariesAreTwo) {
+  // Ids of the source beyond the target's vocabulary are no candidates: 0 1 | 3 7 | 2 4 5 6 are the padding.
+  const auto list =
+      Shortlist::Parse("lex.bin", ShortlistBytes(2, {{}, {}, {}, {}, {}, {}, {}, {}, {}, {3, 7}, {}}), 11, 9, false);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->Candidates({9, 10}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
 void ExpectRefused(const std::string& bytes, const std::string& message, int vocabulary = 200) {
-  const absl::Status status = Shortlist::Parse("lex.bin", bytes, vocabulary, vocabulary).status();
+  const absl::Status status = Shortlist::Parse("lex.bin", bytes, vocabulary, vocabulary, true).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), StartsWith("lex.bin: " + message));
 }

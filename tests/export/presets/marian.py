@@ -211,9 +211,9 @@ def vocabularies(options: dict) -> tuple[vocabulary.Vocabulary, vocabulary.Vocab
     return source, target
 
 
-def lexicon(rng: np.random.Generator, size: int, first: int, most: int) -> bytes:
+def lexicon(rng: np.random.Generator, source_size: int, size: int, first: int, most: int) -> bytes:
     """A binary shortlist (src/data/shortlist.h): up to `most` target ids a source id."""
-    lists = [np.unique(rng.integers(0, size, rng.integers(0, most + 1))) for _ in range(size)]
+    lists = [np.unique(rng.integers(0, size, rng.integers(0, most + 1))) for _ in range(source_size)]
     offsets = np.cumsum([0, *map(len, lists)]).astype("<u8")
     ids = np.concatenate(lists).astype("<u4")
     body = struct.pack("<4Q", first, most, len(offsets), len(ids)) + offsets.tobytes() + ids.tobytes()
@@ -224,13 +224,13 @@ def lexicon(rng: np.random.Generator, size: int, first: int, most: int) -> bytes
     return struct.pack("<2Q", 0xF11A48D5013417F5, checksum) + body
 
 
-def _built(rng, options, arrays, reference, lex=None):
+def _built(rng, options, arrays, reference, lex=None, shared=True):
     checked = marian.check_options({**options, "dim-vocabs": [SOURCE_SIZE, TARGET_SIZE]}, "options")
     source, target = vocabularies(options)
     weights = checkpoint.Weights(marian_s2s.renamed(arrays, options))
-    model = marian.build(checked, weights, source, target, lex)
+    model = marian.build(checked, weights, source, target, lex, shared=shared)
     if lex is not None:
-        reference = student_oracle.Shortlisted(reference, lex, TARGET_SIZE)
+        reference = student_oracle.Shortlisted(reference, lex, TARGET_SIZE, shared)
     return model, [trace.greedy(reference, ids, None, 0, 12) for ids in sources(rng, source)]
 
 
@@ -249,8 +249,10 @@ def _student(name: str, shortlist: bool = False, **changes: Any) -> Preset:
 
     def make(rng: np.random.Generator):
         arrays = student_weights(rng, options)
-        lex = lexicon(rng, TARGET_SIZE, 3, 4) if shortlist else None
-        return _built(rng, options, arrays, student_oracle.Student(arrays, options), lex)
+        shared = bool(options["tied-embeddings-all"])
+        source_size = TARGET_SIZE if shared else SOURCE_SIZE
+        lex = lexicon(rng, source_size, TARGET_SIZE, 3, 4) if shortlist else None
+        return _built(rng, options, arrays, student_oracle.Student(arrays, options), lex, shared)
 
     return Preset("Marian student " + name, make, shortlist=shortlist)
 
@@ -385,6 +387,7 @@ PRESETS = [
     ),
     _student("as Firefox has them"),
     _student("with a shortlist", shortlist=True),
+    _student("with a shortlist and two vocabularies", shortlist=True, tied_embeddings_all=False),
     _student(
         "one decoder layer, two vocabularies, no output bias",
         dec_depth=1,

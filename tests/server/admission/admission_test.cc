@@ -366,7 +366,7 @@ TEST_F(AdmissionTest, TheModelsShortlistHoldsUnlessTheRequestTurnsItOff) {
   auto model = FakeModel();
   std::vector<std::vector<std::uint32_t>> lists(12);
   lists[3] = {9, 10};
-  model->shortlist = *Shortlist::Parse("lex.bin", ShortlistBytes(3, lists), 12, 12);
+  model->shortlist = *Shortlist::Parse("lex.bin", ShortlistBytes(3, lists), 12, 12, true);
   std::vector<std::unique_ptr<ServedModel>> models;
   models.push_back(std::move(model));
   registry_ = std::make_unique<Registry>(std::move(models), std::vector<v1::ModelSummary>());
