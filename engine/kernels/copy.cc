@@ -40,15 +40,15 @@ float LogOf(double p) { return p > 0 ? std::max(static_cast<float>(std::log(p)),
 }  // namespace
 
 // Few ids are copied: they alone leave the logarithms, in doubles, whose exponentials do not vanish where a float's do.
-void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x) {
-  const double g = std::clamp(generate, 0.0f, 1.0f);
-  HWY_DYNAMIC_DISPATCH(AddAtLeast)(LogOf(g), vocabulary, x);
+void MixCopies(const Copies& copies, float generate, float copy, int vocabulary, int own, float* x) {
+  const double c = std::clamp(copy, 0.0f, 1.0f);
+  HWY_DYNAMIC_DISPATCH(AddAtLeast)(LogOf(std::clamp(generate, 0.0f, 1.0f)), vocabulary, x);
   std::fill(x + vocabulary, x + vocabulary + own, kNoProbability);
   for (int i = 0; i < copies.positions;) {
     const TokenId id = copies.ids[copies.order[i]];
     double mass = 0;
     for (; i < copies.positions && copies.ids[copies.order[i]] == id; ++i) mass += copies.weights[copies.order[i]];
-    mass *= 1 - g;
+    mass *= c;
     if (mass > 0) x[id] = LogOf(std::exp(double{x[id]}) + mass);
   }
 }

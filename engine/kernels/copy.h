@@ -17,9 +17,9 @@ struct Copies {
 };
 
 // x [vocabulary + own]: on entry its first `vocabulary` elements are log-probabilities (-inf allowed), on return all
-// are log(generate * e^x[id] + (1 - generate) * the weights of the positions with that id), at least kNoProbability.
-// generate is taken as if clipped to [0, 1]. Never NaN.
-void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x);
+// are log(generate * e^x[id] + copy * the weights of the positions with that id), at least kNoProbability. generate and
+// copy are taken as if clipped to [0, 1]. Never NaN.
+void MixCopies(const Copies& copies, float generate, float copy, int vocabulary, int own, float* x);
 
 // The part of the probability e^log_probability of `id` that copying gave it, 0 to 1, where copying has the probability
 // `copy`; and the position with that id and the greatest weight (the first of equals), -1 if none has it.

@@ -263,12 +263,12 @@ int TopK(const float* x, int n, int k, ScoredToken* best) {
   return found;
 }
 
-void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x) {
-  const double g = std::clamp<double>(generate, 0, 1);
+void MixCopies(const Copies& copies, float generate, float copy, int vocabulary, int own, float* x) {
+  const double g = std::clamp<double>(generate, 0, 1), c = std::clamp<double>(copy, 0, 1);
   for (int id = 0; id < vocabulary + own; ++id) {
     double p = id < vocabulary ? g * std::exp(double{x[id]}) : 0;
     for (int j = 0; j < copies.positions; ++j) {
-      if (copies.ids[j] == id) p += (1 - g) * copies.weights[j];
+      if (copies.ids[j] == id) p += c * copies.weights[j];
     }
     x[id] = static_cast<float>(std::max<double>(std::log(p), kNoProbability));
   }

@@ -50,7 +50,7 @@ void WeightedSum(const float* w, const float* values, int positions, int size, i
 
 float BiasLogSumExp(const float* bias, int n, float* x);
 int TopK(const float* x, int n, int k, ScoredToken* best);
-void MixCopies(const Copies& copies, float generate, int vocabulary, int own, float* x);
+void MixCopies(const Copies& copies, float generate, float copy, int vocabulary, int own, float* x);
 void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w);
 
 }  // namespace heed::reference

@@ -6,25 +6,8 @@
 #include "engine/model/op_checker.h"
 
 namespace heed {
-namespace {
 
 using model::v1::Op;
-
-const char* TypeName(ValueType type) {
-  switch (type) {
-    case ValueType::kVector:
-      return "a vector";
-    case ValueType::kSequence:
-      return "a sequence";
-    case ValueType::kPositions:
-      return "one float per source position";
-    case ValueType::kDistribution:
-      return "a distribution";
-  }
-  return "";
-}
-
-}  // namespace
 
 absl::Status OpChecker::Check(const Op& op, int index) {
   place_ = PlaceOf(kind_, op);
@@ -66,7 +49,7 @@ absl::Status OpChecker::Check(const Op& op, int index) {
     case Op::kSelfAttend:
       return CheckSelfAttend(op.self_attend());
     case Op::kCopy:
-      return place_.Unimplemented("the op ", OpKindName(op));
+      return CheckCopy(op.copy());
     case Op::OP_NOT_SET:
       break;
   }
@@ -84,29 +67,22 @@ absl::StatusOr<int> OpChecker::Make(ValueType type, std::int64_t size, const cha
   return index;
 }
 
-absl::Status OpChecker::CheckOperand(const char* field, const std::string& input, const Ref& ref) const {
+absl::Status OpChecker::CheckOperand(const char* field, const std::string& input, const Ref& ref,
+                                     bool positions) const {
   const ValueType type = value(ref).type;
-  if (type == ValueType::kVector) return absl::OkStatus();
+  if (type == ValueType::kVector || (type == ValueType::kPositions && positions)) return absl::OkStatus();
   if (type == ValueType::kSequence && kind_ == ProgramKind::kEncoder) return absl::OkStatus();
-  if (type == ValueType::kSequence && kind_ == ProgramKind::kInit) {
-    return place_.Unimplemented(field, " ", input,
-                                ": a sequence read in the init program but by pool (compute it in "
-                                "the encoder)");
-  }
-  if (type == ValueType::kPositions && kind_ == ProgramKind::kStep) {
-    return place_.Unimplemented(field, " ", input, ": ", TypeName(type), " read by an op");
-  }
   return place_.Invalid(field, " ", input, " is ", TypeName(type), ", expected a vector");
 }
 
-absl::StatusOr<OpChecker::Operands> OpChecker::Resolve(const Inputs& inputs, int least) {
+absl::StatusOr<OpChecker::Operands> OpChecker::Resolve(const Inputs& inputs, int least, bool positions) {
   if (inputs.size() < least) {
     return place_.Invalid("has ", inputs.size(), " inputs, expected at least ", least);
   }
   Operands operands;
   for (const std::string& input : inputs) {
     HEED_ASSIGN_OR_RETURN(const Ref ref, scope_.Resolve(place_, "input", input, index_));
-    HEED_RETURN_IF_ERROR(CheckOperand("input", input, ref));
+    HEED_RETURN_IF_ERROR(CheckOperand("input", input, ref, positions));
     if (operands.refs.empty()) operands.type = value(ref).type;
     if (value(ref).type != operands.type) {
       return place_.Invalid("input ", input, " is ", TypeName(value(ref).type), ", the ones before it are not");
@@ -120,10 +96,10 @@ absl::StatusOr<OpChecker::Operands> OpChecker::Resolve(const Inputs& inputs, int
   return operands;
 }
 
-absl::StatusOr<OpChecker::Operands> OpChecker::ResolveOne(const char* field, const std::string& input) {
+absl::StatusOr<OpChecker::Operands> OpChecker::ResolveOne(const char* field, const std::string& input, bool positions) {
   Operands operands;
   HEED_ASSIGN_OR_RETURN(const Ref ref, scope_.Resolve(place_, field, input, index_));
-  HEED_RETURN_IF_ERROR(CheckOperand(field, input, ref));
+  HEED_RETURN_IF_ERROR(CheckOperand(field, input, ref, positions));
   operands.refs = {ref};
   operands.type = value(ref).type;
   operands.total = value(ref).size;
@@ -131,7 +107,7 @@ absl::StatusOr<OpChecker::Operands> OpChecker::ResolveOne(const char* field, con
 }
 
 absl::StatusOr<OpChecker::Operands> OpChecker::ResolveAlike(const Inputs& inputs, int least) {
-  HEED_ASSIGN_OR_RETURN(Operands operands, Resolve(inputs, least));
+  HEED_ASSIGN_OR_RETURN(Operands operands, Resolve(inputs, least, /*positions=*/true));
   const int size = value(operands.refs[0]).size;
   for (std::size_t i = 1; i < operands.refs.size(); ++i) {
     if (value(operands.refs[i]).size != size) {
@@ -197,7 +173,7 @@ absl::Status OpChecker::CheckLinear(const model::v1::Linear& op) {
 
 absl::Status OpChecker::CheckActivation(const model::v1::Activation& op) {
   ActivationNode node;
-  HEED_ASSIGN_OR_RETURN(const Operands input, ResolveOne("input", op.input()));
+  HEED_ASSIGN_OR_RETURN(const Operands input, ResolveOne("input", op.input(), /*positions=*/true));
   HEED_ASSIGN_OR_RETURN(node.function, CheckFunction(op.function(), /*required=*/true));
   node.input = input.refs[0];
   HEED_ASSIGN_OR_RETURN(node.out, Make(input.type, input.total));

@@ -33,9 +33,10 @@ struct Exports {
   std::set<std::string> read;
 };
 
-absl::Status CheckOps(ProgramKind kind, std::int64_t vocabulary, const Ops& ops, TensorTable* tensors, Scope* scope,
+absl::Status CheckOps(ProgramKind kind, const ModelSpec& spec, const Ops& ops, TensorTable* tensors, Scope* scope,
                       Program* program) {
-  OpChecker checker(kind, vocabulary, tensors, scope);
+  const int vocabulary = kind == ProgramKind::kStep ? spec.target().size() : spec.source().size();
+  OpChecker checker(kind, vocabulary, spec.limits().max_source_tokens(), tensors, scope);
   for (int i = 0; i < ops.size(); ++i) HEED_RETURN_IF_ERROR(checker.Check(ops[i], i));
   program->nodes = checker.TakeNodes();
   program->values = scope->values();
@@ -45,8 +46,7 @@ absl::Status CheckOps(ProgramKind kind, std::int64_t vocabulary, const Ops& ops,
 absl::StatusOr<Exports> CheckEncoder(const ModelSpec& spec, TensorTable* tensors, Program* program) {
   Scope scope(ProgramKind::kEncoder);
   HEED_RETURN_IF_ERROR(scope.Declare(spec.encoder().ops(), {}));
-  HEED_RETURN_IF_ERROR(
-      CheckOps(ProgramKind::kEncoder, spec.source().size(), spec.encoder().ops(), tensors, &scope, program));
+  HEED_RETURN_IF_ERROR(CheckOps(ProgramKind::kEncoder, spec, spec.encoder().ops(), tensors, &scope, program));
 
   const Place place("encoder.outputs");
   const auto& outputs = spec.encoder().outputs();
@@ -89,7 +89,34 @@ absl::Status CheckInit(const ModelSpec& spec, TensorTable* tensors, Exports* exp
   for (const Initial& initial : spec.init().initials()) references.insert(initial.from());
   ImportExports(checked->encoder, references, exports, scope);
   HEED_RETURN_IF_ERROR(scope->Declare(spec.init().ops(), exports->taken));
-  return CheckOps(ProgramKind::kInit, spec.source().size(), spec.init().ops(), tensors, scope, &checked->init);
+  return CheckOps(ProgramKind::kInit, spec, spec.init().ops(), tensors, scope, &checked->init);
+}
+
+// step.output is the output, or the copy that reads it; there is no second one of either.
+absl::Status CheckDistributions(const ModelSpec& spec, const Scope& scope, CheckedProgram* checked) {
+  const auto& step = spec.step();
+  const Place place("step.output");
+  if (step.output().empty()) return place.Invalid("is missing");
+  checked->output = scope.Find(step.output());
+  if (checked->output < 0) return place.Invalid(Quote(step.output()), " names no value of the step program");
+  if (scope.value(checked->output).type != ValueType::kDistribution) {
+    return place.Invalid(step.output(), " is not made by an output op");
+  }
+  std::string output = step.output();
+  for (const Op& op : step.ops()) {
+    if (op.op_case() != Op::kCopy) continue;
+    if (op.name() != step.output()) {
+      return PlaceOf(ProgramKind::kStep, op).Invalid("is not step.output, which is ", step.output());
+    }
+    if (spec.has_shortlist()) return PlaceOf(ProgramKind::kStep, op).Invalid("does not go together with a shortlist");
+    output = op.copy().generate();
+  }
+  for (const Op& op : step.ops()) {
+    if (op.op_case() == Op::kOutput && op.name() != output) {
+      return PlaceOf(ProgramKind::kStep, op).Invalid("a second output; the step program has exactly one");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckStart(const ModelSpec& spec, CheckedProgram* checked) {
@@ -117,20 +144,8 @@ absl::Status CheckStep(const ModelSpec& spec, TensorTable* tensors, Exports* exp
   ImportExports(checked->encoder, AllReferences(step.ops()), exports, scope);
   HEED_RETURN_IF_ERROR(scope->Declare(step.ops(), exports->taken));
   HEED_RETURN_IF_ERROR(InferSizes(step.ops(), *tensors, scope));
-  HEED_RETURN_IF_ERROR(CheckOps(ProgramKind::kStep, spec.target().size(), step.ops(), tensors, scope, &checked->step));
-
-  const Place place("step.output");
-  if (step.output().empty()) return place.Invalid("is missing");
-  checked->output = scope->Find(step.output());
-  if (checked->output < 0) return place.Invalid(Quote(step.output()), " names no value of the step program");
-  if (scope->value(checked->output).type != ValueType::kDistribution) {
-    return place.Invalid(step.output(), " is not made by an output op");
-  }
-  for (const Op& op : step.ops()) {
-    if (op.op_case() == Op::kOutput && op.name() != step.output()) {
-      return PlaceOf(ProgramKind::kStep, op).Invalid("a second output; the step program has exactly one");
-    }
-  }
+  HEED_RETURN_IF_ERROR(CheckOps(ProgramKind::kStep, spec, step.ops(), tensors, scope, &checked->step));
+  HEED_RETURN_IF_ERROR(CheckDistributions(spec, *scope, checked));
   return CheckStart(spec, checked);
 }
 
@@ -158,8 +173,10 @@ absl::StatusOr<Primed> CheckInitial(const Initial& initial, const Scope& init, c
                          " names no value of the init program or the encoder's outputs");
   }
   const Value& from = init.value(primed.init_value);
-  if (from.type != ValueType::kVector)
-    return place.Invalid("from ", initial.from(), " is a sequence, expected a vector");
+  const ValueType type = step.value(primed.step_value).type;
+  if (from.type != type) {
+    return place.Invalid("from ", initial.from(), " is ", TypeName(from.type), ", expected ", TypeName(type));
+  }
   const int size = step.value(primed.step_value).size;
   if (from.size != size) {
     return place.Invalid("from ", initial.from(), " has size ", from.size, ", expected ", size);

@@ -11,7 +11,7 @@ namespace heed {
 // earlier values only (so no cycles), types and sizes against the tensors, primed names initialised exactly once, the
 // output as large as the target vocabulary, ids within their vocabularies, options within bounds, every tensor used,
 // no value NaN or infinite. INVALID_ARGUMENT with one line: "model.json: step.h (cell): weight_input W is [4,8],
-// expected [16,8]". UNIMPLEMENTED for an op of the schema that this engine does not run yet, by name.
+// expected [16,8]".
 absl::StatusOr<CheckedProgram> CheckProgram(const Bundle& bundle);
 
 }  // namespace heed

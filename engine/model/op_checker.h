@@ -1,6 +1,7 @@
 // Checks the ops of one program, one by one, and turns each into the node that the engine runs.
 //
-// Split over three sources by kind of op: check_cells.cc (rnn, cell), check_attend.cc, check_ops.cc (the rest).
+// Split over three sources by kind of op: check_cells.cc (rnn, cell), check_attend.cc (attend, copy), check_ops.cc (the
+// rest).
 //
 // Not thread-safe: one check owns it.
 #pragma once
@@ -22,11 +23,16 @@ namespace heed {
 class OpChecker {
  public:
   // `vocabulary` is the size of the side that the program's `embed` reads and its `output` writes. `tensors` and
-  // `scope` must outlive the checker; `scope` has all names declared.
-  OpChecker(ProgramKind kind, std::int64_t vocabulary, TensorTable* tensors, Scope* scope)
-      : kind_(kind), vocabulary_(vocabulary), tensors_(*tensors), scope_(*scope) {}
+  // `scope` must outlive the checker; `scope` has all names declared. max_source_tokens: the model's limit, 0: none
+  // set.
+  OpChecker(ProgramKind kind, std::int64_t vocabulary, int max_source_tokens, TensorTable* tensors, Scope* scope)
+      : kind_(kind),
+        vocabulary_(vocabulary),
+        max_source_tokens_(max_source_tokens),
+        tensors_(*tensors),
+        scope_(*scope) {}
 
-  // Checks op number `index`; those before it have been checked. INVALID_ARGUMENT or UNIMPLEMENTED as checker.h says.
+  // Checks op number `index`; those before it have been checked. INVALID_ARGUMENT as checker.h says.
   absl::Status Check(const model::v1::Op& op, int index);
 
   std::vector<Node> TakeNodes() { return std::move(nodes_); }
@@ -34,7 +40,7 @@ class OpChecker {
  private:
   using Inputs = google::protobuf::RepeatedPtrField<std::string>;
 
-  // What a list of references is: vectors, or sequences (encoder only), never both.
+  // What a list of references is: vectors, or sequences (encoder only), or positions; never two of these.
   struct Operands {
     std::vector<Ref> refs;
     ValueType type = ValueType::kVector;
@@ -58,15 +64,19 @@ class OpChecker {
   absl::Status CheckPosition(const model::v1::Position& op);
   absl::Status CheckSelfAttend(const model::v1::SelfAttend& op);
   absl::Status CheckOutput(const model::v1::Output& op);
+  absl::Status CheckCopy(const model::v1::Copy& op);
 
   // The op's program is the one it may stand in.
   absl::Status OnlyIn(ProgramKind kind) const;
-  // References to vectors, or in the encoder sequences; at least `least`, all of one type.
-  absl::StatusOr<Operands> Resolve(const Inputs& inputs, int least);
-  absl::StatusOr<Operands> ResolveOne(const char* field, const std::string& input);
-  // The same, and all of one size.
+  // References to vectors, or in the encoder sequences, or where `positions` to one float per source position; at least
+  // `least`, all of one type.
+  absl::StatusOr<Operands> Resolve(const Inputs& inputs, int least, bool positions = false);
+  absl::StatusOr<Operands> ResolveOne(const char* field, const std::string& input, bool positions = false);
+  // The same, positions too, and all of one size.
   absl::StatusOr<Operands> ResolveAlike(const Inputs& inputs, int least);
-  absl::Status CheckOperand(const char* field, const std::string& input, const Ref& ref) const;
+  absl::Status CheckOperand(const char* field, const std::string& input, const Ref& ref, bool positions = false) const;
+  // One float per source position and each of `heads` heads.
+  absl::StatusOr<Ref> ResolvePositions(const char* field, const std::string& input, int heads);
   // A sequence: an encoder value's number.
   absl::StatusOr<int> ResolveSequence(const char* field, const std::string& input);
 
@@ -79,7 +89,8 @@ class OpChecker {
   absl::StatusOr<Activation> CheckFunction(model::v1::Function function, bool required) const;
 
   absl::Status CheckAttendOptions(const model::v1::Attend& op) const;
-  absl::Status CheckProjections(const model::v1::Attend& op, std::int64_t query, std::int64_t memory, AttendNode* node);
+  absl::Status CheckLocation(const model::v1::Attend& op) const;
+  absl::Status CheckProjections(const model::v1::Attend& op, std::int64_t query, AttendNode* node);
   absl::Status CheckScore(const model::v1::Attend& op, AttendNode* node);
 
   const Value& value(const Ref& ref) const { return scope_.value(ref.value); }
@@ -88,6 +99,7 @@ class OpChecker {
 
   const ProgramKind kind_;
   const std::int64_t vocabulary_;
+  const int max_source_tokens_;
   TensorTable& tensors_;
   Scope& scope_;
   std::vector<Node> nodes_;

@@ -24,13 +24,6 @@ class Place {
     return absl::InvalidArgumentError(absl::StrCat("model.json: ", path_, ": ", what...));
   }
 
-  // UNIMPLEMENTED "model.json: step.h (cell): WHAT is not implemented by this engine".
-  template <typename... Args>
-  absl::Status Unimplemented(const Args&... what) const {
-    return absl::UnimplementedError(
-        absl::StrCat("model.json: ", path_, ": ", what..., " is not implemented by this engine"));
-  }
-
  private:
   std::string path_;
 };

@@ -225,8 +225,10 @@ using Node = std::variant<EmbedNode, RnnNode, CellNode, AttendNode, LinearNode, 
                           SelfAttendNode, CopyNode, OutputNode>;
 
 // What stands where. Encoder: embed, rnn, pool, and the element-wise ops (linear to maxout) on vectors or, position by
-// position, on sequences; never both in one op. Init: pool, and the element-wise ops on vectors. Step: all but rnn and
-// pool; only an attend's memory reads a sequence, and there is exactly one output.
+// position, on sequences; never both in one op. Init: pool, attend, and the element-wise ops on vectors. Step: all but
+// rnn and pool; only an attend's memory and keys read a sequence, there is exactly one output and at most one copy,
+// which is the last to read it. In init and step, activation, add, mul and lerp may be of kPositions instead of
+// vectors.
 struct Program {
   std::vector<Value> values;
   std::vector<Node> nodes;  // in the order they run

@@ -41,6 +41,20 @@ const char* ProgramName(ProgramKind kind) {
   return "";
 }
 
+const char* TypeName(ValueType type) {
+  switch (type) {
+    case ValueType::kVector:
+      return "a vector";
+    case ValueType::kSequence:
+      return "a sequence";
+    case ValueType::kPositions:
+      return "one float per source position";
+    case ValueType::kDistribution:
+      return "a distribution";
+  }
+  return "";
+}
+
 const char* OpKindName(const Op& op) {
   // The oneof's fields are the only message fields of Op, numbered as their cases.
   const auto* field = Op::descriptor()->FindFieldByNumber(op.op_case());
@@ -64,6 +78,9 @@ std::vector<std::string> ReferencesOf(const Op& op) {
     }
     case Op::kAttend: {
       std::vector<std::string> all = list(op.attend().query());
+      for (const std::string* one : {&op.attend().keys(), &op.attend().coverage()}) {
+        if (!one->empty()) all.push_back(*one);
+      }
       all.push_back(op.attend().memory());
       return all;
     }
@@ -93,6 +110,8 @@ std::vector<std::string> ReferencesOf(const Op& op) {
       return {op.self_attend().input()};
     case Op::kOutput:
       return list(op.output().inputs());
+    case Op::kCopy:
+      return {op.copy().generate(), op.copy().gate(), op.copy().attention()};
     default:
       return {};  // embed reads ids; what else there is, the engine does not run
   }

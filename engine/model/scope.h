@@ -25,6 +25,8 @@ enum class ProgramKind { kEncoder, kInit, kStep };
 
 const char* ProgramName(ProgramKind kind);  // "encoder", "init", "step"
 
+const char* TypeName(ValueType type);  // "a vector"
+
 // "cell" for an op that holds a cell; "" if it holds nothing.
 const char* OpKindName(const model::v1::Op& op);
 

@@ -98,6 +98,37 @@ void SetSize(const Op& op, std::int64_t size, Scope* scope) {
 
 }  // namespace
 
+// Element by element, so that positions stay positions.
+bool KeepsType(const Op& op) {
+  switch (op.op_case()) {
+    case Op::kActivation:
+    case Op::kAdd:
+    case Op::kMul:
+    case Op::kLerp:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void InferPositions(const google::protobuf::RepeatedPtrField<Op>& ops, const std::vector<std::vector<int>>& reads,
+                    Scope* scope) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (int i = 0; i < ops.size(); ++i) {
+      ValueType& type = scope->values()[scope->Find(ops[i].name())].type;
+      if (!KeepsType(ops[i]) || type == ValueType::kPositions) continue;
+      const bool positions = std::any_of(reads[i].begin(), reads[i].end(), [scope](int value) {
+        return value >= 0 && scope->value(value).type == ValueType::kPositions;
+      });
+      if (!positions) continue;
+      type = ValueType::kPositions;
+      changed = true;
+    }
+  }
+}
+
 absl::Status InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const TensorTable& tensors, Scope* scope) {
   std::vector<std::vector<int>> reads;
   for (const Op& op : ops) {
@@ -113,6 +144,7 @@ absl::Status InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const
     const std::int64_t size = by.by_rows ? tensor->rows() / by.blocks : tensor->columns();
     if (size <= kMaxVectorSize) SetSize(op, size, scope);
   }
+  InferPositions(ops, reads, scope);
   // One pass settles what flows downwards; each prime that a size flows through may take one more.
   bool changed = true;
   while (changed) {

@@ -1,7 +1,8 @@
-// Sizes of the step program's values before its ops are checked.
+// Sizes and types of the step program's values before its ops are checked.
 //
 // h = cell([e, a']) reads a, which a later op makes, so its size must be known first. Most ops' sizes follow from their
-// tensors alone and the rest from their inputs'; this finds every size that follows from either, in any order. It
+// tensors alone and the rest from their inputs'; this finds every size that follows from either, in any order. What is
+// made of attention weights element by element (cov = add(cov', c.weights)) is one float per source position too. It
 // checks nothing else: the checker does, with these sizes at hand.
 //
 // Thread-safe: no state.
@@ -14,8 +15,8 @@
 
 namespace heed {
 
-// Sets the size of every value of `scope` that can be told; the others stay 0. INVALID_ARGUMENT if a tensor that fixes
-// an op's size is not there.
+// Sets the type of every value of `scope`, and the size of each whose size can be told; the others stay 0.
+// INVALID_ARGUMENT if a tensor that fixes an op's size is not there.
 absl::Status InferSizes(const google::protobuf::RepeatedPtrField<model::v1::Op>& ops, const TensorTable& tensors,
                         Scope* scope);
 

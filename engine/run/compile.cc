@@ -1,7 +1,9 @@
 #include "engine/run/compile.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -14,21 +16,23 @@ namespace {
 
 class Compiler {
  public:
-  Compiler(const CheckedProgram& program, std::int64_t max_table_bytes, int max_positions)
-      : program_(program), max_positions_(max_positions), weights_(model_, max_table_bytes) {}
+  Compiler(const CheckedProgram& program, const CompileOptions& options)
+      : program_(program), options_(options), weights_(model_, options.max_table_bytes) {}
 
-  absl::StatusOr<CompiledModel> Run(TokenId eos) {
+  absl::StatusOr<CompiledModel> Run() {
     model_.start_zero = program_.start_zero;
     model_.start_id = program_.start_id;
-    model_.eos_id = eos;
+    model_.eos_id = options_.eos_id;
+    model_.unk_id = options_.unk_id;
     HEED_RETURN_IF_ERROR(Source(program_.encoder));
     NumberInit();
     HEED_RETURN_IF_ERROR(Source(program_.init));
     HEED_RETURN_IF_ERROR(Step());
     for (const Primed& primed : program_.primed) {
-      const int size = program_.step.values[primed.step_value].size;
-      const int kept = primed.init_value < 0 ? -1 : KeepVector(init_to_source_[primed.init_value]);
-      model_.primed.push_back({primed.step_value, size, kept});
+      const Value& value = program_.step.values[primed.step_value];
+      auto& list = value.type == ValueType::kPositions ? model_.sequences : model_.vectors;
+      const int kept = primed.init_value < 0 ? -1 : Keep(list, init_to_source_[primed.init_value]);
+      model_.primed.push_back({primed.step_value, value.type, value.size, kept});
     }
     for (std::size_t v = 0; v < program_.step.values.size(); ++v) {
       const Value& value = program_.step.values[v];
@@ -69,7 +73,6 @@ class Compiler {
     return static_cast<int>(list.size()) - 1;
   }
   int KeepVector(int value) { return Keep(model_.vectors, value); }
-  int KeepSequence(int value) { return Keep(model_.sequences, value); }
 
   // A reference of the program being compiled as a slot number.
   Ref Slotted(Ref ref) const {
@@ -135,7 +138,9 @@ class Compiler {
 
   Made From(const EmbedNode& node) {
     EmbedOp op;
-    op.table = weights_.Constant(node.table, node.scale);
+    // Not scaled here: an output layer that is tied to it may need its rows too.
+    op.table = weights_.Constant(node.table);
+    op.scale = node.scale;
     op.size = static_cast<int>(node.table->columns());
     op.out = Slotted(node.out);
     return op;
@@ -173,7 +178,7 @@ class Compiler {
 
   Made From(const PositionNode& node) {
     const int size = SizeOf(node.input);
-    return PositionOp{Slotted(node.input), weights_.Positions(size, max_positions_), size, Slotted(node.out)};
+    return PositionOp{Slotted(node.input), weights_.Positions(size, options_.max_positions), size, Slotted(node.out)};
   }
 
   Made From(const SelfAttendNode& node) {
@@ -199,9 +204,6 @@ class Compiler {
     return op;
   }
 
-  // The checker does not let it pass yet.
-  static Made From(const CopyNode&) { return absl::UnimplementedError("copy"); }
-
   Made From(const LinearNode& node) {
     LinearOp op;
     op.inputs = MakeInputs(node.inputs);
@@ -212,9 +214,11 @@ class Compiler {
     return op;
   }
 
-  // A projection of an encoder sequence, made once per source.
+  // A projection of an encoder sequence, made once per source however many attends read it.
   absl::StatusOr<int> Projected(int memory, const Tensor* weight, const Tensor* bias) {
-    if (weight == nullptr && bias == nullptr) return KeepSequence(memory);
+    if (weight == nullptr && bias == nullptr) return memory;
+    const auto key = std::make_tuple(memory, weight, bias);
+    if (const auto found = projected_.find(key); found != projected_.end()) return found->second;
     LinearOp op;
     const int size = model_.source_slots[memory].size;
     op.inputs = {{Ref{memory, false}}, {size}, size};
@@ -224,13 +228,17 @@ class Compiler {
     op.bias = weights_.Constant(bias);
     op.out = AddSourceSlot(ValueType::kSequence, weight == nullptr ? size : static_cast<int>(weight->rows()));
     model_.source_ops.push_back(op);
-    return KeepSequence(op.out);
+    return projected_[key] = op.out;
   }
+
+  // What an attend reads of the source, as AttendOp::keys and ::values name it.
+  int OfSource(int slot) { return in_step_ ? Keep(model_.sequences, slot) : slot; }
 
   Made From(const AttendNode& node) {
     AttendOp op;
     op.score = node.score;
     op.query = MakeInputs(node.query);
+    op.query_size = node.key_size;
     if (node.query_weight != nullptr) {
       HEED_ASSIGN_OR_RETURN(op.query_matrix, weights_.Pack(node.query_weight));
     }
@@ -239,15 +247,25 @@ class Compiler {
     op.v_bias = node.v_bias == nullptr ? 0 : node.v_bias->data[0];
     op.scale = node.scale;
     op.heads = node.heads;
+    op.sparsemax = node.sparsemax;
     op.key_size = node.key_size;
     op.value_size = node.value_size;
-    const int memory = program_.step.values[node.memory].encoder_value;
-    HEED_ASSIGN_OR_RETURN(op.keys, Projected(memory, node.key_weight, node.key_bias));
-    HEED_ASSIGN_OR_RETURN(op.values, Projected(memory, node.value_weight, node.value_bias));
+    op.slots = node.slots;
+    if (node.coverage.value >= 0) op.coverage = Slotted(node.coverage);
+    op.coverage_weight = weights_.Constant(node.coverage_weight);
+    const auto encoded = [this](int value) { return current().values[value].encoder_value; };
+    if (node.score != AttendNode::Score::kLocation) {
+      const int from = encoded(node.keys >= 0 ? node.keys : node.memory);
+      HEED_ASSIGN_OR_RETURN(const int keys, Projected(from, node.key_weight, node.key_bias));
+      op.keys = OfSource(keys);
+    }
+    HEED_ASSIGN_OR_RETURN(const int values, Projected(encoded(node.memory), node.value_weight, node.value_bias));
+    op.values = OfSource(values);
+    op.out = Slotted(node.out);
+    op.out_weights = Slotted(node.out_weights);
+    op.out_energies = Slotted(node.out_energies);
+    if (!in_step_) return op;
     op.index = static_cast<int>(model_.attend_names.size());
-    op.out = node.out;
-    op.out_weights = node.out_weights;
-    op.out_energies = node.out_energies;
     model_.attend_names.push_back(program_.step.values[node.out].name);
     model_.attend_heads.push_back(node.heads);
     model_.attend_contexts.push_back(node.value_size);
@@ -288,12 +306,18 @@ class Compiler {
     model_.output_inputs = MakeInputs(node.inputs);
     HEED_ASSIGN_OR_RETURN(model_.output_matrix, weights_.Pack(node.weight));
     model_.output_bias = weights_.Constant(node.bias);
+    if (options_.shortlists) model_.output_rows = weights_.Constant(node.weight);
     model_.vocabulary = static_cast<int>(node.weight->rows());
     return std::nullopt;
   }
 
-  // --- what nobody reads
-  // -----------------------------------------------------------------------------------------------
+  // Nor is what mixes it.
+  Made From(const CopyNode& node) {
+    model_.copy = CopyOp{node.gate, node.attention, node.gate_generates, node.masked};
+    return std::nullopt;
+  }
+
+  // --- what nobody reads ---------------------------------------------------------------------------------------------
 
   static void Reads(const Inputs& inputs, std::vector<bool>& read) {
     for (const Ref& ref : inputs.refs) read[ref.value] = true;
@@ -315,6 +339,7 @@ class Compiler {
               Reads(o.inputs, read);
             } else if constexpr (std::is_same_v<T, AttendOp>) {
               Reads(o.query, read);
+              Reads(o.coverage, read);
             } else if constexpr (std::is_same_v<T, RnnOp> || std::is_same_v<T, PoolOp> ||
                                  std::is_same_v<T, SelfAttendOp>) {
               Reads(Ref{o.input, false}, read);
@@ -338,6 +363,14 @@ class Compiler {
     MarkReads(model_.source_ops, source);
     MarkReads(model_.step_ops, step);
     Reads(model_.output_inputs, step);
+    if (model_.copy.has_value()) Reads(model_.copy->gate, step);
+    // What attends of the init program read is no job's, but the source program's own.
+    for (const Op& op : model_.source_ops) {
+      const auto* attend = std::get_if<AttendOp>(&op);
+      if (attend == nullptr) continue;
+      if (attend->keys >= 0) source[attend->keys] = true;
+      source[attend->values] = true;
+    }
     for (const Kept& kept : model_.sequences) source[kept.value] = true;
     for (const Kept& kept : model_.vectors) source[kept.value] = true;
     for (const PrimedSlot& primed : model_.primed) step[primed.step_value] = true;
@@ -354,18 +387,18 @@ class Compiler {
   }
 
   const CheckedProgram& program_;
-  const int max_positions_;
+  const CompileOptions& options_;
   CompiledModel model_;
   WeightStore weights_;
   std::vector<int> init_to_source_;
+  std::map<std::tuple<int, const Tensor*, const Tensor*>, int> projected_;  // source slots
   bool in_init_ = false, in_step_ = false;
 };
 
 }  // namespace
 
-absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, TokenId eos, std::int64_t max_table_bytes,
-                                      int max_positions) {
-  return Compiler(program, max_table_bytes, max_positions).Run(eos);
+absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, const CompileOptions& options) {
+  return Compiler(program, options).Run();
 }
 
 }  // namespace heed

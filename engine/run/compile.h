@@ -8,9 +8,15 @@
 
 namespace heed {
 
-// eos: the target id that ends a sentence. max_table_bytes bounds each tabulated embedding product; a larger one stays
-// a product. max_positions: the longest source or target to expect. INTERNAL when oneDNN refuses.
-absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, TokenId eos, std::int64_t max_table_bytes,
-                                      int max_positions);
+struct CompileOptions {
+  TokenId eos_id = 0;                // the target id that ends a sentence
+  TokenId unk_id = 0;                // read in the place of a copied id beyond the vocabulary
+  bool shortlists = false;           // jobs may have a shortlist: the output layer's rows are kept unpacked too
+  std::int64_t max_table_bytes = 0;  // of each tabulated embedding product; a larger one stays a product
+  int max_positions = 0;             // the longest source or target to expect
+};
+
+// INTERNAL when oneDNN refuses.
+absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, const CompileOptions& options);
 
 }  // namespace heed

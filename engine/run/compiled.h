@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -30,7 +31,8 @@ struct Inputs {
 };
 
 struct EmbedOp {
-  ConstantIndex table = -1;  // [V, size], scaled
+  ConstantIndex table = -1;  // [V, size]
+  float scale = 1;
   int size = 0;
   int out = -1;
 };
@@ -111,9 +113,15 @@ struct AttendOp {
   float v_bias = 0;
   float scale = 1;
   int heads = 1;
+  bool sparsemax = false;
+  int query_size = 0;  // of a projected query: key_size, or heads * slots
   int key_size = 0, value_size = 0;
-  int keys = -1, values = -1;  // indices into CompiledModel::sequences
-  int index = 0;               // among the step program's attends
+  int slots = 0;  // location; else 0
+  // Step: indices into CompiledModel::sequences; init: source slots. A location score has no keys.
+  int keys = -1, values = -1;
+  Ref coverage;  // value -1: none
+  ConstantIndex coverage_weight = -1;
+  int index = -1;  // among the step program's attends; init: -1
   int out = -1, out_weights = -1, out_energies = -1;
 };
 
@@ -173,6 +181,13 @@ struct PoolOp {
 using Op = std::variant<EmbedOp, CellOp, RnnOp, LinearOp, AttendOp, ActivationOp, ConcatOp, CombineOp, LerpOp,
                         LayerNormOp, SliceOp, MaxoutOp, PoolOp, PositionOp, SelfAttendOp>;
 
+// The last op of a step program that copies; what it mixes is the output layer's.
+struct CopyOp {
+  Ref gate, attention;
+  bool gate_generates = false;
+  std::vector<TokenId> masked;
+};
+
 // Type and size of a value, and whether anything reads it from a buffer (a tabulated embedding may need none).
 struct Slot {
   ValueType type = ValueType::kVector;
@@ -180,7 +195,7 @@ struct Slot {
   bool buffered = true;
 };
 
-// A value of the source program that a live job keeps.
+// A value of the source program that a live job keeps. Positions are kept as a sequence of `size` floats.
 struct Kept {
   int value = -1;  // source slot
   int size = 0;
@@ -189,8 +204,9 @@ struct Kept {
 // First value of a primed step value.
 struct PrimedSlot {
   int step_value = -1;
+  ValueType type = ValueType::kVector;  // or positions
   int size = 0;
-  int kept = -1;  // index into CompiledModel::vectors; -1: zeros
+  int kept = -1;  // index into CompiledModel::vectors, of positions ::sequences; -1: zeros
 };
 
 struct CompiledModel {
@@ -202,7 +218,7 @@ struct CompiledModel {
   std::vector<Slot> step_slots;
   std::vector<Op> step_ops;
 
-  std::vector<Kept> sequences;  // memories, keys and values that attends read
+  std::vector<Kept> sequences;  // memories, keys and values that attends read; first values of primed positions
   std::vector<Kept> vectors;    // first values of primed ones, and encoder vectors that the step program reads
   std::vector<PrimedSlot> primed;
   std::vector<std::pair<int, int>> step_vectors;  // (step value, index into vectors): constant over the steps
@@ -211,7 +227,9 @@ struct CompiledModel {
   Inputs output_inputs;
   MatrixIndex output_matrix = -1;
   ConstantIndex output_bias = -1;
+  ConstantIndex output_rows = -1;  // the matrix unpacked, where jobs may have a shortlist
   int vocabulary = 0;
+  std::optional<CopyOp> copy;
 
   std::vector<std::string> attend_names;
   std::vector<int> attend_heads;
@@ -219,6 +237,7 @@ struct CompiledModel {
   bool start_zero = false;
   TokenId start_id = 0;
   TokenId eos_id = 0;
+  TokenId unk_id = 0;      // read in the place of a copied id beyond the vocabulary
   std::int64_t bytes = 0;  // of matrices and constants
 };
 

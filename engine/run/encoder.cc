@@ -33,10 +33,11 @@ Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
       ops_(ops),
       max_positions_(max_positions),
       cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)),
+      attention_(ops, model.source_ops),
       self_attention_(model, ops, max_positions) {
   const int block = ops->block(), slack = RowOps::Slack();
   for (const Slot& slot : model.source_slots) {
-    const int rows = slot.type == ValueType::kSequence ? max_positions : block;
+    const int rows = slot.type == ValueType::kVector ? block : max_positions;
     buffers_.emplace_back(slot.buffered ? Floats(rows + slack, slot.size) : 0);
     frame_.values.push_back(buffers_.back().data());
   }
@@ -113,8 +114,8 @@ void Encoder::Finish() {
 
 template <typename RowOp>
 int Encoder::Piece(const RowOp& op) {
-  const bool sequence = model_.source_slots[op.out].type == ValueType::kSequence;
-  const int total = sequence ? positions_ : static_cast<int>(order_.size());
+  const bool vectors = model_.source_slots[op.out].type == ValueType::kVector;
+  const int total = vectors ? static_cast<int>(order_.size()) : positions_;
   const int count = std::min(ops_->block(), total - cursor_.at);
   ops_->Run(op, frame_, cursor_.at, count);
   cursor_.at += count;
@@ -126,7 +127,7 @@ int Encoder::Piece(const EmbedOp& op) {
   const float* table = ops_->constant(op.table);
   float* out = frame_.values[op.out];
   for (int p = 0; p < positions_; ++p, out += op.size) {
-    std::memcpy(out, table + Floats(ids_[p], op.size), sizeof(float) * op.size);
+    RowOps::Scale(op.scale, op.size, table + Floats(ids_[p], op.size), out);
   }
   done_ = true;
   return 1;
@@ -206,6 +207,29 @@ int Encoder::Piece(const PositionOp& op) {
   for (int i = 0; i < count; ++i, ++cursor_.at) ops_->RunPosition(op, frame_, cursor_.at, place_[cursor_.at]);
   done_ = cursor_.at == positions_;
   return Batched(count);
+}
+
+// A few sources at a time. Weights and energies of all heads of one source lie together, where its positions begin.
+int Encoder::Piece(const AttendOp& op) {
+  const int count = std::min(16, static_cast<int>(order_.size()) - cursor_.at);
+  const float* query = attention_.Project(op, frame_, cursor_.at, count);
+  int positions = 0;
+  for (int i = 0; i < count; ++i) {
+    const int s = cursor_.at + i, at = offset_[s];
+    const auto of = [&](int slot, int size) { return frame_.values[slot] + Floats(at, size); };
+    attention_.Run(op, {.query = query + Floats(i, op.query_size),
+                        .keys = op.keys < 0 ? nullptr : of(op.keys, op.key_size),
+                        .values = of(op.values, op.value_size),
+                        .coverage = op.coverage.value < 0 ? nullptr : of(op.coverage.value, op.heads),
+                        .positions = length_[s],
+                        .energies = of(op.out_energies, op.heads),
+                        .weights = of(op.out_weights, op.heads),
+                        .context = frame_.values[op.out] + Floats(s, op.value_size)});
+    positions += length_[s];
+  }
+  cursor_.at += count;
+  done_ = cursor_.at == static_cast<int>(order_.size());
+  return Batched(positions);
 }
 
 int Encoder::Piece(const SelfAttendOp& op) {

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "engine/run/attention.h"
 #include "engine/run/cell_runner.h"
 #include "engine/run/live_job.h"
 #include "engine/run/row_ops.h"
@@ -46,8 +47,8 @@ class Encoder {
   int Piece(const PoolOp& op);
   int Piece(const PositionOp& op);
   int Piece(const SelfAttendOp& op);
-  int Piece(const CellOp&) { return 0; }  // step programs alone have these two
-  int Piece(const AttendOp&) { return 0; }
+  int Piece(const AttendOp& op);
+  int Piece(const CellOp&) { return 0; }  // step programs alone have these
   template <typename RowOp>
   int Piece(const RowOp& op);
 
@@ -77,6 +78,7 @@ class Encoder {
   Buffer input_, h_, c_;
   std::vector<const float*> rows_;  // each running source's row of the input's part
 
+  Attention attention_;
   SelfAttention self_attention_;
 };
 

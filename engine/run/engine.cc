@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
-#include "engine/kernels/output.h"
 
 namespace heed {
 namespace {
@@ -37,7 +36,8 @@ Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& 
       ops_(std::move(ops)),
       // Room for a group of the longest source, or of as many ordinary ones as share a product well.
       encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024)),
-      stepper_(*model_, ops_.get(), options.max_source_tokens) {
+      stepper_(*model_, ops_.get(), options.max_source_tokens),
+      scorer_(*model_, ops_.get(), options.max_source_tokens) {
   for (Jobs* jobs : {&waiting_, &encoding_, &ready_, &finished_}) jobs->reserve(capacity_);
   decoding_.reserve(capacity_);
   group_.reserve(capacity_);
@@ -162,7 +162,9 @@ void Engine::ListRows() {
     int index = 0;
     for (const Search::Row& row : decoding.job->search().rows()) {
       const int parent = row.parent < 0 ? -1 : decoding.first_row + row.parent;
-      rows_.push_back({decoding.job.get(), index++, parent, row.input});
+      // A copied id beyond the vocabulary is read as the unknown piece.
+      const TokenId input = row.input < model_->vocabulary ? row.input : model_->unk_id;
+      rows_.push_back({decoding.job.get(), index++, parent, input});
     }
     decoding.first_row = first;
   }
@@ -172,25 +174,12 @@ void Engine::ListRows() {
 void Engine::Choose(Decoding& decoding) {
   Search& search = decoding.job->search();
   const int rows = static_cast<int>(search.rows().size()), k = search.candidates_per_row();
-  const float* bias = ops_->constant(model_->output_bias);
-  const bool constrains = search.constrains();
+  const bool copies = model_->copy.has_value();
   for (int i = 0; i < rows; ++i) {
-    float* x = stepper_.logits(decoding.first_row + i);
-    ScoredToken* best = &best_[static_cast<std::size_t>(i) * k];
-    const float total = BiasLogSumExp(bias, model_->vocabulary, x);
-    if (const TokenId forced = search.forced_token(); forced >= 0) {
-      best[0] = {forced, x[forced] - total};
-      found_[i] = 1;
-      continue;
-    }
-    if (constrains) {
-      SubtractFrom(total, model_->vocabulary, x);
-      search.Constrain(i, {x, static_cast<std::size_t>(model_->vocabulary)});
-      found_[i] = TopK(x, model_->vocabulary, k, best);
-      continue;
-    }
-    found_[i] = TopK(x, model_->vocabulary, k, best);
-    for (int c = 0; c < found_[i]; ++c) best[c].value -= total;
+    const int row = decoding.first_row + i;
+    const Scorer::Row made{stepper_.logits(row), copies ? stepper_.copy_gate(row) : 0,
+                           copies ? stepper_.copied(row) : nullptr};
+    found_[i] = scorer_.Best(*decoding.job, i, made, &best_[static_cast<std::size_t>(i) * k]);
   }
   search.Advance(best_.data(), found_.data());
 }

@@ -14,6 +14,7 @@
 #include "engine/run/encoder.h"
 #include "engine/run/live_job.h"
 #include "engine/run/plan.h"
+#include "engine/run/scorer.h"
 #include "engine/run/step_engine.h"
 #include "engine/run/stepper.h"
 
@@ -58,6 +59,7 @@ class Engine : public StepEngine {
   std::unique_ptr<RowOps> ops_;
   Encoder encoder_;
   Stepper stepper_;
+  Scorer scorer_;
 
   int reserved_ = 0;
   int live_jobs_ = 0;

@@ -74,8 +74,8 @@ struct DecodedHypothesis {
   float log_probability = 0;             // their sum
   float score = 0;                       // after length normalisation
   FinishReason finish = FinishReason::kEos;
-  std::vector<AttentionMatrix> attentions;
-  std::vector<CopiedToken> copies;  // one per token; empty unless the model copies
+  std::vector<AttentionMatrix> attentions;  // by attend, then head, then component
+  std::vector<CopiedToken> copies;          // one per token; empty unless the model copies
   // One per token where DecodeJob::sources: the source position of text that DecodeJob::attend weights most, heads
   // averaged.
   std::vector<int> sources;

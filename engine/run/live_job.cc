@@ -1,7 +1,6 @@
 #include "engine/run/live_job.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace heed {
 namespace {
@@ -21,7 +20,9 @@ LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
       job_(job),
       rows_(job.forced.empty() ? job.search.beam_size : 1),
       positions_(static_cast<int>(job.source.size())),
-      search_(MakeSearch(job, model)) {
+      attend_(job.attend < 0 ? static_cast<int>(model.attend_names.size()) - 1 : job.attend),
+      search_(MakeSearch(job, model)),
+      recorder_(job, model, rows_) {
   std::size_t size = 0;
   for (const Kept& kept : model.sequences) {
     sequence_at_.push_back(size);
@@ -32,64 +33,37 @@ LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
     size += Aligned(kept.size);
   }
   kept_ = Buffer(size);
-  if (!job.capture.any()) return;
-  const std::size_t steps = job.forced.empty() ? job.search.max_length : job.forced.size();
-  std::size_t floats = 0;
-  for (const int attend : job.capture.attends) {
-    Recorded recorded{attend, model.attend_heads[attend]};
-    const std::size_t each = steps * rows_ * recorded.heads * positions_;
-    recorded.weights_at = floats;
-    if (job.capture.weights) floats += each;
-    recorded.energies_at = floats;
-    if (job.capture.energies) floats += each;
-    recorded_.push_back(recorded);
-  }
-  record_.resize(floats);
+  if (job.sources || search_.wants_attention()) mean_.resize(positions_);
 }
 
-std::size_t LiveJob::RecordOffset(const Recorded& recorded, int step, int row) const {
-  return (static_cast<std::size_t>(step) * rows_ + row) * recorded.heads * positions_;
-}
-
-void LiveJob::Record(int index, int row, const float* weights, const float* energies) {
-  for (const Recorded& recorded : recorded_) {
-    if (recorded.attend != index) continue;
-    const std::size_t at = RecordOffset(recorded, search_.steps(), row);
-    const std::size_t bytes = sizeof(float) * recorded.heads * positions_;
-    if (job_.capture.weights) std::memcpy(&record_[recorded.weights_at + at], weights, bytes);
-    if (job_.capture.energies) std::memcpy(&record_[recorded.energies_at + at], energies, bytes);
+void LiveJob::Attended(const AttendOp& op, int row, const AttendRow& made) {
+  recorder_.Attend(op.index, search_.steps(), row, made);
+  if (op.index != attend_ || mean_.empty()) return;
+  std::copy_n(made.weights, positions_, mean_.begin());
+  for (int head = 1; head < op.heads; ++head) {
+    for (int j = 0; j < positions_; ++j) mean_[j] += made.weights[Floats(head, positions_) + j];
   }
+  if (op.heads > 1) {
+    for (float& w : mean_) w /= static_cast<float>(op.heads);
+  }
+  if (search_.wants_attention()) search_.Attended(row, mean_);
+  if (!job_.sources) return;
+  const bool all = job_.text_begin >= job_.text_end;
+  const auto most = all ? std::max_element(mean_.begin(), mean_.end())
+                        : std::max_element(mean_.begin() + job_.text_begin, mean_.begin() + job_.text_end);
+  recorder_.Source(search_.steps(), row, static_cast<int>(most - mean_.begin()));
 }
 
 DecodeResult LiveJob::Result() const {
   DecodeResult result;
   for (Search::Result& found : search_.Results()) {
     DecodedHypothesis hypothesis;
-    const int steps = static_cast<int>(found.tokens.size());
-    for (const Recorded& recorded : recorded_) {
-      for (int head = 0; head < recorded.heads; ++head) {
-        for (const bool energies : {false, true}) {
-          if (!(energies ? job_.capture.energies : job_.capture.weights)) continue;
-          const auto component =
-              energies ? AttentionMatrix::Component::kEnergies : AttentionMatrix::Component::kWeights;
-          AttentionMatrix matrix{recorded.attend, head, component, steps, positions_, {}};
-          matrix.values.reserve(static_cast<std::size_t>(steps) * positions_);
-          const std::size_t base = energies ? recorded.energies_at : recorded.weights_at;
-          for (int t = 0; t < steps; ++t) {
-            const std::size_t at =
-                base + RecordOffset(recorded, t, found.lineage[t]) + static_cast<std::size_t>(head) * positions_;
-            matrix.values.insert(matrix.values.end(), record_.begin() + static_cast<std::ptrdiff_t>(at),
-                                 record_.begin() + static_cast<std::ptrdiff_t>(at) + positions_);
-          }
-          hypothesis.attentions.push_back(std::move(matrix));
-        }
-      }
-    }
     hypothesis.tokens = std::move(found.tokens);
     hypothesis.log_probabilities = std::move(found.log_probabilities);
     hypothesis.log_probability = found.log_probability;
     hypothesis.score = found.score;
     hypothesis.finish = found.ended_by_eos ? FinishReason::kEos : FinishReason::kLength;
+    recorder_.Fill(found.lineage, &hypothesis);
     result.hypotheses.push_back(std::move(hypothesis));
   }
   return result;

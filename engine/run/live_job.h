@@ -8,6 +8,7 @@
 
 #include "engine/run/compiled.h"
 #include "engine/run/job.h"
+#include "engine/run/recorder.h"
 #include "engine/run/step_engine.h"
 #include "engine/search/search.h"
 
@@ -23,13 +24,15 @@ class LiveJob {
   const DecodeJob& job() const { return job_; }
   Search& search() { return search_; }
 
-  // Keys, values and memories [positions, size], by CompiledModel::sequences; vectors by CompiledModel::vectors.
+  // Keys, values, memories and first values of positions [positions, size], by CompiledModel::sequences; vectors by
+  // CompiledModel::vectors.
   float* sequence(int index) { return kept_.data() + sequence_at_[index]; }
   float* vector(int index) { return kept_.data() + vector_at_[index]; }
 
-  // Keeps what attend `index` (among the model's) made for row `row` of the search at the current step, if wanted.
-  // heads * positions() floats each.
-  void Record(int index, int row, const float* weights, const float* energies);
+  // What an attend of the step program made for row `row` of the search at the current step: kept and shown to the
+  // search as far as either wants it.
+  void Attended(const AttendOp& op, int row, const AttendRow& made);
+  Recorder& recorder() { return recorder_; }
 
   // After the search is done.
   DecodeResult Result() const;
@@ -37,22 +40,16 @@ class LiveJob {
   bool released = false;  // dropped while its source was being encoded
 
  private:
-  struct Recorded {
-    int attend = 0;
-    int heads = 0;
-    std::size_t weights_at = 0, energies_at = 0;
-  };
-  std::size_t RecordOffset(const Recorded& recorded, int step, int row) const;
-
   const JobId id_;
   const DecodeJob& job_;
   const int rows_;
   const int positions_;
+  const int attend_;  // DecodeJob::attend, a real one; -1: the model has none
   Search search_;
   Buffer kept_;
   std::vector<std::size_t> sequence_at_, vector_at_;
-  std::vector<Recorded> recorded_;
-  std::vector<float> record_;
+  Recorder recorder_;
+  std::vector<float> mean_;  // weights of one row, heads averaged
 };
 
 }  // namespace heed

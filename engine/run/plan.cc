@@ -23,6 +23,8 @@ class CompiledPlan : public Plan {
   absl::Status Try() const { return Engine::Make(model_, options_).status(); }
 
   const std::vector<AttendInfo>& attends() const override { return attends_; }
+  bool copies() const override { return model_->copy.has_value(); }
+  bool shortlists() const override { return model_->output_rows >= 0; }
   std::int64_t weight_bytes() const override { return model_->bytes; }
   std::unique_ptr<StepEngine> MakeEngine() const override { return Engine::Make(model_, options_).value(); }
 
@@ -36,8 +38,10 @@ class CompiledPlan : public Plan {
 
 absl::StatusOr<std::shared_ptr<const Plan>> Plan::Make(const Bundle& bundle, const CheckedProgram& program,
                                                        const EngineOptions& options) {
-  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, bundle.spec.target().eos_id(), options.max_table_bytes,
-                                                     std::max(options.max_source_tokens, options.max_target_tokens)));
+  const auto& target = bundle.spec.target();
+  const CompileOptions compile{target.eos_id(), target.unk_id(), bundle.spec.has_shortlist(), options.max_table_bytes,
+                               std::max(options.max_source_tokens, options.max_target_tokens)};
+  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, compile));
   auto plan = std::make_shared<const CompiledPlan>(std::move(model), options);
   HEED_RETURN_IF_ERROR(plan->Try());
   return plan;

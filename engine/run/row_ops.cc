@@ -30,12 +30,10 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
     ops->gemms_.push_back(std::move(gemm));
     widest = std::max(widest, matrix->k());
   }
-  // Attend queries without a projection are joined too; their size is that of the keys.
-  for (const Op& op : model.step_ops) {
-    if (const auto* attend = std::get_if<AttendOp>(&op)) widest = std::max(widest, attend->query.total);
-  }
   for (const auto* list : {&model.source_ops, &model.step_ops}) {
     for (const Op& op : *list) {
+      // Attend queries without a projection are joined too; their size is that of the keys.
+      if (const auto* attend = std::get_if<AttendOp>(&op)) widest = std::max(widest, attend->query.total);
       if (const auto* position = std::get_if<PositionOp>(&op)) widest = std::max(widest, position->size);
     }
   }
@@ -56,6 +54,10 @@ const float* RowOps::Join(const Inputs& inputs, const Frame& frame, int begin, i
   return joined_.data();
 }
 
+void RowOps::Scale(float factor, int n, const float* x, float* y) {
+  for (int i = 0; i < n; ++i) y[i] = factor * x[i];
+}
+
 void RowOps::Run(const LinearOp& op, const Frame& frame, int begin, int count) {
   const float* x = Join(op.inputs, frame, begin, count);
   if (op.matrix < 0) {  // a bias alone
@@ -70,10 +72,10 @@ void RowOps::Run(const LinearOp& op, const Frame& frame, int begin, int count) {
   BiasActivateRows(op.function, count, gemm.n(), constant(op.bias), y);
 }
 
-void RowOps::Run(const ActivationOp& op, const Frame& frame, int begin, int count) {
-  float* y = Row(frame.values[op.out], begin, op.size);
-  std::memcpy(y, Row(frame.at(op.input), begin, op.size), sizeof(float) * count * op.size);
-  BiasActivateRows(op.function, count, op.size, nullptr, y);
+void RowOps::RunElements(const ActivationOp& op, const Frame& frame, std::size_t first, int count) {
+  float* y = frame.values[op.out] + first;
+  std::memcpy(y, frame.at(op.input) + first, sizeof(float) * count);
+  BiasActivateRows(op.function, 1, count, nullptr, y);
 }
 
 void RowOps::Run(const ConcatOp& op, const Frame& frame, int begin, int count) {
@@ -85,18 +87,17 @@ void RowOps::Run(const ConcatOp& op, const Frame& frame, int begin, int count) {
   }
 }
 
-void RowOps::Run(const CombineOp& op, const Frame& frame, int begin, int count) {
-  float* y = Row(frame.values[op.out], begin, op.size);
-  std::memcpy(y, Row(frame.at(op.inputs[0]), begin, op.size), sizeof(float) * count * op.size);
+void RowOps::RunElements(const CombineOp& op, const Frame& frame, std::size_t first, int count) {
+  float* y = frame.values[op.out] + first;
+  std::memcpy(y, frame.at(op.inputs[0]) + first, sizeof(float) * count);
   for (std::size_t i = 1; i < op.inputs.size(); ++i) {
-    const float* x = Row(frame.at(op.inputs[i]), begin, op.size);
-    op.product ? MulTo(count * op.size, x, y) : AddTo(count * op.size, x, y);
+    const float* x = frame.at(op.inputs[i]) + first;
+    op.product ? MulTo(count, x, y) : AddTo(count, x, y);
   }
 }
 
-void RowOps::Run(const LerpOp& op, const Frame& frame, int begin, int count) {
-  Lerp(count * op.size, Row(frame.at(op.gate), begin, op.size), Row(frame.at(op.a), begin, op.size),
-       Row(frame.at(op.b), begin, op.size), Row(frame.values[op.out], begin, op.size));
+void RowOps::RunElements(const LerpOp& op, const Frame& frame, std::size_t first, int count) {
+  Lerp(count, frame.at(op.gate) + first, frame.at(op.a) + first, frame.at(op.b) + first, frame.values[op.out] + first);
 }
 
 void RowOps::Run(const LayerNormOp& op, const Frame& frame, int begin, int count) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,15 +34,26 @@ class RowOps {
 
   // Rows [begin, begin + count) of the op's output; begin is a multiple of 16, count at most block().
   void Run(const LinearOp& op, const Frame& frame, int begin, int count);
-  void Run(const ActivationOp& op, const Frame& frame, int begin, int count);
   void Run(const ConcatOp& op, const Frame& frame, int begin, int count);
-  void Run(const CombineOp& op, const Frame& frame, int begin, int count);
-  void Run(const LerpOp& op, const Frame& frame, int begin, int count);
   void Run(const LayerNormOp& op, const Frame& frame, int begin, int count);
   void Run(const SliceOp& op, const Frame& frame, int begin, int count);
   void Run(const MaxoutOp& op, const Frame& frame, int begin, int count);
+  template <typename RowOp>
+  void Run(const RowOp& op, const Frame& frame, int begin, int count) {
+    RunElements(op, frame, Floats(begin, op.size), count * op.size);
+  }
+  // The same of ops that work element by element: `count` elements from number `first` of each value on.
+  template <typename RowOp>
+  static constexpr bool kKeepsType =
+      std::is_same_v<RowOp, ActivationOp> || std::is_same_v<RowOp, CombineOp> || std::is_same_v<RowOp, LerpOp>;
+  static void RunElements(const ActivationOp& op, const Frame& frame, std::size_t first, int count);
+  static void RunElements(const CombineOp& op, const Frame& frame, std::size_t first, int count);
+  static void RunElements(const LerpOp& op, const Frame& frame, std::size_t first, int count);
   // One row, which stands at `position`.
   void RunPosition(const PositionOp& op, const Frame& frame, int row, int position);
+
+  // y = factor * x, [n] each.
+  static void Scale(float factor, int n, const float* x, float* y);
 
   // The concatenated inputs as dense rows: the value itself where there is but one, else packed into scratch, followed
   // by `last` where it is given. Valid until the next call.

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernels/attention.h"
-#include "engine/kernels/elementwise.h"
-
 namespace heed {
 namespace {
 
@@ -23,33 +20,32 @@ Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
     : model_(model),
       ops_(ops),
       max_source_(max_source_tokens),
-      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)) {
+      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)),
+      attention_(ops, model.step_ops),
+      output_(model, ops) {
   const int capacity = ops->block() + RowOps::Slack();
   const auto add = [&](int size) {
     buffers_.emplace_back(Floats(capacity, size));
     return buffers_.back().data();
   };
   for (const Slot& slot : model.step_slots) {
-    // Sequences are each job's own, and the distribution is logits_.
-    const bool positions = slot.type == ValueType::kPositions;
-    const bool here = slot.buffered && (slot.type == ValueType::kVector || positions);
-    frame_.values.push_back(here ? add(positions ? slot.size * max_source_ : slot.size) : nullptr);
+    // Sequences are each job's own, and distributions the output layer's and the scorer's.
+    const bool here = slot.buffered && (slot.type == ValueType::kVector || slot.type == ValueType::kPositions);
+    frame_.values.push_back(here ? add(Stride(slot.type, slot.size)) : nullptr);
   }
   frame_.previous.resize(model.step_slots.size());
-  for (const PrimedSlot& primed : model.primed) frame_.previous[primed.step_value] = add(primed.size);
-  logits_ = Buffer(Floats(capacity, model.vocabulary));
-  int gates = 0, query = 0, embedding = 0;
+  for (const PrimedSlot& primed : model.primed) {
+    frame_.previous[primed.step_value] = add(Stride(primed.type, primed.size));
+  }
+  int gates = 0, embedding = 0;
   for (const Op& op : model.step_ops) {
     if (const auto* cell = std::get_if<CellOp>(&op)) {
       if (cell->input >= 0) gates = std::max(gates, cell->blocks * cell->hidden);
-    } else if (const auto* attend = std::get_if<AttendOp>(&op)) {
-      query = std::max(query, std::max(attend->key_size, attend->query.total));
     } else if (const auto* embed = std::get_if<EmbedOp>(&op)) {
       embedding = std::max(embedding, embed->size);
     }
   }
   gates_ = Buffer(Floats(capacity, gates));
-  query_ = Buffer(Floats(capacity, query));
   zero_embedding_ = Buffer(embedding);
   table_rows_.resize(ops->block());
 }
@@ -65,13 +61,16 @@ void Stepper::TakeUp(const std::vector<StepRow>& rows) {
       std::swap(current, previous);
       continue;
     }
-    const std::size_t bytes = sizeof(float) * primed.size;
+    const int stride = Stride(primed.type, primed.size);
     for (std::size_t r = 0; r < rows.size(); ++r) {
-      float* to = previous + r * primed.size;
+      LiveJob& job = *rows[r].job;
+      const bool positions = primed.type == ValueType::kPositions;
+      const std::size_t bytes = sizeof(float) * (positions ? Floats(job.positions(), primed.size) : primed.size);
+      float* to = previous + r * stride;
       if (rows[r].parent >= 0) {
-        std::memcpy(to, current + Floats(rows[r].parent, primed.size), bytes);
+        std::memcpy(to, current + Floats(rows[r].parent, stride), bytes);
       } else if (primed.kept >= 0) {
-        std::memcpy(to, rows[r].job->vector(primed.kept), bytes);
+        std::memcpy(to, positions ? job.sequence(primed.kept) : job.vector(primed.kept), bytes);
       } else {
         std::memset(to, 0, bytes);
       }
@@ -91,7 +90,7 @@ void Stepper::Run(const std::vector<StepRow>& rows) {
     std::visit([&](const auto& o) { RunOp(o, rows); }, op);
   }
   const int count = static_cast<int>(rows.size());
-  ops_->gemm(model_.output_matrix).Run(count, ops_->Join(model_.output_inputs, frame_, 0, count), logits_.data());
+  output_.Run(ops_->Join(model_.output_inputs, frame_, 0, count), rows);
 }
 
 void Stepper::RunOp(const EmbedOp& op, const std::vector<StepRow>& rows) {
@@ -99,7 +98,7 @@ void Stepper::RunOp(const EmbedOp& op, const std::vector<StepRow>& rows) {
   float* out = frame_.values[op.out];
   for (const StepRow& row : rows) {
     const bool zero = row.parent < 0 && model_.start_zero;
-    std::memcpy(out, zero ? zero_embedding_.data() : table + Floats(row.input, op.size), sizeof(float) * op.size);
+    RowOps::Scale(op.scale, op.size, zero ? zero_embedding_.data() : table + Floats(row.input, op.size), out);
     out += op.size;
   }
 }
@@ -146,37 +145,20 @@ void Stepper::RunOp(const PositionOp& op, const std::vector<StepRow>& rows) {
 
 void Stepper::RunOp(const AttendOp& op, const std::vector<StepRow>& rows) {
   const int count = static_cast<int>(rows.size());
-  const float* query = ops_->Join(op.query, frame_, 0, count);
-  int query_size = op.query.total;
-  if (op.query_matrix >= 0) {
-    query_size = ops_->gemm(op.query_matrix).n();
-    ops_->gemm(op.query_matrix).Run(count, query, query_.data());
-    BiasActivateRows(Activation::kIdentity, count, query_size, ops_->constant(op.query_bias), query_.data());
-    query = query_.data();
-  }
-  const int key = op.key_size / op.heads, value = op.value_size / op.heads;
-  const float* v = ops_->constant(op.v);
+  const float* query = attention_.Project(op, frame_, 0, count);
+  const int stride = Stride(ValueType::kPositions, op.heads);
   for (int r = 0; r < count; ++r) {
     LiveJob& job = *rows[r].job;
-    const int positions = job.positions();
-    const float* keys = job.sequence(op.keys);
-    const float* values = job.sequence(op.values);
-    float* energies = frame_.values[op.out_energies] + Floats(r, op.heads * max_source_);
-    float* weights = frame_.values[op.out_weights] + Floats(r, op.heads * max_source_);
-    float* context = frame_.values[op.out] + Floats(r, op.value_size);
-    for (int head = 0; head < op.heads; ++head) {
-      const float* q = query + Floats(r, query_size) + head * key;
-      float* e = energies + Floats(head, positions);
-      float* w = weights + Floats(head, positions);
-      if (op.score == AttendNode::Score::kAdditive) {
-        AdditiveEnergies(q, keys + head * key, v + head * key, op.v_bias, positions, key, op.key_size, e);
-      } else {
-        DotEnergies(q, keys + head * key, positions, key, op.key_size, op.scale, e);
-      }
-      Softmax(e, positions, w);
-      WeightedSum(w, values + head * value, positions, value, op.value_size, context + head * value);
-    }
-    job.Record(op.index, rows[r].index, weights, energies);
+    const AttendRow row{.query = query + Floats(r, op.query_size),
+                        .keys = op.keys < 0 ? nullptr : job.sequence(op.keys),
+                        .values = job.sequence(op.values),
+                        .coverage = op.coverage.value < 0 ? nullptr : frame_.at(op.coverage) + Floats(r, stride),
+                        .positions = job.positions(),
+                        .energies = frame_.values[op.out_energies] + Floats(r, stride),
+                        .weights = frame_.values[op.out_weights] + Floats(r, stride),
+                        .context = frame_.values[op.out] + Floats(r, op.value_size)};
+    attention_.Run(op, row);
+    job.Attended(op, rows[r].index, row);
   }
 }
 

@@ -8,28 +8,26 @@
 
 #include <vector>
 
+#include "engine/run/attention.h"
 #include "engine/run/cell_runner.h"
-#include "engine/run/live_job.h"
+#include "engine/run/output_layer.h"
 #include "engine/run/row_ops.h"
+#include "engine/run/step_row.h"
 
 namespace heed {
-
-struct StepRow {
-  LiveJob* job = nullptr;
-  int index = 0;    // among the job's rows
-  int parent = -1;  // row of the step before; -1: the job's first step
-  TokenId input = 0;
-};
 
 class Stepper {
  public:
   // At most ops->block() rows, sources of at most max_source_tokens.
   Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens);
 
-  // Fills logits (without the output's bias) and records attention for the jobs that want it. Allocates nothing.
+  // Fills logits and shows attention to the jobs. Allocates nothing.
   void Run(const std::vector<StepRow>& rows);
 
-  float* logits(int row) { return logits_.data() + static_cast<std::size_t>(row) * model_.vocabulary; }
+  float* logits(int row) { return output_.logits(row); }  // as OutputLayer has them
+  // Of a model that copies, as its copy op reads them: the gate and the weights by source position.
+  float copy_gate(int row) const { return frame_.at(model_.copy->gate)[row]; }
+  const float* copied(int row) const { return frame_.at(model_.copy->attention) + Floats(row, max_source_); }
 
  private:
   void TakeUp(const std::vector<StepRow>& rows);
@@ -42,20 +40,36 @@ class Stepper {
   void RunOp(const SelfAttendOp&, const std::vector<StepRow>&) {}
   template <typename RowOp>
   void RunOp(const RowOp& op, const std::vector<StepRow>& rows) {
+    if constexpr (RowOps::kKeepsType<RowOp>) {
+      if (model_.step_slots[op.out].type == ValueType::kPositions) {
+        RunPositions(op, rows);
+        return;
+      }
+    }
     ops_->Run(op, frame_, 0, static_cast<int>(rows.size()));
   }
+  // Positions are as many as each row's source has.
+  template <typename RowOp>
+  void RunPositions(const RowOp& op, const std::vector<StepRow>& rows) {
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      const std::size_t at = Floats(static_cast<int>(r), Stride(ValueType::kPositions, op.size));
+      RowOps::RunElements(op, frame_, at, op.size * rows[r].job->positions());
+    }
+  }
+  // Floats from one row of a value to the next.
+  int Stride(ValueType type, int size) const { return type == ValueType::kPositions ? size * max_source_ : size; }
 
   const CompiledModel& model_;
   RowOps* const ops_;
   const int max_source_;
   Frame frame_;
   std::vector<Buffer> buffers_;
-  Buffer logits_;
   Buffer zero_embedding_;
 
   CellRunner cells_;
-  // Scratch of one op.
-  Buffer gates_, query_;
+  Attention attention_;
+  OutputLayer output_;
+  Buffer gates_;  // scratch of one op
   std::vector<const float*> table_rows_;
 };
 

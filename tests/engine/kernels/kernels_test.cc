@@ -359,8 +359,8 @@ TEST_P(KernelTest, MixedCopiesAgreeWithTheReferenceAndStayFinite) {
         std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return ids[a] < ids[b]; });
         const Copies copies{positions, weights.data(), ids.data(), order.data()};
         std::vector<float> want = x;
-        MixCopies(copies, generate, vocabulary, own, x.data());
-        reference::MixCopies(copies, generate, vocabulary, own, want.data());
+        MixCopies(copies, generate, 1 - generate, vocabulary, own, x.data());
+        reference::MixCopies(copies, generate, 1 - generate, vocabulary, own, want.data());
         ExpectNear(x, want, 1e-6f);
         for (const float v : x) EXPECT_GE(v, kNoProbability);
       }

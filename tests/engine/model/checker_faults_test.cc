@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/model/checker.h"
 #include "gtest/gtest.h"
-#include "tests/support/test_models.h"
+#include "tests/support/attention_models.h"
 
 namespace heed {
 namespace {
@@ -36,6 +36,10 @@ BundleBuilder Bahdanau() { return BahdanauGru(); }
 BundleBuilder Various() { return Variety(); }
 BundleBuilder Conditional() { return Marian(); }
 BundleBuilder Plain() { return NoAttention(); }
+BundleBuilder Location() { return AttentionModel({.score = "LOCATION", .heads = 2}); }
+BundleBuilder Covered() { return AttentionModel({.heads = 2, .coverage = true, .in_init = true}); }
+BundleBuilder Copying() { return PointerGenerator(); }
+BundleBuilder SameCopying() { return PointerGenerator({.target_vocabulary = 23}); }
 BundleBuilder Students() { return Student(); }
 BundleBuilder NormedLstm() { return CellModel({.kind = "LSTM", .norm = "ALL", .norm_cell = true}); }
 BundleBuilder NormedGru() { return CellModel({.kind = "GRU", .norm = "GATES"}); }
@@ -399,28 +403,113 @@ TEST(CheckProgram, WantsEveryPrimedValueInitialisedOnce) {
   });
 }
 
-TEST(CheckProgram, NamesWhatThisEngineDoesNotRunYet) {
-  const auto code = absl::StatusCode::kUnimplemented;
-  const std::string attend = "model.json: step.c (attend): ";
-  const std::string end = " is not implemented by this engine";
+TEST(CheckProgram, RefusesAttendsWhosePartsDoNotBelongTogether) {
+  const auto attend = [](BundleBuilder& b) { return Step(b, 2)->mutable_attend(); };
+  const std::string c = "model.json: step.c (attend): ";
   ExpectFaults({
-      {"location", Luong, [](auto& b) { LuongAttend(b)->set_score(model::v1::SCORE_LOCATION); },
-       attend + "SCORE_LOCATION" + end, code},
-      {"sparsemax", Luong, [](auto& b) { LuongAttend(b)->set_normalizer(model::v1::NORMALIZER_SPARSEMAX); },
-       attend + "NORMALIZER_SPARSEMAX" + end, code},
-      {"coverage", Bahdanau, [](auto& b) { Step(b, 1)->mutable_attend()->set_coverage("cov'"); },
-       attend + "coverage" + end, code},
-      {"weights read by an op", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "c.weights"); },
-       "model.json: step.a (linear): input c.weights: one float per source position read by an op" + end, code},
-      {"attend in init", Luong, [](auto& b) { *Init(b, 0) = *Step(b, 2); },
-       "model.json: init.c (attend): attend in the init program" + end, code},
+      {"attend in the encoder", Luong, [](auto& b) { *Encoder(b, 1) = *Step(b, 2); },
+       "model.json: encoder.c (attend): attend stands only in the init and the step program"},
+      {"location without a limit", Location, [](auto& b) { b.spec().mutable_limits()->clear_max_source_tokens(); },
+       c + "SCORE_LOCATION needs limits.max_source_tokens, which model.json does not set"},
+      {"fewer slots than source tokens", Location,
+       [](auto& b) { b.spec().mutable_limits()->set_max_source_tokens(44); },
+       c + "slots is 43, expected at least 44, which is limits.max_source_tokens"},
+      {"no slots", Location, [=](auto& b) { attend(b)->clear_slots(); },
+       c + "slots is 0, expected at least 1, and at most 1048576 for all heads together"},
+      {"too many slots", Location, [=](auto& b) { attend(b)->set_slots(1 << 20); },
+       c + "slots is 1048576, expected at least 1, and at most 1048576 for all heads together"},
+      {"slots of another size", Location, [=](auto& b) { attend(b)->set_slots(50); },
+       c + "query_weight attention.query_weight is [86,8], expected [100,8]"},
+      {"location with keys", Location, [=](auto& b) { attend(b)->set_keys("m"); },
+       c + "SCORE_LOCATION has no keys and no scale"},
+      {"location without query_weight", Location, [=](auto& b) { attend(b)->clear_query_weight(); },
+       c + "query_weight is missing, which SCORE_LOCATION needs"},
+      {"slots without location", Covered, [=](auto& b) { attend(b)->set_slots(50); },
+       c + "slots is set, but the score is not SCORE_LOCATION"},
+      {"normalizer that is none", Covered,
+       [=](auto& b) { attend(b)->set_normalizer(static_cast<model::v1::Normalizer>(7)); },
+       c + "normalizer is 7, expected a NORMALIZER"},
+      {"coverage without its weight", Covered, [=](auto& b) { attend(b)->clear_coverage_weight(); },
+       c + "coverage and coverage_weight need each other"},
+      {"coverage of a dot score", Covered,
+       [=](auto& b) {
+         attend(b)->set_score(model::v1::SCORE_DOT);
+         attend(b)->clear_v();
+         attend(b)->clear_v_bias();
+       },
+       c + "coverage belongs to SCORE_ADDITIVE"},
+      {"coverage that is a vector", Covered, [=](auto& b) { attend(b)->set_coverage("h"); },
+       c + "coverage h is a vector, expected one float per source position"},
+      {"coverage of other heads", Covered,
+       [=](auto& b) {
+         *b.spec().mutable_step()->add_ops() = *Step(b, 2);
+         attend(b)->set_heads(1);
+         Step(b, 5)->set_name("d");
+         attend(b)->set_coverage("d.weights'");
+       },
+       c + "coverage d.weights' has 2 heads, expected 1"},
+      {"coverage_weight of another size", Covered, [](auto& b) { b.AddTensor("attention.coverage_weight", {7}); },
+       c + "coverage_weight attention.coverage_weight is [7], expected [8]"},
+      {"keys that are a vector", Covered, [=](auto& b) { attend(b)->set_keys("h"); },
+       c + "keys h is a vector, expected a sequence"},
+      {"weights as a vector", Luong, [](auto& b) { Step(b, 3)->mutable_linear()->set_inputs(0, "c.weights"); },
+       "model.json: step.a (linear): input c.weights is one float per source position, expected a vector"},
+      {"weights added to a vector", Covered,
+       [](auto& b) { b.Merge(R"({"step": {"ops": [{"name": "z", "add": {"inputs": ["h", "c.weights"]}}]}})"); },
+       "model.json: step.z (add): input c.weights is one float per source position, the ones before it are not"},
+      {"positions that start from a vector", Covered,
+       [](auto& b) { b.spec().mutable_init()->mutable_initials(2)->set_from("c0"); },
+       "model.json: init.initials \"cov\": from c0 is a vector, expected one float per source position"},
       {"sequence in init", Luong, [](auto& b) { Init(b, 0)->mutable_linear()->set_inputs(0, "m"); },
-       "model.json: init.c0 (linear): input m: a sequence read in the init program but by pool (compute it in the "
-       "encoder)" +
-           end,
-       code},
-      {"copy", Luong, [](auto& b) { Step(b, 5)->mutable_copy(); }, "model.json: step.out (copy): the op copy" + end,
-       code},
+       "model.json: init.c0 (linear): input m is a sequence, expected a vector"},
+  });
+}
+
+TEST(CheckProgram, RefusesCopiesThatDoNotFit) {
+  const auto copy = [](BundleBuilder& b) { return Step(b, 8)->mutable_copy(); };
+  const std::string out = "model.json: step.out (copy): ";
+  ExpectFaults({
+      {"copy in init", Copying, [](auto& b) { *Init(b, 0) = *Step(b, 8); },
+       "model.json: init.out (copy): this op stands only in the step program"},
+      {"generate that is a vector", Copying, [=](auto& b) { copy(b)->set_generate("readout"); },
+       out + "generate readout is not the distribution of this step's output"},
+      {"last step's distribution", Copying, [=](auto& b) { copy(b)->set_generate("vocabulary'"); },
+       out + "generate vocabulary' is not the distribution of this step's output"},
+      {"wide gate", Copying, [=](auto& b) { copy(b)->set_gate("s"); }, out + "gate s has size 8, expected 1"},
+      {"energies", Copying, [=](auto& b) { copy(b)->set_attention("c.energies"); },
+       out + "attention \"c.energies\" is not the weights of an attend"},
+      {"two heads", Copying,
+       [](auto& b) {
+         Step(b, 3)->mutable_attend()->set_heads(2);
+         Step(b, 3)->mutable_attend()->clear_coverage();
+         Step(b, 3)->mutable_attend()->clear_coverage_weight();
+         b.spec().mutable_init()->mutable_initials(3)->clear_from();
+         b.spec().mutable_init()->mutable_initials(3)->set_zero(true);
+       },
+       out + "attention c.weights has 2 heads, expected 1"},
+      {"masked id beyond the vocabulary", Copying, [=](auto& b) { copy(b)->add_masked_ids(19); },
+       out + "masked_ids holds 19, expected 0 to 18"},
+      {"masked id twice", Copying,
+       [=](auto& b) {
+         copy(b)->add_masked_ids(4);
+         copy(b)->add_masked_ids(4);
+       },
+       out + "masked_ids holds 4 twice"},
+      {"everything masked", Copying,
+       [=](auto& b) {
+         for (int id = 0; id < 19; ++id) copy(b)->add_masked_ids(id);
+       },
+       out + "masked_ids leaves no id"},
+      {"a copy that is not the output", Copying, [](auto& b) { b.spec().mutable_step()->set_output("vocabulary"); },
+       out + "is not step.output, which is vocabulary"},
+      {"a second output", Copying,
+       [](auto& b) {
+         *b.spec().mutable_step()->add_ops() = *Step(b, 7);
+         Step(b, 9)->set_name("other");
+       },
+       "model.json: step.other (output): a second output; the step program has exactly one"},
+      {"copying from a shortlist", SameCopying, [](auto& b) { b.spec().mutable_shortlist()->set_file("lex.bin"); },
+       out + "does not go together with a shortlist"},
   });
 }
 

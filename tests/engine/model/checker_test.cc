@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/test_models.h"
+#include "tests/support/attention_models.h"
 
 namespace heed {
 namespace {
@@ -83,13 +83,19 @@ void ExpectSound(const Program& program) {
 }
 
 TEST(CheckProgram, AcceptsEveryReadyMadeModel) {
-  const std::pair<const char*, BundleBuilder> models[] = {{"LuongLstm", LuongLstm()},
-                                                          {"BahdanauGru", BahdanauGru()},
-                                                          {"NoAttention", NoAttention()},
-                                                          {"Marian", Marian()},
-                                                          {"Variety", Variety()},
-                                                          {"Student", Student()},
-                                                          {"CellModel", CellModel({.kind = "SSRU"})}};
+  const std::pair<const char*, BundleBuilder> models[] = {
+      {"LuongLstm", LuongLstm()},
+      {"BahdanauGru", BahdanauGru()},
+      {"NoAttention", NoAttention()},
+      {"Marian", Marian()},
+      {"Variety", Variety()},
+      {"PointerGenerator", PointerGenerator()},
+      {"CopyAttention", CopyAttention(true)},
+      {"Location", AttentionModel({.score = "LOCATION"})},
+      {"Arithmetic", AttentionModel({.coverage = true, .arithmetic = true, .in_init = true})},
+      {"Shortlisted", Shortlisted()},
+      {"Student", Student()},
+      {"CellModel", CellModel({.kind = "SSRU"})}};
   for (const auto& [name, builder] : models) {
     SCOPED_TRACE(name);
     const Bundle bundle = builder.Build();

@@ -10,7 +10,7 @@
 
 #include "engine/model/checker.h"
 #include "engine/run/plan.h"
-#include "tests/support/test_models.h"
+#include "tests/support/attention_models.h"
 
 namespace {
 
@@ -70,8 +70,17 @@ BundleBuilder NormedCells(const TestSizes& z, std::uint32_t seed) {
   return CellModel({.kind = "GRU", .reset_before = true, .norm = "GATES"}, z, seed);
 }
 
+BundleBuilder OwnCopyAttention(const TestSizes& z, std::uint32_t seed) { return CopyAttention(true, z, seed); }
+BundleBuilder CoverageFromInit(const TestSizes& z, std::uint32_t seed) {
+  return AttentionModel({.heads = 2, .coverage = true, .arithmetic = true, .in_init = true}, z, seed);
+}
+BundleBuilder Location(const TestSizes& z, std::uint32_t seed) {
+  return AttentionModel({.score = "LOCATION", .sparsemax = true}, z, seed);
+}
+
 TEST(StepAllocation, NoneWhileSourcesAreEncodedAndRowsDecodeGreedilyAndByBeam) {
-  for (const auto make : {LuongLstm, BahdanauGru, NoAttention, Marian, Variety, Student, NormedCells}) {
+  for (const auto make : {LuongLstm, BahdanauGru, NoAttention, Marian, Variety, Student, NormedCells, PointerGenerator,
+                          OwnCopyAttention, CoverageFromInit, Location, Shortlisted}) {
     const Bundle bundle = make({}, 1).Build();
     const auto program = CheckProgram(bundle);
     ASSERT_TRUE(program.ok()) << program.status();
@@ -90,7 +99,12 @@ TEST(StepAllocation, NoneWhileSourcesAreEncodedAndRowsDecodeGreedilyAndByBeam) {
       if (i == 3) job.search.repetition_penalty = 1.3f;
       if (i == 4) job.search.no_repeat_ngram_size = 2;
       if (i == 5) job.search.min_length = 6;
-      job.capture.weights = job.capture.energies = true;
+      if (i == 6) job.search.coverage_penalty = CoveragePenalty::kWu;
+      if (i == 7) job.search.banned = {4};
+      job.capture.weights = job.capture.energies = job.capture.contexts = true;
+      job.sources = true;
+      if ((*plan)->copies()) job.copy_ids.assign(job.source.size(), i % 2 == 0 ? 19 : 5);
+      if ((*plan)->shortlists() && i % 2 == 0) job.shortlist = {2, 3, 5, 8};
       for (std::size_t a = 0; a < (*plan)->attends().size(); ++a) job.capture.attends.push_back(static_cast<int>(a));
     }
     StepReport report;

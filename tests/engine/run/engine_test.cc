@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,7 +13,7 @@
 #include "engine/model/checker.h"
 #include "engine/run/plan.h"
 #include "tests/engine/run/reference_model.h"
-#include "tests/support/test_models.h"
+#include "tests/support/attention_models.h"
 
 namespace heed {
 namespace {
@@ -65,9 +67,35 @@ std::vector<DecodeResult> RunAll(StepEngine& engine, const std::vector<DecodeJob
 }
 
 Capture Everything(const Plan& plan) {
-  Capture capture{true, true, {}};
+  Capture capture{true, true, true, {}};
   for (std::size_t i = 0; i < plan.attends().size(); ++i) capture.attends.push_back(static_cast<int>(i));
   return capture;
+}
+
+// Source tokens with an even id are known to the target side; every other piece is the job's own.
+void AddCopyIds(DecodeJob& job, int vocabulary) {
+  std::map<TokenId, TokenId> own;
+  for (const TokenId id : job.source) {
+    if (id % 2 == 0) {
+      job.copy_ids.push_back(id % vocabulary);
+    } else {
+      job.copy_ids.push_back(own.try_emplace(id, vocabulary + static_cast<TokenId>(own.size())).first->second);
+    }
+  }
+}
+
+// A random source with all that the model's jobs may have; two of three have a shortlist where that may be.
+DecodeJob RandomJob(std::mt19937& random, const Model& model, int longest = 17) {
+  DecodeJob job;
+  job.source = RandomSource(random, 23, longest);
+  job.capture = Everything(*model.plan);
+  job.sources = random() % 2 == 0;
+  if (random() % 2 == 0) job.text_end = static_cast<int>(job.source.size()) - 1;  // </s> is no text
+  if (model.plan->copies()) AddCopyIds(job, model.bundle.spec.target().size());
+  for (TokenId id = 0; model.plan->shortlists() && job.source.size() % 3 != 0 && id < 23; ++id) {
+    if (id == kEos || random() % 3 > 0) job.shortlist.push_back(id);
+  }
+  return job;
 }
 
 void ExpectSame(const DecodeResult& a, const DecodeResult& b) {
@@ -79,6 +107,13 @@ void ExpectSame(const DecodeResult& a, const DecodeResult& b) {
     EXPECT_EQ(x.score, y.score);
     ASSERT_EQ(x.attentions.size(), y.attentions.size());
     for (std::size_t i = 0; i < x.attentions.size(); ++i) EXPECT_EQ(x.attentions[i].values, y.attentions[i].values);
+    EXPECT_EQ(x.sources, y.sources);
+    ASSERT_EQ(x.copies.size(), y.copies.size());
+    for (std::size_t t = 0; t < x.copies.size(); ++t) {
+      EXPECT_EQ(x.copies[t].gate, y.copies[t].gate);
+      EXPECT_EQ(x.copies[t].share, y.copies[t].share);
+      EXPECT_EQ(x.copies[t].source, y.copies[t].source);
+    }
   }
 }
 
@@ -119,24 +154,94 @@ INSTANTIATE_TEST_SUITE_P(
         CellKind("RnnNormedSum", {.kind = "RNN", .bias_input = false, .norm = "BLOCKS", .norm_sum = true})),
     [](const auto& info) { return info.param.name; });
 
-// Rows of an attention matrix against the reference, within the tolerances that the project promises at f32.
-void ExpectClose(const DecodedHypothesis& got, const std::vector<ReferenceModel::StepResult>& want, int positions) {
+Kind AttendKind(const std::string& name, const TestAttend& attend) {
+  return {name, [attend](const TestSizes& z, std::uint32_t seed) { return AttentionModel(attend, z, seed); }};
+}
+INSTANTIATE_TEST_SUITE_P(
+    Attends, EveryProgram,
+    testing::Values(AttendKind("Sparsemax", {.sparsemax = true}),
+                    AttendKind("DotSparsemaxHeads", {.score = "DOT", .heads = 3, .sparsemax = true, .values = true}),
+                    AttendKind("Location", {.score = "LOCATION"}),
+                    AttendKind("LocationHeads", {.score = "LOCATION", .heads = 2}),
+                    AttendKind("LocationSparsemax",
+                               {.score = "LOCATION", .sparsemax = true, .values = true, .in_init = true}),
+                    AttendKind("GeneralHeads", {.score = "GENERAL", .heads = 2}),
+                    AttendKind("AdditiveHeads", {.heads = 2, .values = true}), AttendKind("Keys", {.keys = true}),
+                    AttendKind("DotKeysInit", {.score = "DOT", .keys = true, .values = true, .in_init = true}),
+                    AttendKind("Coverage", {.coverage = true}),
+                    AttendKind("CoverageHeadsInit", {.heads = 2, .coverage = true, .in_init = true}),
+                    AttendKind("Arithmetic", {.coverage = true, .arithmetic = true}),
+                    AttendKind("ArithmeticHeadsSparsemaxInit",
+                               {.heads = 2, .sparsemax = true, .coverage = true, .arithmetic = true, .in_init = true})),
+    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Outputs, EveryProgram,
+    testing::Values(Kind{"PointerGenerator", PointerGenerator},
+                    Kind{"CopyAttentionOwn",
+                         [](const TestSizes& z, std::uint32_t seed) { return CopyAttention(true, z, seed); }},
+                    Kind{"CopyAttentionReused",
+                         [](const TestSizes& z, std::uint32_t seed) { return CopyAttention(false, z, seed); }},
+                    Kind{"Shortlisted", Shortlisted}),
+    [](const auto& info) { return info.param.name; });
+
+// Where each token was copied from, against the reference.
+void ExpectCopiesClose(const DecodedHypothesis& got, const std::vector<ReferenceModel::StepResult>& want,
+                       const Model& model, const DecodeJob& job) {
+  const auto* copy = std::get_if<CopyNode>(&model.program.step.nodes.back());
+  ASSERT_EQ(got.copies.size(), copy == nullptr ? 0 : want.size());
+  for (std::size_t t = 0; t < got.copies.size(); ++t) {
+    const double gate = want[t].values[copy->gate.value][0][0];
+    const double copies = copy->gate_generates ? 1 - gate : gate;
+    EXPECT_NEAR(got.copies[t].gate, copies, 1e-5);
+    const auto& weights = want[t].values[copy->attention.value][0];
+    double mass = 0, most = 0;
+    for (std::size_t j = 0; j < weights.size(); ++j) {
+      if (job.copy_ids[j] != got.tokens[t]) continue;
+      mass += weights[j];
+      most = std::max(most, weights[j]);
+    }
+    const double p = std::exp(want[t].log_probabilities[got.tokens[t]]);
+    EXPECT_NEAR(got.copies[t].share, copies * mass / p, 1e-4);
+    const bool held = std::find(job.copy_ids.begin(), job.copy_ids.end(), got.tokens[t]) != job.copy_ids.end();
+    ASSERT_EQ(got.copies[t].source >= 0, held);
+    if (!held) continue;
+    EXPECT_EQ(job.copy_ids[got.copies[t].source], got.tokens[t]);
+    EXPECT_NEAR(weights[got.copies[t].source], most, 1e-5);
+  }
+}
+
+// A hypothesis against the reference, within the tolerances that the project promises at f32.
+void ExpectClose(const DecodedHypothesis& got, const std::vector<ReferenceModel::StepResult>& want, const Model& model,
+                 const DecodeJob& job) {
   ASSERT_EQ(got.tokens.size(), want.size());
   for (std::size_t t = 0; t < want.size(); ++t) {
     EXPECT_NEAR(got.log_probabilities[t], want[t].log_probabilities[got.tokens[t]], 1e-4) << "step " << t;
   }
+  const int positions = static_cast<int>(job.source.size());
   for (const AttentionMatrix& m : got.attentions) {
     ASSERT_EQ(m.rows, static_cast<int>(want.size()));
-    ASSERT_EQ(m.columns, positions);
+    const bool context = m.component == AttentionMatrix::Component::kContexts;
+    ASSERT_EQ(m.columns, context ? model.plan->attends()[m.attend].context : positions);
     for (int t = 0; t < m.rows; ++t) {
+      const ReferenceAttention& made = want[t].attentions[m.attend];
       const bool energies = m.component == AttentionMatrix::Component::kEnergies;
-      const auto& rows = energies ? want[t].energies : want[t].weights;
-      for (int j = 0; j < positions; ++j) {
-        const double expected = rows[m.attend][m.head * positions + j];
-        EXPECT_NEAR(m.values[t * positions + j], expected, (energies ? 1e-4 : 1e-5) * std::max(1.0, expected));
+      const auto& all = context ? made.context : energies ? made.energies : made.weights;
+      for (int j = 0; j < m.columns; ++j) {
+        const double expected = all[m.head * m.columns + j];
+        EXPECT_NEAR(m.values[t * m.columns + j], expected, (energies ? 1e-4 : 1e-5) * std::max(1.0, expected));
       }
     }
   }
+  ASSERT_EQ(got.sources.size(), job.sources && !model.plan->attends().empty() ? want.size() : 0);
+  for (std::size_t t = 0; t < got.sources.size(); ++t) {
+    std::vector<double> mean(positions);
+    const std::vector<double>& weights = want[t].attentions.back().weights;
+    for (std::size_t i = 0; i < weights.size(); ++i) mean[i % positions] += weights[i];
+    const int end = job.text_end > 0 ? job.text_end : positions;
+    ASSERT_LT(got.sources[t], end);
+    EXPECT_NEAR(mean[got.sources[t]], *std::max_element(mean.begin(), mean.begin() + end), 1e-4);
+  }
+  ExpectCopiesClose(got, want, model, job);
 }
 
 TEST_P(EveryProgram, DecodesGreedilyAsTheReferenceDoes) {
@@ -148,18 +253,17 @@ TEST_P(EveryProgram, DecodesGreedilyAsTheReferenceDoes) {
     std::mt19937 random(5);
     std::vector<DecodeJob> jobs(40);
     for (DecodeJob& job : jobs) {
-      job.source = RandomSource(random, 23);
+      job = RandomJob(random, *model);
       job.search.max_length = 1 + random() % 12;
-      job.capture = Everything(*model->plan);
     }
     const std::vector<DecodeResult> results = RunAll(*engine, jobs);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
-      const ReferenceModel reference(model->program, jobs[i].source);
+      const ReferenceModel reference(model->program, jobs[i]);
       ASSERT_EQ(results[i].hypotheses.size(), 1u);
       const DecodedHypothesis& got = results[i].hypotheses[0];
       EXPECT_EQ(got.tokens, reference.Greedy(kEos, jobs[i].search.max_length));
       EXPECT_EQ(got.finish, got.tokens.back() == kEos ? FinishReason::kEos : FinishReason::kLength);
-      ExpectClose(got, reference.Force(got.tokens), static_cast<int>(jobs[i].source.size()));
+      ExpectClose(got, reference.Force(got.tokens), *model, jobs[i]);
     }
   }
 }
@@ -170,15 +274,16 @@ TEST_P(EveryProgram, ScoresAForcedTargetAsTheReferenceDoes) {
   std::mt19937 random(6);
   std::vector<DecodeJob> jobs(8);
   for (DecodeJob& job : jobs) {
-    job.source = RandomSource(random, 23);
+    job = RandomJob(random, *model);
     job.forced = RandomSource(random, 19);
-    job.capture = Everything(*model->plan);
+    // Copied ids, the job's own among them, and ids outside a shortlist.
+    if (!job.copy_ids.empty()) job.forced.insert(job.forced.begin(), job.copy_ids.begin(), job.copy_ids.end());
   }
   const std::vector<DecodeResult> results = RunAll(*engine, jobs);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const ReferenceModel reference(model->program, jobs[i].source);
+    const ReferenceModel reference(model->program, jobs[i]);
     EXPECT_EQ(results[i].hypotheses.at(0).tokens, jobs[i].forced);
-    ExpectClose(results[i].hypotheses[0], reference.Force(jobs[i].forced), static_cast<int>(jobs[i].source.size()));
+    ExpectClose(results[i].hypotheses[0], reference.Force(jobs[i].forced), *model, jobs[i]);
   }
 }
 
@@ -188,10 +293,9 @@ TEST_P(EveryProgram, GivesEveryHypothesisTheAttentionOfForcedDecoding) {
   std::mt19937 random(7);
   for (int round = 0; round < 10; ++round) {
     std::vector<DecodeJob> jobs(1);
-    jobs[0].source = RandomSource(random, 23);
+    jobs[0] = RandomJob(random, *model);
     jobs[0].search = {.beam_size = 5, .n_best = 5, .max_length = 9};
     jobs[0].search.length_normalization = LengthNormalization::kPower;
-    jobs[0].capture = Everything(*model->plan);
     const DecodeResult result = RunAll(*engine, jobs)[0];
     ASSERT_EQ(result.hypotheses.size(), 5u);
     for (std::size_t h = 0; h < result.hypotheses.size(); ++h) {
@@ -199,16 +303,20 @@ TEST_P(EveryProgram, GivesEveryHypothesisTheAttentionOfForcedDecoding) {
       if (h > 0) {
         EXPECT_GE(result.hypotheses[h - 1].score, hypothesis.score);
       }
-      std::vector<DecodeJob> forced(1);
-      forced[0].source = jobs[0].source;
+      std::vector<DecodeJob> forced(1, jobs[0]);
       forced[0].forced = hypothesis.tokens;
-      forced[0].capture = jobs[0].capture;
+      forced[0].search = {};
       const DecodedHypothesis again = RunAll(*engine, forced)[0].hypotheses.at(0);
       EXPECT_EQ(again.log_probabilities, hypothesis.log_probabilities);
       EXPECT_NEAR(again.log_probability, hypothesis.log_probability, 1e-5);
       ASSERT_EQ(again.attentions.size(), hypothesis.attentions.size());
       for (std::size_t i = 0; i < again.attentions.size(); ++i) {
         EXPECT_EQ(again.attentions[i].values, hypothesis.attentions[i].values);
+      }
+      EXPECT_EQ(again.sources, hypothesis.sources);
+      ASSERT_EQ(again.copies.size(), hypothesis.copies.size());
+      for (std::size_t t = 0; t < again.copies.size(); ++t) {
+        EXPECT_EQ(again.copies[t].share, hypothesis.copies[t].share);
       }
     }
   }
@@ -226,11 +334,10 @@ TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
   std::mt19937 random(8);
   std::vector<DecodeJob> jobs(60);
   for (DecodeJob& job : jobs) {
-    job.source = RandomSource(random, 23, 40);
+    job = RandomJob(random, *models[0], 40);
     job.search.beam_size = random() % 3 == 0 ? 1 + random() % 5 : 1;
     job.search.n_best = job.search.beam_size;
     job.search.max_length = 1 + random() % 20;
-    job.capture = Everything(*models[0]->plan);
   }
   std::vector<DecodeResult> alone;
   const auto lonely = models[0]->plan->MakeEngine();
@@ -240,6 +347,78 @@ TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
     const std::vector<DecodeResult> together = RunAll(*engine, jobs);
     for (std::size_t i = 0; i < jobs.size(); ++i) ExpectSame(together[i], alone[i]);
   }
+}
+
+// The search is shown what each row attends to: its penalty is that of the matrix which the hypothesis comes with.
+TEST(Engine, ShowsTheSearchTheAttentionThatTheJobNames) {
+  const auto model = Load(CopyAttention(/*own=*/true));
+  const auto engine = model->plan->MakeEngine();
+  std::mt19937 random(10);
+  for (const int attend : {0, 1, -1}) {
+    DecodeJob job = RandomJob(random, *model);
+    job.attend = attend;
+    job.search = {.beam_size = 3, .n_best = 3, .max_length = 9};
+    job.search.coverage_penalty = CoveragePenalty::kSummary;
+    job.search.coverage_beta = 0.7f;
+    const DecodeResult result = RunAll(*engine, {job})[0];
+    for (const DecodedHypothesis& hypothesis : result.hypotheses) {
+      double penalty = 0;
+      for (const AttentionMatrix& m : hypothesis.attentions) {
+        if (m.component != AttentionMatrix::Component::kWeights || m.attend != (attend == 0 ? 0 : 1)) continue;
+        for (int j = 0; j < m.columns; ++j) {
+          double covered = 0;
+          for (int t = 0; t < m.rows; ++t) covered += m.values[t * m.columns + j];
+          penalty += std::max(covered, 1.0) - 1;
+        }
+      }
+      EXPECT_NEAR(hypothesis.score, hypothesis.log_probability - 0.7 * penalty, 1e-4);
+    }
+  }
+}
+
+// A token that only copying can give, one that it cannot, and a step that is sure never to copy.
+TEST(Engine, GivesAProbabilityOfZeroAFiniteLogarithm) {
+  BundleBuilder builder = PointerGenerator();
+  for (float& w : builder.tensors()["gate.weight"].data) w = 0;
+  builder.tensors()["gate.bias"].data[0] = 1000;
+  const auto model = Load(builder);
+  const auto engine = model->plan->MakeEngine();
+  DecodeJob job;
+  job.source = {5, 6, kEos};
+  job.copy_ids = {19, 4, 20};
+  job.forced = {19, 4, 20, kEos};
+  const DecodedHypothesis got = RunAll(*engine, {job})[0].hypotheses.at(0);
+  EXPECT_EQ(got.log_probabilities[0], -1e4f);
+  EXPECT_GT(got.log_probabilities[1], -100);
+  EXPECT_EQ(got.log_probabilities[2], -1e4f);
+  EXPECT_EQ(got.copies[0].gate, 0);
+  EXPECT_EQ(got.copies[0].share, 0);
+  EXPECT_EQ(got.copies[0].source, 0);
+}
+
+TEST(Engine, BansWhatTheSearchBansUnderAShortlistToo) {
+  const auto model = Load(Shortlisted());
+  const auto engine = model->plan->MakeEngine();
+  std::mt19937 random(11);
+  for (int round = 0; round < 20; ++round) {
+    DecodeJob job = RandomJob(random, *model);
+    job.shortlist = {2, 7, 11, 12, 20};
+    job.search.max_length = 6;
+    job.search.min_length = 4;
+    job.search.banned = {11};
+    const DecodedHypothesis got = RunAll(*engine, {job})[0].hypotheses.at(0);
+    EXPECT_GE(got.tokens.size(), 5u);
+    for (const TokenId token : got.tokens) EXPECT_THAT(token, testing::AnyOf(2, 7, 12, 20));
+  }
+}
+
+TEST(ValidCopyIds, WantsOneIdASourceTokenAndOwnIdsInOrderWithoutGaps) {
+  EXPECT_TRUE(ValidCopyIds({19, 3, 20, 19, 21}, 5, 19));
+  EXPECT_TRUE(ValidCopyIds({0, 18}, 2, 19));
+  EXPECT_FALSE(ValidCopyIds({0, 18}, 3, 19));
+  EXPECT_FALSE(ValidCopyIds({20, 19}, 2, 19));
+  EXPECT_FALSE(ValidCopyIds({19, 21}, 2, 19));
+  EXPECT_FALSE(ValidCopyIds({-1, 19}, 2, 19));
 }
 
 TEST(Engine, LeavesOthersAloneWhenAJobIsReleasedAtAnyPoint) {
@@ -355,8 +534,8 @@ TEST(Engine, SpreadsSelfAttentionOverStepsWhileOthersDecode) {
   // Per layer at least 8 pieces each of projections and attention.
   EXPECT_GT(steps, 32);
   ExpectSame(engine->Take(2), alone);
-  const ReferenceModel reference(model->program, second.source);
-  ExpectClose(alone.hypotheses[0], reference.Force(alone.hypotheses[0].tokens), 500);
+  const ReferenceModel reference(model->program, second);
+  ExpectClose(alone.hypotheses[0], reference.Force(alone.hypotheses[0].tokens), *model, second);
 }
 
 TEST(Engine, KnowsPositionsBeyondThoseThatItTabulates) {
@@ -368,7 +547,7 @@ TEST(Engine, KnowsPositionsBeyondThoseThatItTabulates) {
   job.source = {5, 6, kEos};
   job.forced.assign(50, 7);
   const DecodeResult result = RunAll(*engine, {job})[0];
-  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job.source).Force(job.forced), 3);
+  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job).Force(job.forced), *model, job);
 }
 
 TEST(Engine, KeepsATabulatedEmbeddingThatACellStartsFrom) {
@@ -386,7 +565,7 @@ TEST(Engine, KeepsATabulatedEmbeddingThatACellStartsFrom) {
   job.source = {5, 6, kEos};
   job.forced = {7, 8, 9};
   const DecodeResult result = RunAll(*engine, {job})[0];
-  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job.source).Force(job.forced), 3);
+  ExpectClose(result.hypotheses[0], ReferenceModel(model->program, job).Force(job.forced), *model, job);
 }
 
 }  // namespace

@@ -151,25 +151,17 @@ State RunCell(const CellWeights& w, const Vector& x, const State& in) {
   return out;
 }
 
-Vector Softmax(const Vector& e) {
-  const double most = *std::max_element(e.begin(), e.end());
-  Vector w;
-  double sum = 0;
-  for (const double x : e) sum += w.emplace_back(std::exp(x - most));
-  for (double& x : w) x /= sum;
-  return w;
-}
-
 // Runs one program. `previous` holds the primed values of a step program; `ids` what embed reads.
 class Runner {
  public:
   Runner(const Program& program, Values values, const Values* previous, const std::vector<TokenId>& ids, bool zero,
-         int position = 0)
+         const DecodeJob& job, int position = 0)
       : program_(program),
         values_(std::move(values)),
         previous_(previous),
         ids_(ids),
         zero_(zero),
+        job_(job),
         position_(position) {}
 
   Values Run() {
@@ -177,7 +169,7 @@ class Runner {
     return std::move(values_);
   }
   Vector log_probabilities;
-  std::vector<Vector> weights, energies;
+  std::vector<ReferenceAttention> attentions;
 
  private:
   const Sequence& Get(Ref ref) const { return ref.previous ? (*previous_)[ref.value] : values_[ref.value]; }
@@ -225,7 +217,7 @@ class Runner {
           for (int i = begin; i < begin + size; ++i) sum += query[i] * key[i];
           e.push_back(sum / std::sqrt(size));
         }
-        const Vector w = Softmax(e);
+        const Vector w = ReferenceSoftmax(e);
         for (std::size_t j = 0; j < w.size(); ++j) {
           for (int i = begin; i < begin + size; ++i) context[i] += w[j] * v[j][i];
         }
@@ -234,7 +226,9 @@ class Runner {
     }
     values_[n.out] = out;
   }
-  static void On(const CopyNode&) { ADD_FAILURE(); }
+  void On(const CopyNode& n) {
+    log_probabilities = ReferenceCopy(n, logits_, Get(n.gate)[0][0], Get(n.attention)[0], job_.copy_ids);
+  }
   void On(const EmbedNode& n) {
     Sequence out;
     for (const TokenId id : ids_) {
@@ -271,32 +265,18 @@ class Runner {
     const Sequence& memory = values_[n.memory];
     const Vector query = Affine(n.query_weight, n.query_bias, Joined(n.query)[0]);
     Sequence keys, values;
-    for (const Vector& m : memory) {
-      keys.push_back(Affine(n.key_weight, n.key_bias, m));
-      values.push_back(Affine(n.value_weight, n.value_bias, m));
-    }
-    const int key = n.key_size / n.heads, value = n.value_size / n.heads;
-    Vector context(n.value_size, 0.0), all_weights, all_energies;
-    for (int head = 0; head < n.heads; ++head) {
-      Vector e;
-      for (const Vector& k : keys) {
-        double sum = 0;
-        for (int i = head * key; i < (head + 1) * key; ++i) {
-          sum += n.score == AttendNode::Score::kAdditive ? n.v->data[i] * std::tanh(query[i] + k[i]) : query[i] * k[i];
-        }
-        const double bias = n.v_bias == nullptr ? 0 : n.v_bias->data[0];
-        e.push_back(n.score == AttendNode::Score::kAdditive ? sum + bias : n.scale * sum);
+    for (const Vector& m : memory) values.push_back(Affine(n.value_weight, n.value_bias, m));
+    if (n.score != AttendNode::Score::kLocation) {
+      for (const Vector& k : values_[n.keys >= 0 ? n.keys : n.memory]) {
+        keys.push_back(Affine(n.key_weight, n.key_bias, k));
       }
-      const Vector w = Softmax(e);
-      for (std::size_t j = 0; j < w.size(); ++j) {
-        for (int i = head * value; i < (head + 1) * value; ++i) context[i] += w[j] * values[j][i];
-      }
-      Append(all_weights, w);
-      Append(all_energies, e);
     }
-    values_[n.out] = {context};
-    weights.push_back(all_weights);
-    energies.push_back(all_energies);
+    const Vector coverage = n.coverage.value < 0 ? Vector{} : Get(n.coverage)[0];
+    const ReferenceAttention made = ReferenceAttend(n, query, keys, values, coverage);
+    values_[n.out] = {made.context};
+    values_[n.out_weights] = {made.weights};
+    values_[n.out_energies] = {made.energies};
+    attentions.push_back(made);
   }
   void On(const LinearNode& n) {
     Each(n.inputs, n.out, [&](const Vector& x) {
@@ -371,8 +351,13 @@ class Runner {
     });
   }
   void On(const OutputNode& n) {
-    const Vector logits = Affine(n.weight, n.bias, Joined(n.inputs)[0]);
-    for (const double p : Softmax(logits)) log_probabilities.push_back(std::log(p));
+    logits_ = Affine(n.weight, n.bias, Joined(n.inputs)[0]);
+    if (!job_.shortlist.empty()) {
+      Vector listed(logits_.size(), -INFINITY);
+      for (const TokenId id : job_.shortlist) listed[id] = logits_[id];
+      logits_ = listed;
+    }
+    for (const double p : ReferenceSoftmax(logits_)) log_probabilities.push_back(std::max(std::log(p), -1e4));
   }
 
   const Program& program_;
@@ -380,6 +365,8 @@ class Runner {
   const Values* previous_;
   const std::vector<TokenId>& ids_;
   const bool zero_;
+  const DecodeJob& job_;
+  Vector logits_;
   const int position_;  // of the first row
 };
 
@@ -394,9 +381,10 @@ Values Given(const Program& program, const Values& encoder) {
 
 }  // namespace
 
-ReferenceModel::ReferenceModel(const CheckedProgram& program, const std::vector<TokenId>& source) : program_(program) {
-  encoder_ = Runner(program.encoder, Values(program.encoder.values.size()), nullptr, source, false).Run();
-  init_ = Runner(program.init, Given(program.init, encoder_), nullptr, source, false).Run();
+ReferenceModel::ReferenceModel(const CheckedProgram& program, const DecodeJob& job, TokenId unk)
+    : program_(program), job_(job), unk_(unk) {
+  encoder_ = Runner(program.encoder, Values(program.encoder.values.size()), nullptr, job.source, false, job).Run();
+  init_ = Runner(program.init, Given(program.init, encoder_), nullptr, job.source, false, job).Run();
 }
 
 ReferenceModel::StepResult ReferenceModel::Step(const StepResult* previous, TokenId input) const {
@@ -404,20 +392,19 @@ ReferenceModel::StepResult ReferenceModel::Step(const StepResult* previous, Toke
   if (previous == nullptr) {
     first.resize(program_.step.values.size());
     for (const Primed& primed : program_.primed) {
-      first[primed.step_value] = primed.init_value >= 0
-                                     ? init_[primed.init_value]
-                                     : Sequence{Vector(program_.step.values[primed.step_value].size, 0.0)};
+      const Value& value = program_.step.values[primed.step_value];
+      const std::size_t size = value.type == ValueType::kPositions ? value.size * job_.source.size() : value.size;
+      first[primed.step_value] = primed.init_value >= 0 ? init_[primed.init_value] : Sequence{Vector(size, 0.0)};
     }
   }
-  const std::vector<TokenId> ids = {input};
+  const std::vector<TokenId> ids = {input < program_.step.values[program_.output].size ? input : unk_};
   Runner runner(program_.step, Given(program_.step, encoder_), previous == nullptr ? &first : &previous->values, ids,
-                previous == nullptr && program_.start_zero, previous == nullptr ? 0 : previous->position + 1);
+                previous == nullptr && program_.start_zero, job_, previous == nullptr ? 0 : previous->position + 1);
   StepResult result;
   result.position = previous == nullptr ? 0 : previous->position + 1;
   result.values = runner.Run();
   result.log_probabilities = std::move(runner.log_probabilities);
-  result.weights = std::move(runner.weights);
-  result.energies = std::move(runner.energies);
+  result.attentions = std::move(runner.attentions);
   return result;
 }
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "engine/model/program.h"
+#include "engine/run/job.h"
+#include "tests/engine/run/reference_attention.h"
 
 namespace heed {
 
@@ -22,12 +24,12 @@ class ReferenceModel {
     int position = 0;  // of the target
     Values values;
     Vector log_probabilities;
-    // By attend, in program order: [head * positions + position].
-    std::vector<Vector> weights, energies;
+    std::vector<ReferenceAttention> attentions;  // by attend, in program order
   };
 
-  // Encodes `source`. The program must outlive this.
-  ReferenceModel(const CheckedProgram& program, const std::vector<TokenId>& source);
+  // Encodes the job's source; of the rest of it reads copy_ids and shortlist alone. Both must outlive this. unk: what
+  // is read in the place of a copied id beyond the vocabulary.
+  ReferenceModel(const CheckedProgram& program, const DecodeJob& job, TokenId unk = 0);
 
   // The first step.
   StepResult First() const { return Step(nullptr, program_.start_id); }
@@ -41,6 +43,8 @@ class ReferenceModel {
 
  private:
   const CheckedProgram& program_;
+  const DecodeJob& job_;
+  const TokenId unk_;
   Values encoder_, init_;
 };
 

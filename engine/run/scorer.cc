@@ -1,0 +1,85 @@
+#include "engine/run/scorer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "engine/kernels/copy.h"
+#include "engine/kernels/output.h"
+
+namespace heed {
+namespace {
+
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+Scorer::Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens) : model_(model), ops_(ops) {
+  const int own = model.copy.has_value() ? max_source_tokens : 0;
+  if (own > 0 || model.output_rows >= 0) by_id_ = Buffer(static_cast<std::size_t>(model.vocabulary) + own);
+}
+
+int Scorer::Best(LiveJob& job, int row, const Row& made, ScoredToken* best) {
+  if (model_.copy.has_value()) return BestCopying(job, row, made, best);
+  if (!job.job().shortlist.empty()) return BestListed(job, row, made.logits, best);
+  Search& search = job.search();
+  float* logits = made.logits;
+  const int vocabulary = model_.vocabulary;
+  const float total = BiasLogSumExp(ops_->constant(model_.output_bias), vocabulary, logits);
+  if (const TokenId forced = search.forced_token(); forced >= 0) {
+    best[0] = {forced, logits[forced] - total};
+    return 1;
+  }
+  if (search.constrains()) {
+    SubtractFrom(total, vocabulary, logits);
+    return Pick(search, row, vocabulary, logits, best);
+  }
+  const int found = TopK(logits, vocabulary, search.candidates_per_row(), best);
+  for (int c = 0; c < found; ++c) best[c].value -= total;
+  return found;
+}
+
+int Scorer::Pick(Search& search, int row, int ids, float* x, ScoredToken* best) {
+  if (const TokenId forced = search.forced_token(); forced >= 0) {
+    best[0] = {forced, x[forced]};
+    return 1;
+  }
+  if (search.constrains()) search.Constrain(row, {x, static_cast<std::size_t>(ids)});
+  return TopK(x, ids, search.candidates_per_row(), best);
+}
+
+int Scorer::BestListed(LiveJob& job, int row, float* logits, ScoredToken* best) {
+  Search& search = job.search();
+  const std::vector<TokenId>& list = job.job().shortlist;
+  const int count = static_cast<int>(list.size());
+  const float total = BiasLogSumExp(nullptr, count, logits);
+  if (const TokenId forced = search.forced_token(); forced >= 0) {
+    const auto at = std::lower_bound(list.begin(), list.end(), forced);
+    const bool listed = at != list.end() && *at == forced;
+    best[0] = {forced, listed ? logits[at - list.begin()] - total : kNoProbability};
+    return 1;
+  }
+  if (search.constrains()) {
+    std::fill_n(by_id_.data(), model_.vocabulary, kImpossible);
+    for (int i = 0; i < count; ++i) by_id_.data()[list[i]] = logits[i] - total;
+    return Pick(search, row, model_.vocabulary, by_id_.data(), best);
+  }
+  const int found = TopK(logits, count, search.candidates_per_row(), best);
+  for (int c = 0; c < found; ++c) best[c] = {list[best[c].token], best[c].value - total};
+  return found;
+}
+
+int Scorer::BestCopying(LiveJob& job, int row, const Row& made, ScoredToken* best) {
+  const int vocabulary = model_.vocabulary, own = job.recorder().own_ids();
+  const bool generates = model_.copy->gate_generates;
+  const float generate = generates ? made.gate : 1 - made.gate, copy = generates ? 1 - made.gate : made.gate;
+  float* x = by_id_.data();
+  std::memcpy(x, made.logits, sizeof(float) * vocabulary);
+  for (const TokenId id : model_.copy->masked) x[id] = kImpossible;
+  SubtractFrom(BiasLogSumExp(ops_->constant(model_.output_bias), vocabulary, x), vocabulary, x);
+  MixCopies(job.recorder().copies(made.copied), generate, copy, vocabulary, own, x);
+  job.recorder().Copy(job.search().steps(), row, copy, made.copied);
+  return Pick(job.search(), row, vocabulary + own, x, best);
+}
+
+}  // namespace heed
