@@ -212,7 +212,11 @@ void Search::Select() {
 // Finished hypotheses compete with the continuations for the places of the beam.
 void Search::SelectKeeping() {
   for (Ended& ended : ended_) ended.score = ended.final_score;
-  std::stable_sort(ended_.begin(), ended_.end(), [](const Ended& a, const Ended& b) { return a.score > b.score; });
+  // A stable sort; the library's allocates.
+  for (auto at = ended_.begin(); at != ended_.end(); ++at) {
+    const auto better = [](const Ended& a, const Ended& b) { return a.score > b.score; };
+    std::rotate(std::upper_bound(ended_.begin(), at, *at, better), at, std::next(at));
+  }
   std::size_t kept = 0, taken = 0;
   while (static_cast<int>(kept + taken) < width_) {
     const bool has_kept = kept < ended_.size(), has_new = taken < pool_.size();

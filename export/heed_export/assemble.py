@@ -157,7 +157,7 @@ def _training_facts(work: pathlib.Path) -> dict[str, str]:
 def make(job: Job, folder: pathlib.Path) -> str:
     """Writes the bundle and returns its digest. parity.json and the card speak of the weights as stored, rounded.
 
-    A recipe without a folder of documents makes a bundle without any, for comparisons; its parity set is of test lines.
+    A recipe without a folder of documents is for comparisons: its bundle says so, and its parity set is of test lines.
     """
     o = job.options
     model, nll = load_model(job.work / "best.pt")
@@ -171,6 +171,8 @@ def make(job: Job, folder: pathlib.Path) -> str:
     texts = data.read_lines(given) if documents.is_dir() else [s for s, _ in job.test[:: len(job.test) // 4 or 1]]
     files[parity.FILE] = parity.make(stored, texts)
     if not documents.is_dir():
+        said = f"# {job.name} {o.version}\n\n{o.description}\n\nMade for a comparison, not to be passed on.\n"
+        files |= {"README.md": said.encode(), "LICENSE": f"{o.license}\n".encode()}
         return bundle.write(folder, spec, p.tensors, files, o.bf16)
     facts = {
         "name": job.name,

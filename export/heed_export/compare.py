@@ -48,7 +48,7 @@ def quality(outputs: list[served.Output], references: list[str], buckets: list[l
     for bucket in buckets:
         some, wanted = [texts[i] for i in bucket], [references[i] for i in bucket]
         ratio = sum(len(t.split()) for t in some) / max(1, sum(len(t.split()) for t in wanted))
-        rows.append({"lines": len(bucket), "bleu": metrics.bleu_chrf(some, wanted)[0], "length_ratio": ratio})
+        rows.append({"lines": len(bucket), "bleu": metrics.bleu(some, wanted), "length_ratio": ratio})
     return {"bleu": bleu, "chrf": chrf, "buckets": rows}
 
 
@@ -69,35 +69,35 @@ def texts_of_length(tokenizer: text.Text, lines: Sequence[str], length: int, cou
     return found
 
 
-def speed(server: Server, names: Sequence[str], texts: pathlib.Path, length: int, clients: int, requests: int) -> dict:
-    """Of each model, medians of three rounds in turn: processor time a sentence, target tokens per second of it.
+def speed(server: Server, names: dict[str, str], texts: pathlib.Path, length: int, clients: int, requests: int) -> dict:
+    """Of each model by its key, medians of three rounds: processor time a sentence, target tokens a second of that.
 
     Outputs have `length` tokens, as the sources have, whatever the model would say.
     """
     flags = [f"--clients={clients}", f"--requests={requests}", f"--length={length}"]
-    rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
+    rounds: dict[str, list[tuple[float, float, float]]] = {key: [] for key in names}
     for _ in range(3):
-        for name in names:
+        for key, name in names.items():
             before = server.cpu_seconds()
             found = server.bench(name, texts, flags)
             used = server.cpu_seconds() - before
-            rounds[name].append((used / requests, found["tokens"] / used, found["ms_p50"]))
+            rounds[key].append((used / requests, found["tokens"] / used, found["ms_p50"]))
     return {
-        name: {
+        key: {
             "cpu_ms_per_sentence": 1e3 * statistics.median(r[0] for r in values),
             "tokens_per_cpu_s": statistics.median(r[1] for r in values),
             "ms_p50": statistics.median(r[2] for r in values),
         }
-        for name, values in rounds.items()
+        for key, values in rounds.items()
     }
 
 
-def _speeds(server: Server, names: Sequence[str], tokenizer: text.Text, lines: Sequence[str]) -> Iterator[dict]:
+def _speeds(server: Server, names: dict[str, str], tokenizer: text.Text, lines: Sequence[str]) -> Iterator[dict]:
     with tempfile.TemporaryDirectory() as folder:
         for length in LENGTHS:
             texts = texts_of_length(tokenizer, lines, length, 64)
             path = write_lines(pathlib.Path(folder) / f"{length}.src", texts)
-            for clients, requests in ((1, max(8, 1600 // length)), (32, max(64, 12800 // length))):
+            for clients, requests in ((1, max(8, 1600 // length)), (32, max(128, 12800 // length))):
                 found = speed(server, names, path, length, clients, requests)
                 print(f"speed: {length} pieces, {clients} callers: {found}", flush=True)
                 yield {"source_length": length, "clients": clients, "models": found}
@@ -121,7 +121,7 @@ def attention(build: pathlib.Path, models: pathlib.Path, root: pathlib.Path, wit
                 print(f"{key}, beam {beam}: {entry['quality'][f'beam {beam}']}", flush=True)
             report["models"][key] = entry
         if with_speed:
-            report["speed"] = list(_speeds(server, list(names.values()), tokenizer, sources))
+            report["speed"] = list(_speeds(server, names, tokenizer, sources))
     return report
 
 

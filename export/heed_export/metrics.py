@@ -32,14 +32,18 @@ def rouge_l(outputs: Sequence[str], references: Sequence[str]) -> float:
     return total / len(references)
 
 
-def bleu_chrf(outputs: Sequence[str], references: Sequence[str]) -> tuple[float, float]:
-    """Corpus BLEU and chrF2. Raises ImportError without sacrebleu (`pip install sacrebleu`; Debian has no package)."""
+def bleu(outputs: Sequence[str], references: Sequence[str]) -> float:
+    """Corpus BLEU. Raises ImportError without sacrebleu (`pip install sacrebleu`; Debian has no package)."""
     import sacrebleu
 
-    return (
-        sacrebleu.corpus_bleu(list(outputs), [list(references)]).score,
-        sacrebleu.corpus_chrf(list(outputs), [list(references)]).score,
-    )
+    return sacrebleu.corpus_bleu(list(outputs), [list(references)]).score
+
+
+def bleu_chrf(outputs: Sequence[str], references: Sequence[str]) -> tuple[float, float]:
+    """Corpus BLEU and chrF2. Raises ImportError without sacrebleu."""
+    import sacrebleu
+
+    return bleu(outputs, references), sacrebleu.corpus_chrf(list(outputs), [list(references)]).score
 
 
 def for_task(task: str, outputs: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -495,7 +495,7 @@ def search_defaults(version: tuple[int, int, int]) -> dict:
     elif version >= (2, 3, 0):
         stop = "BEAM_STOP_BEST_ENDED_AND_FULL"
     fields: dict = {"beam_size": 5, "beam_policy": "BEAM_POLICY_REFILL", "beam_stop": stop}
-    if version < (0, 9, 0):
+    if version < (0, 8, 0):
         fields |= {"unfinished": "UNFINISHED_POLICY_FILL", "no_repeat_ngram_drops": True}
     elif version < (1, 0, 0):
         fields |= {"no_repeat_ngram_drops": True}

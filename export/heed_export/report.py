@@ -14,7 +14,6 @@ import json
 import pathlib
 
 from . import chart
-from .compare import THREE
 
 NAMES = {"noattention": "no attention", "attention": "attention", "student": "student"}
 
@@ -56,7 +55,7 @@ def attention_tables(found: dict) -> dict[str, str]:
     for clients in sorted({row["clients"] for row in found["speed"]}):
         rows = []
         for row in (r for r in found["speed"] if r["clients"] == clients):
-            values = [row["models"][THREE[k]] for k in models]
+            values = [row["models"][k] for k in models]
             rows.append([str(row["source_length"]), *(f"{v['cpu_ms_per_sentence']:.2f}" for v in values)])
             rows[-1] += [f"{v['tokens_per_cpu_s']:,.0f}" for v in values]
         head = ["source pieces", *(f"ms a sentence, {NAMES[k]}" for k in models)]
@@ -97,7 +96,7 @@ def attention_charts(found: dict) -> dict[str, chart.Chart]:
         charts[f"speed-by-length-{clients}.svg"] = chart.Chart(
             f"Speed by length, {who}", "source pieces = target tokens", "target tokens a second of one core",
             [str(r["source_length"]) for r in rows],
-            lines(lambda key: [r["models"][THREE[key]]["tokens_per_cpu_s"] for r in rows]),
+            lines(lambda key: [r["models"][key]["tokens_per_cpu_s"] for r in rows]),
         )
     return charts
 

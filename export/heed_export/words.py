@@ -39,7 +39,7 @@ class Words:
         return [[self._ids.get(w, data.UNK) for w in text.lower().split()] for text in texts]
 
     def extended(self, source: str, target: str) -> tuple[list[int], list[int]]:
-        """Both sides' ids; the source's unknown words are numbered from the vocabulary's size on, as they first occur."""
+        """Both sides' ids; the source's unknown words are numbered from the vocabulary's size on, in their order."""
         unknown: dict[str, int] = {}
         size = len(self.pieces)
         ids = []

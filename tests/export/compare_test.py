@@ -76,8 +76,8 @@ class Report(unittest.TestCase):
                 "source_length": n,
                 "clients": 1,
                 "models": {
-                    name: {"cpu_ms_per_sentence": 2.0 * n, "tokens_per_cpu_s": 500.0 * n, "ms_p50": 1.0}
-                    for name in compare.THREE.values()
+                    key: {"cpu_ms_per_sentence": 2.0 * n, "tokens_per_cpu_s": 500.0 * n, "ms_p50": 1.0}
+                    for key in compare.THREE
                 },
             }
             for n in (8, 16)

@@ -169,7 +169,7 @@ class OfWords(unittest.TestCase):
             with mock.patch.object(sys, "argv", ["recipe", *where]), contextlib.redirect_stdout(io.StringIO()):
                 recipe.main()
             made = bundle.read(root / "b/copy")
-        self.assertEqual({"words.json", "parity.json"}, set(made.files))
+        self.assertEqual({"words.json", "parity.json", "README.md", "LICENSE"}, set(made.files))
         side = {"size": 12, "unk_id": 0, "bos_id": 1, "eos_id": 2}
         side |= {"words": {}, "pieces": "words.json", "lowercase": True}
         self.assertEqual(side, made.spec["source"])
@@ -192,7 +192,7 @@ class Shipped(unittest.TestCase):
         for path in paths:
             self.assertEqual(path.stem, recipe.read(path).name)
             if path.stem not in shipped:
-                continue  # for a comparison: its bundle carries no documents
+                continue  # for a comparison: documents of its own would say nothing
             for name in assemble.DOCUMENTS:
                 template = (path.with_suffix("") / name).read_text(encoding="utf-8")
                 assemble.fill(template, dict.fromkeys(facts, ""))

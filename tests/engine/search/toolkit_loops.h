@@ -39,7 +39,7 @@ struct OpenNmtSettings {
 };
 LoopHypotheses OpenNmtLoop(const ToyModel& model, const OpenNmtSettings& settings);
 
-// OpenNMT-py before 0.9: onmt/translate/beam.py (Beam, GNMTGlobalScorer), translator.py (_translate_batch). The same
+// OpenNMT-py before 0.8: onmt/translate/beam.py (Beam, GNMTGlobalScorer), translator.py (_translate_batch). The same
 // settings; stop is kTopEnded, ban_unk is not there.
 LoopHypotheses OldOpenNmtLoop(const ToyModel& model, const OpenNmtSettings& settings);
 

@@ -234,5 +234,116 @@ TEST(SeeSearch, IsThatOfThePointerGenerator) {
   });
 }
 
+// Nothing is said in vain: each setting, changed alone, changes what some model answers.
+TEST(EverySetting, ChangesAnOutcome) {
+  SearchOptions base{.beam_size = 3, .n_best = 3, .max_length = 7};
+  base.length_normalization = LengthNormalization::kPower;
+  SearchOptions keep = base;
+  keep.beam_policy = BeamPolicy::kKeep;
+  keep.beam_stop = BeamStop::kAllEnded;
+  SearchOptions covered = base;
+  covered.coverage_penalty = CoveragePenalty::kWu;
+  covered.coverage_beta = 1;
+  SearchOptions refill = base;
+  refill.beam_policy = BeamPolicy::kRefill;
+  refill.beam_stop = BeamStop::kBestEnded;
+  SearchOptions one = refill;
+  one.n_best = 1;
+  SearchOptions steps = keep;
+  steps.length_every_step = true;
+  SearchOptions unknown = base;
+  unknown.unknown = kToyUnk;
+  SearchOptions blocked = base;
+  blocked.no_repeat_ngram_size = 2;
+  SearchOptions gnmt = base;
+  gnmt.length_normalization = LengthNormalization::kGnmt;
+  const struct {
+    const char* name;
+    SearchOptions from;
+    std::function<void(SearchOptions*)> change;
+  } settings[] = {
+      {"beam_size", base, [](auto* s) { s->beam_size = 5; }},
+      {"min_length", base, [](auto* s) { s->min_length = 2; }},
+      {"max_length", base, [](auto* s) { s->max_length = 4; }},
+      {"repetition_penalty", base, [](auto* s) { s->repetition_penalty = 2; }},
+      {"no_repeat_ngram_size", base, [](auto* s) { s->no_repeat_ngram_size = 2; }},
+      {"no_repeat_ngram_drops", blocked, [](auto* s) { s->no_repeat_ngram_drops = true; }},
+      {"no normalisation", base, [](auto* s) { s->length_normalization = LengthNormalization::kNone; }},
+      {"gnmt", base, [](auto* s) { s->length_normalization = LengthNormalization::kGnmt; }},
+      {"length_alpha", base, [](auto* s) { s->length_alpha = 0.5F; }},
+      {"length_beta", gnmt, [](auto* s) { s->length_beta = 0; }},
+      {"length_offset -1", base, [](auto* s) { s->length_offset = -1; }},
+      {"length_offset 1", base, [](auto* s) { s->length_offset = 1; }},
+      {"length_every_step", keep, [](auto* s) { s->length_every_step = true; }},
+      {"late_end_scores", steps, [](auto* s) { s->late_end_scores = true; }},
+      {"refill", base, [](auto* s) { s->beam_policy = BeamPolicy::kRefill; }},
+      {"shrink", base, [](auto* s) { s->beam_policy = BeamPolicy::kShrink; }},
+      {"keep", base, [](auto* s) { s->beam_policy = BeamPolicy::kKeep; }},
+      {"walk", base, [](auto* s) { s->beam_policy = BeamPolicy::kWalk; }},
+      {"go on", refill, [](auto* s) { s->beam_policy = BeamPolicy::kGoOn; }},
+      {"best ends", refill, [](auto* s) { s->beam_stop = BeamStop::kBestEnds; }},
+      {"best ended and full", one, [](auto* s) { s->beam_stop = BeamStop::kBestEndedAndFull; }},
+      {"beam full", refill, [](auto* s) { s->beam_stop = BeamStop::kBeamFull; }},
+      {"any ended", refill, [](auto* s) { s->beam_stop = BeamStop::kAnyEnded; }},
+      {"places ended", refill, [](auto* s) { s->beam_stop = BeamStop::kPlacesEnded; }},
+      {"finished lead", refill, [](auto* s) { s->beam_stop = BeamStop::kFinishedLead; }},
+      {"all ended", refill, [](auto* s) { s->beam_stop = BeamStop::kAllEnded; }},
+      {"fill", base, [](auto* s) { s->unfinished = UnfinishedPolicy::kFill; }},
+      {"end", base, [](auto* s) { s->unfinished = UnfinishedPolicy::kEnd; }},
+      {"banned", base,
+       [](auto* s) {
+         s->banned = {4, 5};
+       }},
+      {"unknown_penalty", unknown, [](auto* s) { s->unknown_penalty = 1; }},
+      {"word_penalty", gnmt, [](auto* s) { s->word_penalty = 1; }},
+      {"coverage wu", base, [](auto* s) { s->coverage_penalty = CoveragePenalty::kWu, s->coverage_beta = 0.5F; }},
+      {"coverage summary", covered, [](auto* s) { s->coverage_penalty = CoveragePenalty::kSummary; }},
+      {"coverage_beta", covered, [](auto* s) { s->coverage_beta = 0.1F; }},
+      {"coverage_every_step", covered, [](auto* s) { s->coverage_every_step = true; }},
+  };
+  for (const auto& setting : settings) {
+    SearchOptions changed = setting.from;
+    setting.change(&changed);
+    int differ = 0;
+    for (unsigned seed = 0; seed < 60; ++seed) {
+      const ToyModel model{seed, static_cast<float>(seed % 4) - 0.5f};
+      const auto a = RunSearch(model, setting.from), b = RunSearch(model, changed);
+      bool same = a.size() == b.size();
+      for (std::size_t i = 0; same && i < a.size(); ++i) same = a[i].tokens == b[i].tokens;
+      differ += !same;
+    }
+    EXPECT_GT(differ, 0) << setting.name;
+  }
+}
+
+// Reported log-probabilities are the model's own whatever the penalties, and a lineage leads through the rows.
+TEST(EverySetting, LeavesTheReportedProbabilitiesTheModels) {
+  SearchOptions options{.beam_size = 3, .n_best = 3, .max_length = 7, .repetition_penalty = 1.5};
+  options.unknown = kToyUnk;
+  options.unknown_penalty = 0.5;
+  options.coverage_penalty = CoveragePenalty::kSummary;
+  options.coverage_beta = 1;
+  options.coverage_every_step = true;
+  for (const BeamPolicy policy : {BeamPolicy::kFairseq, BeamPolicy::kRefill, BeamPolicy::kShrink, BeamPolicy::kKeep,
+                                  BeamPolicy::kWalk, BeamPolicy::kGoOn}) {
+    options.beam_policy = policy;
+    for (unsigned seed = 0; seed < 40; ++seed) {
+      const ToyModel model{seed, 0};
+      for (const Search::Result& result : RunSearch(model, options)) {
+        ASSERT_EQ(result.lineage.size(), result.tokens.size());
+        ASSERT_EQ(result.ended_by_eos, result.tokens.back() == kToyEos);
+        float total = 0;
+        for (std::size_t t = 0; t < result.tokens.size(); ++t) {
+          const Prefix prefix(result.tokens.begin(), result.tokens.begin() + static_cast<std::ptrdiff_t>(t));
+          const float own = model.LogProbabilities(prefix)[result.tokens[t]];
+          ASSERT_NEAR(result.log_probabilities[t], own, 1e-5);
+          total += own;
+        }
+        ASSERT_NEAR(result.log_probability, total, 1e-4);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed

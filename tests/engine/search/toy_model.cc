@@ -45,7 +45,10 @@ std::vector<float> ToyModel::Weights(const Prefix& prefix) const {
   return {weights.begin(), weights.end()};
 }
 
-std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options) {
+std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options, void (*watch)(bool)) {
+  const auto watching = [watch](bool on) {
+    if (watch != nullptr) watch(on);
+  };
   Search search(options, kToyStart, kToyEos, kToySource);
   std::vector<Prefix> prefixes = {{}};  // of the rows
   const int k = search.candidates_per_row();
@@ -64,12 +67,15 @@ std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions
     const bool constrains = search.constrains();
     for (std::size_t i = 0; i < rows.size(); ++i) {
       std::vector<float> x = model.LogProbabilities(prefixes[i]);
-      if (search.wants_attention()) search.Attended(static_cast<int>(i), model.Weights(prefixes[i]));
+      const std::vector<float> weights = model.Weights(prefixes[i]);
+      watching(true);
+      if (search.wants_attention()) search.Attended(static_cast<int>(i), weights);
+      if (constrains && search.forced_token() < 0) search.Constrain(static_cast<int>(i), absl::MakeSpan(x));
+      watching(false);
       std::vector<ScoredToken> offered;
       if (const TokenId forced = search.forced_token(); forced >= 0) {
         offered = {{forced, x[forced]}};
       } else {
-        if (constrains) search.Constrain(static_cast<int>(i), absl::MakeSpan(x));
         for (TokenId id = 0; id < kToyVocabulary; ++id) {
           if (x[id] > -std::numeric_limits<float>::infinity()) offered.push_back({id, x[id]});
         }
@@ -79,7 +85,9 @@ std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions
       found[i] = std::min<int>(k, static_cast<int>(offered.size()));
       std::copy_n(offered.begin(), found[i], best.begin() + static_cast<std::ptrdiff_t>(i * k));
     }
+    watching(true);
     search.Advance(best.data(), found.data());
+    watching(false);
   }
   return search.Results();
 }

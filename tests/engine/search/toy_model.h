@@ -23,7 +23,9 @@ struct ToyModel {
   std::vector<float> Weights(const Prefix& prefix) const;           // [kToySource]
 };
 
-// Searches to the end. What each row is asked for is what the header promises.
-std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options);
+// Searches to the end. What each row is asked for is what the header promises. `watch`, if given, is called with true
+// before each call of the search and with false after it.
+std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options,
+                                      void (*watch)(bool) = nullptr);
 
 }  // namespace heed
