@@ -8,6 +8,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/run/compile_cell.h"
+#include "engine/run/op_values.h"
 #include "engine/run/row_ops.h"
 #include "engine/run/weight_store.h"
 
@@ -319,58 +320,13 @@ class Compiler {
 
   // --- what nobody reads ---------------------------------------------------------------------------------------------
 
-  static void Reads(const Inputs& inputs, std::vector<bool>& read) {
-    for (const Ref& ref : inputs.refs) read[ref.value] = true;
-  }
-  static void Reads(Ref ref, std::vector<bool>& read) {
-    if (ref.value >= 0) read[ref.value] = true;
-  }
-
-  static void MarkReads(const std::vector<Op>& ops, std::vector<bool>& read) {
-    for (const Op& op : ops) {
-      std::visit(
-          [&read](const auto& o) {
-            using T = std::decay_t<decltype(o)>;
-            if constexpr (std::is_same_v<T, CellOp>) {
-              Reads(o.inputs, read);
-              Reads(o.state_h, read);
-              Reads(o.state_c, read);
-            } else if constexpr (std::is_same_v<T, LinearOp> || std::is_same_v<T, ConcatOp>) {
-              Reads(o.inputs, read);
-            } else if constexpr (std::is_same_v<T, AttendOp>) {
-              Reads(o.query, read);
-              Reads(o.coverage, read);
-            } else if constexpr (std::is_same_v<T, RnnOp> || std::is_same_v<T, PoolOp> ||
-                                 std::is_same_v<T, SelfAttendOp>) {
-              Reads(Ref{o.input, false}, read);
-            } else if constexpr (std::is_same_v<T, CombineOp>) {
-              for (const Ref& ref : o.inputs) Reads(ref, read);
-            } else if constexpr (std::is_same_v<T, LerpOp>) {
-              Reads(o.gate, read);
-              Reads(o.a, read);
-              Reads(o.b, read);
-            } else if constexpr (!std::is_same_v<T, EmbedOp>) {
-              Reads(o.input, read);
-            }
-          },
-          op);
-    }
-  }
-
   // An embedding that only tables stood for is not looked up at all.
   void MarkUnread() {
     std::vector<bool> source(model_.source_slots.size()), step(model_.step_slots.size());
-    MarkReads(model_.source_ops, source);
-    MarkReads(model_.step_ops, step);
-    Reads(model_.output_inputs, step);
-    if (model_.copy.has_value()) Reads(model_.copy->gate, step);
-    // What attends of the init program read is no job's, but the source program's own.
-    for (const Op& op : model_.source_ops) {
-      const auto* attend = std::get_if<AttendOp>(&op);
-      if (attend == nullptr) continue;
-      if (attend->keys >= 0) source[attend->keys] = true;
-      source[attend->values] = true;
-    }
+    for (const Op& op : model_.source_ops) ForEachSourceRead(op, [&](Ref ref) { source[ref.value] = true; });
+    for (const Op& op : model_.step_ops) ForEachRead(op, [&](Ref ref) { step[ref.value] = true; });
+    for (const Ref& ref : model_.output_inputs.refs) step[ref.value] = true;
+    if (model_.copy.has_value()) step[model_.copy->gate.value] = true;
     for (const Kept& kept : model_.sequences) source[kept.value] = true;
     for (const Kept& kept : model_.vectors) source[kept.value] = true;
     for (const PrimedSlot& primed : model_.primed) step[primed.step_value] = true;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/kernels/elementwise.h"
+#include "engine/run/share_buffers.h"
 
 namespace heed {
 namespace {
@@ -36,11 +37,12 @@ Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
       attention_(ops, model.source_ops),
       self_attention_(model, ops, max_positions) {
   const int block = ops->block(), slack = RowOps::Slack();
-  for (const Slot& slot : model.source_slots) {
-    const int rows = slot.type == ValueType::kVector ? block : max_positions;
-    buffers_.emplace_back(slot.buffered ? Floats(rows + slack, slot.size) : 0);
-    frame_.values.push_back(buffers_.back().data());
+  const BufferPlan plan = ShareBuffers(model);
+  for (const BufferPlan::Place& place : plan.buffers) {
+    const int rows = place.type == ValueType::kVector ? block : max_positions;
+    buffers_.emplace_back(Floats(rows + slack, place.size));
   }
+  for (const int at : plan.of_slot) frame_.values.push_back(at < 0 ? nullptr : buffers_[at].data());
   int input = 0, hidden = 0;
   for (const Op& op : model.source_ops) {
     const auto* rnn = std::get_if<RnnOp>(&op);
