@@ -113,7 +113,7 @@ std::vector<std::string> ReferencesOf(const Op& op) {
     case Op::kCopy:
       return {op.copy().generate(), op.copy().gate(), op.copy().attention()};
     default:
-      return {};  // embed reads ids; what else there is, the engine does not run
+      return {};  // embed reads ids
   }
 }
 
