@@ -20,7 +20,7 @@ from . import certificate, checkpoint, publish, vocabulary
 from .builder import Model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-REFERENCE = "heed's float64 NumPy reference (export/reference) of {toolkit}, one source at a time"
+REFERENCE = "heed's float64 reference (export/reference), one source at a time"
 _RANDOM_LENGTHS = (1, 3, 5, 8, 12, 2)
 _MAX_CASE_TOKENS = 40
 
@@ -180,7 +180,7 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
         trace = imported.trace(ids, _MAX_CASE_TOKENS, *([pieces] if imported.copies else []))
         kept.append(certificate.Case(trace, text, contexts=not kept, shortlist=imported.shortlist))
     return certificate.Certificate(
-        reference=REFERENCE.format(toolkit=imported.toolkit),
+        reference=REFERENCE,
         cases=kept,
         search={"beam_size": 1, "max_length_a": 0, "max_length_b": _MAX_CASE_TOKENS},
         toolkit=imported.toolkit,

@@ -82,7 +82,12 @@ def readme_text(model: Model, card: Card, proof: certificate.Certificate | None)
         f"| attention | {attends} |",
     ]
     if proof is not None:
-        lines += ["", f"`parity.json`: {len(proof.cases)} cases by {proof.reference}; `heed-server verify` runs them."]
+        of = f" of {proof.toolkit}" if proof.toolkit else ""
+        lines += [
+            "",
+            f"`parity.json`: {len(proof.cases)} cases{of}, by {proof.reference}.",
+            "`heed-server verify` runs them.",
+        ]
         if proof.measured:
             m = proof.measured
             lines += [

@@ -8,7 +8,10 @@ Usage: opennmt_py_test.py [HEED_SERVER HEED]; without the programs what needs a 
 import contextlib
 import io
 import json
+import os
 import pathlib
+import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -362,6 +365,44 @@ class Through(unittest.TestCase):
                     for line, want, found in zip(source, lines(name, file), said):
                         with self.subTest(f"{name} {file}", line=line):
                             self.assertEqual(want.split("\t")[1], found["text"])
+
+
+class Page(unittest.TestCase):
+    """docs/importing/opennmt-py.md: its transcript, run. Numbers and shades may differ between processors."""
+
+    def setUp(self):
+        if not PROGRAMS:
+            self.skipTest("no heed-server and heed given")
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.folder / "tests").symlink_to(presets.ROOT / "tests")
+        programs = self.folder / "bin"
+        programs.mkdir()
+        for name, path in zip(("heed-server", "heed", "heed-export"), [*PROGRAMS, presets.ROOT / "export/heed-export"]):
+            (programs / name).symlink_to(pathlib.Path(path).resolve())
+        self.environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", LC_ALL="C.UTF-8")
+
+    def check(self, block: str, environment: dict) -> None:
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, output = re.fullmatch(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", part, re.S).groups()
+            run = subprocess.run(
+                command, shell=True, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
+            )
+            with self.subTest(command):
+                self.assertEqual(("", 0), (run.stderr, run.returncode))
+                self.assertEqual(self.words(output), self.words(run.stdout))
+
+    @staticmethod
+    def words(output: str) -> list[list[str]]:
+        """Per line the words, without numbers, digests, places, instruction sets, shades and blank lines."""
+        output = re.sub(r"digest \w+|AVX\w*|cases\[.*|\(\w+\.\w+\)|\d\.?\d*e-\d+|[\d█▓▒░]+", " ", output)
+        return [line.split() for line in output.splitlines() if line.strip()]
+
+    def test_its_transcript_is_what_the_commands_print(self):
+        page = (presets.ROOT / "docs/importing/opennmt-py.md").read_text(encoding="utf-8")
+        first, second = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)
+        self.check(first, self.environment)
+        with Served(*PROGRAMS, self.folder / "out") as served:
+            self.check(second, {**self.environment, "HEED_ADDRESS": served.environment["HEED_ADDRESS"]})
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Preset:
     name: str
     make: Callable[[np.random.Generator], tuple[Any, Sequence[Any]]]
     max_length: int = 12
+    draw: int = 0  # another number draws other weights: for a draw whose normalised values had next to no variance
     shortlist: bool = False  # the traces were decoded with the model's shortlist
 
 

@@ -5,6 +5,7 @@ output.cpp."""
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any, Sequence
 
 import numpy as np
@@ -345,13 +346,16 @@ PRESETS = [
         tied_embeddings_src=True,
     ),
     _s2s("tanh, transitions", enc_cell="tanh", dec_cell="tanh", enc_cell_depth=2, dec_cell_base_depth=3),
-    _s2s(
-        "ReLU, layer normalisation, transitions",
-        enc_cell="relu",
-        dec_cell="relu",
-        enc_cell_depth=2,
-        dec_cell_base_depth=3,
-        layer_normalization=True,
+    replace(
+        _s2s(
+            "ReLU, layer normalisation, transitions",
+            enc_cell="relu",
+            dec_cell="relu",
+            enc_cell_depth=2,
+            dec_cell_base_depth=3,
+            layer_normalization=True,
+        ),
+        draw=1,
     ),
     _s2s("GRU-Nematus, decoder 2", enc_cell="gru-nematus", dec_cell="gru-nematus", dec_depth=2, enc_cell_depth=2),
     _s2s(
