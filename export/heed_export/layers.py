@@ -27,6 +27,7 @@ class Norm:
     state_bias: np.ndarray | None = None
     cell_scale: np.ndarray | None = None  # [H], LSTM only
     cell_bias: np.ndarray | None = None  # [H]
+    cell_carried: bool = False  # the normalised c is the state too
 
 
 @dataclass
