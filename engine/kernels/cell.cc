@@ -43,12 +43,13 @@ HWY_INLINE void WithFunctions(CellFunctions functions, F f) {
 
 // h holds the output gate: h *= function(norm(c)).
 template <typename Functions>
-HWY_INLINE void NormedOutput(const Functions& f, std::size_t size, const CellNorm& norm, const float* c, float* h) {
+HWY_INLINE void NormedOutput(const Functions& f, std::size_t size, const CellNorm& norm, float* c, float* h) {
   const Moments moments = MomentsOf(c, size, norm.epsilon);
   for (std::size_t i = 0; i < size; i += Width()) {
     const std::size_t left = size - i;
     const V next = Normalised(moments, LoadAt(c, i, left), norm.scale, norm.bias, i, left);
     StoreAt(hn::Mul(LoadAt(h, i, left), f.Function(next)), h, i, left);
+    if (norm.carried) StoreAt(next, c, i, left);
   }
 }
 

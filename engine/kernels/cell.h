@@ -24,10 +24,12 @@ struct CellFunctions {
 };
 
 // Layer normalisation of an LSTM's c on its way to h: N(c) * scale + bias. scale [n]; null: none. bias [n] may be null.
+// `carried`: that is what c becomes as well.
 struct CellNorm {
   const float* scale = nullptr;
   const float* bias = nullptr;
   float epsilon = 0;
+  bool carried = false;
 };
 
 // c = sigmoid(f) c_in + sigmoid(i) tanh(g); h = sigmoid(o) tanh(norm(c)). gates [rows, 4 n]; c_in, c, h [rows, n]; c

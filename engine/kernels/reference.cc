@@ -97,6 +97,7 @@ void LstmRows(CellFunctions functions, int rows, int n, const float* gates, Adde
     }
     std::vector<float> out(c + r * n, c + (r + 1) * n);
     if (norm.scale != nullptr) LayerNormRows(1, n, c + r * n, norm.scale, norm.bias, norm.epsilon, out.data());
+    if (norm.carried) std::copy(out.begin(), out.end(), c + r * n);
     for (int i = 0; i < n; ++i) {
       h[r * n + i] = static_cast<float>(gate(3, i) * Activate(functions.function, out[i]));
     }

@@ -166,6 +166,10 @@ absl::Status OpChecker::CheckCellNorm(const CellNorm& norm, std::int64_t rows, C
   if (norm.cell_scale().empty() && !norm.cell_bias().empty()) {
     return place_.Invalid("norm: cell_bias needs cell_scale");
   }
+  if (norm.cell_scale().empty() && norm.cell_carried()) {
+    return place_.Invalid("norm: cell_carried needs cell_scale");
+  }
+  out.cell_carried = norm.cell_carried();
   HEED_ASSIGN_OR_RETURN(out.cell_scale,
                         tensors_.Optional(place_, "norm.cell_scale", norm.cell_scale(), {cell->hidden}));
   HEED_ASSIGN_OR_RETURN(out.cell_bias, tensors_.Optional(place_, "norm.cell_bias", norm.cell_bias(), {cell->hidden}));

@@ -51,6 +51,7 @@ struct CellNormWeights {
   const Tensor* state_bias = nullptr;
   const Tensor* cell_scale = nullptr;
   const Tensor* cell_bias = nullptr;
+  bool cell_carried = false;
   float epsilon = 0;
   Groups groups = Groups::kAll;
 };

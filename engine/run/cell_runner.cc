@@ -59,7 +59,8 @@ void CellRunner::FinishSum(const CellOp& op, int rows, Addend addend, const Cell
     addend = {};
   }
   if (op.type == CellType::kLstm) {
-    const CellNorm output{ops_->constant(norm.cell_scale), ops_->constant(norm.cell_bias), norm.epsilon};
+    const CellNorm output{ops_->constant(norm.cell_scale), ops_->constant(norm.cell_bias), norm.epsilon,
+                          norm.cell_carried};
     LstmRows(op.functions, rows, op.hidden, gates_.data(), addend, state.c_in, output, state.c, state.h);
   } else {
     RnnRows(op.functions.function, rows, op.hidden, gates_.data(), addend, state.h);

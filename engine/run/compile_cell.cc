@@ -33,6 +33,7 @@ CellNormOp CompileNorm(const CellWeights& weights, int blocks, WeightStore* stor
   op.state_bias = store->Constant(norm.state_bias);
   op.cell_scale = store->Constant(norm.cell_scale);
   op.cell_bias = store->Constant(norm.cell_bias);
+  op.cell_carried = norm.cell_carried;
   op.epsilon = norm.epsilon;
   const int h = weights.hidden;
   switch (norm.groups) {

@@ -42,6 +42,7 @@ struct CellNormOp {
   bool on = false;
   bool apart = false;  // the inputs' product and the state's each by itself; else their sum, by input_scale
   ConstantIndex input_scale = -1, input_bias = -1, state_scale = -1, state_bias = -1, cell_scale = -1, cell_bias = -1;
+  bool cell_carried = false;
   float epsilon = 0;
   std::vector<int> groups;       // stretches of blocks * hidden, each normalised by itself
   std::vector<int> gate_groups;  // GRU, reset before: the same of the state's r and z

@@ -280,4 +280,6 @@ class Checked:
         for part in ("input_scale", "input_bias", "state_scale", "state_bias", "cell_scale", "cell_bias"):
             size = hidden if part.startswith("cell") else rows
             self._optional(spec, name, op, part, getattr(norm, part), size, tensor)
+        if norm.cell_carried:
+            spec["cell_carried"] = True
         return spec

@@ -76,6 +76,7 @@ std::string BundleBuilder::AddCell(const TestCell& cell) {
   if (has_state) add("state_scale", {rows}, 6);
   if (has_state && cell.norm_bias) add("state_bias", {rows});
   if (cell.norm_cell) add("cell_scale", {cell.hidden}, 6);
+  if (cell.norm_carried) absl::StrAppend(&json, ", \"cell_carried\": true");
   if (cell.norm_cell && cell.norm_bias) add("cell_bias", {cell.hidden});
   return absl::StrCat(json, "}}");
 }

@@ -36,6 +36,7 @@ struct TestCell {
   bool norm_sum = false;      // no state_scale
   bool norm_bias = true;      // input_bias, state_bias, cell_bias
   bool norm_cell = false;     // cell_scale
+  bool norm_carried = false;  // cell_carried
 };
 
 class BundleBuilder {

@@ -301,6 +301,8 @@ TEST(CheckProgram, RefusesNormsInsideCellsWhosePartsDoNotBelongTogether) {
        cell + "cell_scale and cell_bias belong to an LSTM"},
       {"cell_bias without cell_scale", NormedLstm, [](auto& b) { FirstNorm(b)->clear_cell_scale(); },
        cell + "cell_bias needs cell_scale"},
+      {"cell_carried without cell_scale", NormedGru, [](auto& b) { FirstNorm(b)->set_cell_carried(true); },
+       cell + "cell_carried needs cell_scale"},
   });
 }
 

@@ -140,6 +140,8 @@ INSTANTIATE_TEST_SUITE_P(
         CellKind("SsruTanhHardNormed", {.kind = "SSRU", .gate = "HARD_SIGMOID", .function = "TANH", .norm = "BLOCKS"}),
         CellKind("LstmHardRelu", {.kind = "LSTM", .gate = "HARD_SIGMOID", .function = "RELU"}),
         CellKind("LstmNormedApart", {.kind = "LSTM", .norm = "BLOCKS", .norm_cell = true}),
+        CellKind("LstmNormedSumAndCellCarried",
+                 {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true, .norm_carried = true}),
         CellKind("LstmNormedSum", {.kind = "LSTM", .norm = "ALL", .norm_sum = true, .norm_bias = false}),
         CellKind("LstmNormedSumAndCell", {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true}),
         CellKind("GruAfterNormedAll", {.kind = "GRU", .norm = "ALL", .norm_bias = false}),

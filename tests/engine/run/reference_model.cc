@@ -146,6 +146,7 @@ State RunCell(const CellWeights& w, const Vector& x, const State& in) {
   if (w.norm.cell_scale != nullptr) {
     Normalise(c, 0, n, w.norm.epsilon);
     for (int i = 0; i < n; ++i) c[i] = c[i] * w.norm.cell_scale->data[i] + At(w.norm.cell_bias, i);
+    if (w.norm.cell_carried) out.c = c;
   }
   for (int i = 0; i < n; ++i) out.h[i] = gate(3, i) * Apply(w.function, c[i]);
   return out;
