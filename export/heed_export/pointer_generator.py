@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .builder import Array, Model
+from .builder import Model
 from .checkpoint import Weights
 from .layers import Cell, reorder, transposed
 from .vocabulary import Vocabulary
@@ -33,7 +33,7 @@ def _lstm(w: Weights, scope: str) -> Cell:
     return Cell("lstm", *rows, reorder(w[f"{scope}/bias"], "ijfo", "ifjo") + forget)
 
 
-def _linear(w: Weights, scope: str) -> tuple[Array, Array]:
+def _linear(w: Weights, scope: str) -> tuple[np.ndarray, np.ndarray]:
     return transposed(w[f"{scope}/Matrix"]), w[f"{scope}/Bias"]
 
 

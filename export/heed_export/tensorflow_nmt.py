@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from .builder import ZERO, Array, BuildError, Model, Value
+from .builder import ZERO, BuildError, Model, Value
 from .checkpoint import Weights
 from .layers import Cell, Norm, reorder, transposed
 from .vocabulary import Vocabulary
@@ -65,7 +65,7 @@ class _Builder:
         return Cell("lstm", inputs, state, norm=norm)
 
     @staticmethod
-    def split(kernel: Array, hidden: int) -> tuple[Array, Array]:
+    def split(kernel: np.ndarray, hidden: int) -> tuple[np.ndarray, np.ndarray]:
         inputs, state = np.split(kernel, [kernel.shape[0] - hidden])
         return transposed(inputs), transposed(state)
 
