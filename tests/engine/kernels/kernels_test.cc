@@ -176,7 +176,7 @@ TEST_P(KernelTest, CellsAgreeWithTheReference) {
           SsruRows(f, kRows, n, x, addend, c.data(), c_got.data(), h.data());
           reference::SsruRows(f, kRows, n, x, addend, c.data(), c_want.data(), h_want.data());
           ExpectNear(h, h_want, 2e-6f);
-          ExpectNear(c_got, c_want, norm.carried ? 5e-6f : 2e-6f);
+          ExpectNear(c_got, c_want, 2e-6f);
           for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
             GruRows(f, kRows, n, x, addend, s.data(), b, state.data(), h.data());
             reference::GruRows(f, kRows, n, x, addend, s.data(), b, state.data(), h_want.data());
@@ -224,7 +224,7 @@ TEST_P(KernelTest, NormsInsideCellsAgreeWithTheReference) {
           std::vector<float> h(n * kRows), h_want(n * kRows), c_got = c, c_want = c;
           LstmRows(f, kRows, n, y.data(), addend, c_got.data(), norm, c_got.data(), h.data());
           reference::LstmRows(f, kRows, n, y.data(), addend, c_want.data(), norm, c_want.data(), h_want.data());
-          ExpectNear(c_got, c_want, 2e-6f);
+          ExpectNear(c_got, c_want, norm.carried ? 5e-6f : 2e-6f);
           ExpectNear(h, h_want, 5e-6f);
         }
       }
