@@ -144,8 +144,12 @@ def read_options(config: dict, path: pathlib.Path) -> Options:
     )
 
 
+def _version(config: dict) -> tuple[int, ...]:
+    return tuple(int(n) for n in str(config.get("joeynmt_version", "0")).split(".") if n.isdigit())
+
+
 def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dict:
-    """SearchDefaults from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.x never emits <s> or
+    """SearchDefaults from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.3 never emits <s> or
     <pad> and emits at least one token; before, it allows both."""
     testing, training = _section(config, "testing", path), _section(config, "training", path)
     longest = testing.get("max_output_length", training.get("max_output_length"))
@@ -158,15 +162,15 @@ def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dic
     if alpha > 0:
         found.update(length_normalization="LENGTH_NORMALIZATION_GNMT", length_alpha=alpha)
     found.update(beam_policy="BEAM_POLICY_GO_ON", beam_stop="BEAM_STOP_PLACES_ENDED")
-    if "joeynmt_version" in config:
+    if "joeynmt_version" not in config:
+        found.update(beam_stop="BEAM_STOP_BEST_ENDS")
+    elif _version(config) >= (2, 3):
         found.update(banned_ids=[i for i in (target.bos, *target.special) if i is not None])
         found.update(min_length_b=int(testing.get("min_output_length", 1)))
-    else:
-        found.update(beam_stop="BEAM_STOP_BEST_ENDS")
-    for name, field in (("no_repeat_ngram_size", "no_repeat_ngram_size"), ("repetition_penalty", "repetition_penalty")):
-        value = testing.get(name, -1)
-        if value is not None and value > (1 if name == "repetition_penalty" else 0):
-            found[field] = value
+    for name, off in (("no_repeat_ngram_size", 0), ("repetition_penalty", 1)):
+        value = testing.get(name)
+        if value is not None and value > off:  # joeynmt/search.py: the source's tokens count as well
+            raise CheckpointError(f"{path}: testing.{name}={value} is not supported: it looks at the source; set it to -1")
     if testing.get("generate_unk", True) is False:
         found["unknowns"] = "UNKNOWN_POLICY_BAN"
     return found
