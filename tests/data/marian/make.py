@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Made the files of this folder, and makes the models that export/tools/marian_parity.py measures at Firefox's size.
 
     pip install fxtranslate==0.5.0 sentencepiece numpy torch

@@ -4,8 +4,9 @@
     make_fixtures.py PYTHON NAME...      (no NAME: all of that toolkit's version)
 
 PYTHON is the interpreter of a virtual environment with OpenNMT-py (3.5.1: opennmt-py, configargparse, ctranslate2,
-pyonmttok, six, pyyaml, rapidfuzz, flask, waitress, sacrebleu, tensorboard; 2.3.0: also torchtext 0.5.0), installed with
-`pip install --no-deps` where PyTorch is newer than it allows. For each model it leaves NAME/model.pt (without the
+pyonmttok, pyahocorasick, safetensors, six, pyyaml, rapidfuzz, flask, waitress, spacy, sacrebleu, tensorboard, and an
+empty fasttext.py will do; 2.3.0: also torchtext 0.5.0), installed with `pip install --no-deps` where PyTorch is newer
+than it allows. For each model it leaves NAME/model.pt (without the
 optimizer's state, but for one), NAME/model.safetensors where asked, and the toolkit's own translations of
 NAME/source.txt: NAME/greedy.txt and NAME/beam.txt (its defaults: beam 5), a line "score<TAB>text" each.
 
