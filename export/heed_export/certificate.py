@@ -42,6 +42,7 @@ class Certificate:
     search: dict
     toolkit: str | None = None
     measured: dict | None = None
+    tolerance: dict | None = None  # what is wider than in TOLERANCE, by the same names
 
 
 def _rounded(values) -> list | float:
@@ -98,7 +99,7 @@ def dumps(certificate: Certificate) -> bytes:
     if certificate.toolkit:
         head["toolkit"] = certificate.toolkit
     head["search"] = dict(certificate.search)
-    head["tolerance"] = TOLERANCE
+    head["tolerance"] = {**TOLERANCE, **(certificate.tolerance or {})}
     if certificate.measured:
         head["measured"] = certificate.measured
     # A case a line: the file stays small and its changes readable.

@@ -12,7 +12,7 @@ import argparse
 import pathlib
 import re
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFERENCE = "heed's float64 reference (export/reference), one source at a time"
 _RANDOM_LENGTHS = (1, 3, 5, 8, 12, 2)
 _MAX_CASE_TOKENS = 40
+# An engine rounds after every operation: 4 to 8 times as far off as one change of the weights (measured); and room.
+_ROUNDING = 16
 
 
 @dataclass
@@ -39,6 +41,8 @@ class Imported:
     target_language: str | None = None
     copies: bool = False
     shortlist: bool = False  # the cases were decoded with the model's shortlist
+    # Scores a Trace's tokens again with weights that `moved` gives; None: the standard tolerances hold.
+    moved: Callable[[Any], Any] | None = None
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +175,35 @@ def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None,
     return [(None, None, model.source.with_specials(rng.choice(pool, n).tolist())) for n in lengths]
 
 
+def moved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights, each moved at random by at most half a unit of float32's last place: for `Imported.moved`."""
+    rng = np.random.default_rng(2)
+    return {n: np.asarray(v, np.float64) * (1 + rng.uniform(-(2.0**-24), 2.0**-24, v.shape)) for n, v in arrays.items()}
+
+
+def tolerance(cases: Sequence[certificate.Case], again: Callable[[Any], Any]) -> dict[str, float]:
+    """The tolerances that a deep or ill-conditioned model needs beyond certificate.TOLERANCE, since float32 itself
+    cannot be nearer: _ROUNDING times what moving the weights' last bit does to its values. Empty for most models."""
+    found = dict.fromkeys(("log_probability", "weight", "energy", "context"), 0.0)
+
+    def compare(kind: str, a: Any, b: Any) -> None:
+        a, b = np.asarray(a), np.asarray(b)
+        finite = np.isfinite(a) & np.isfinite(b)
+        error = np.abs(a - b)[finite] / np.maximum(1, np.abs(a[finite]))
+        found[kind] = max(found[kind], float(error.max(initial=0)))
+
+    for case in cases:
+        other = again(case.trace)
+        compare("log_probability", case.trace.log_probabilities, other.log_probabilities)
+        for one, two in zip(case.trace.steps, other.steps):
+            for name, attended in one.attentions.items():
+                compare("weight", attended.weights, two.attentions[name].weights)
+                compare("energy", attended.energies, two.attentions[name].energies)
+                compare("context", attended.context, two.attentions[name].context)
+    wide = {kind: float(f"{_ROUNDING * value:.1e}") for kind, value in found.items()}
+    return {kind: value for kind, value in wide.items() if value > certificate.TOLERANCE[kind]}
+
+
 def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certificate.Certificate | None:
     """Runs the oracle on the cases. None for a model without one."""
     if imported.trace is None:
@@ -180,6 +213,7 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
         trace = imported.trace(ids, _MAX_CASE_TOKENS, *([pieces] if imported.copies else []))
         kept.append(certificate.Case(trace, text, contexts=not kept, shortlist=imported.shortlist))
     return certificate.Certificate(
+        tolerance=None if imported.moved is None else tolerance(kept, imported.moved),
         reference=REFERENCE,
         cases=kept,
         search={"beam_size": 1, "max_length_a": 0, "max_length_b": _MAX_CASE_TOKENS},
@@ -230,6 +264,9 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     proof = make_certificate(imported, args.cases)
     digest = publish.publish(imported.model, out, card, proof, server)
     print(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
+    for kind, value in ((proof.tolerance if proof else None) or {}).items():
+        standard = certificate.TOLERANCE[kind]
+        print(f"tolerance of {kind}: {value:g} instead of {standard:g}, since float32 cannot tell these weights nearer")
     if proof is None:
         print("parity: not proved, there is no oracle for this model")
     elif proof.measured is None:

@@ -366,29 +366,45 @@ def read(args: argparse.Namespace) -> importer.Imported:
         side.lowercase = args.lowercase
     model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search, files.shared)
     source_language, target_language = _languages(path)
+    oracle = _Oracle(files)
     return importer.Imported(
         model,
         f"Marian ({files.options['type']})",
-        _tracer(files),
+        oracle.trace,
         path.name,
         source_language=source_language,
         target_language=target_language,
         shortlist=files.shortlist is not None,
+        moved=oracle.moved,
     )
 
 
-def _tracer(files: Files):
-    """Runs the oracle, which reads the same arrays under Marian's names by itself."""
+class _Oracle:
+    """export/reference, which reads the same arrays under Marian's names by itself; made when first asked."""
 
-    def trace(source_ids: list[int], max_length: int) -> Any:
-        from reference import marian as oracle
-        from reference import marian_student as student_oracle
-        from reference import trace as tracing
+    def __init__(self, files: Files):
+        self._files = files
+        self._models: dict[bool, Any] = {}
 
-        kind = student_oracle.Student if files.options["type"] == "transformer" else oracle.S2S
-        model = kind(files.weights.arrays, files.options)
-        if files.shortlist is not None:
-            model = student_oracle.Shortlisted(model, files.shortlist, len(files.target), files.shared)
-        return tracing.greedy(model, source_ids, None, files.target.eos, max_length)
+    def _model(self, moved: bool) -> Any:
+        from reference import marian, marian_student
 
-    return trace
+        if moved not in self._models:
+            files = self._files
+            kind = marian_student.Student if files.options["type"] == "transformer" else marian.S2S
+            arrays = files.weights.arrays
+            model = kind(importer.moved(arrays) if moved else arrays, files.options)
+            if files.shortlist is not None:
+                model = marian_student.Shortlisted(model, files.shortlist, len(files.target), files.shared)
+            self._models[moved] = model
+        return self._models[moved]
+
+    def trace(self, source_ids: list[int], max_length: int) -> Any:
+        from reference import trace
+
+        return trace.greedy(self._model(False), source_ids, None, self._files.target.eos, max_length)
+
+    def moved(self, case: Any) -> Any:
+        from reference import trace
+
+        return trace.forced(self._model(True), case.source_ids, None, self._files.target.eos, case.tokens)

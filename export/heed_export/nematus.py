@@ -453,4 +453,11 @@ def read(args: argparse.Namespace) -> importer.Imported:
         reference = oracle.Nematus(files.weights.arrays, files.options)
         return tracing.greedy(reference, source_ids, None, EOS, max_length)
 
-    return importer.Imported(model, "Nematus (Theano)", trace, args.model.name)
+    def moved(case: Any) -> Any:
+        from reference import nematus as oracle
+        from reference import trace as tracing
+
+        reference = oracle.Nematus(importer.moved(files.weights.arrays), files.options)
+        return tracing.forced(reference, case.source_ids, None, EOS, case.tokens)
+
+    return importer.Imported(model, "Nematus (Theano)", trace, args.model.name, moved=moved)

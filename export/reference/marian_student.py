@@ -28,6 +28,8 @@ def positions(start: int, count: int, size: int) -> np.ndarray:
 
 class Student:
     def __init__(self, weights: Weights, options: Mapping) -> None:
+        # Widened once: a vocabulary's matrix would take longer than the rest of a step.
+        weights = {name: np.asarray(values, np.float64) for name, values in weights.items()}
         self.w, self.options = weights, options
         self.heads, self.size = int(options["transformer-heads"]), int(options["dim-emb"])
         tied = options.get("tied-embeddings-all") or options.get("tied-embeddings-src")

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import checkpoint, cli, marian, served, serving
+from heed_export import certificate, checkpoint, cli, importer, marian, served, serving
 from in_a_folder import InAFolder
 from presets import marian as shapes
 from reference import marian as oracle
@@ -121,6 +121,35 @@ class Options(InAFolder):
             with self.subTest(name), self.assertRaises(ValueError) as caught:
                 self.built(self.GOOD, {**arrays, name: arrays[name][:-1, :-1]})
             self.assertNotIn("\n", str(caught.exception))
+
+
+class Tolerances(unittest.TestCase):
+    """What a certificate allows: the standard, unless the weights' last bit moves the values by more."""
+
+    def found(self, change: float) -> dict[str, float]:
+        def case(more: float) -> trace.Trace:
+            attended = trace.Attended(np.full((1, 2), 0.5), np.zeros((1, 2)), np.array([2.0 + more, 0.5]))
+            step = trace.StepValues(np.zeros(3), {"attention": attended})
+            return trace.Trace([2, 0], [0], [-1.0], [1.0], [step], True)
+
+        return importer.tolerance([certificate.Case(case(0))], lambda _: case(change))
+
+    def test_grow_where_float32_cannot_be_nearer_and_nowhere_else(self):
+        self.assertEqual({}, self.found(0))
+        self.assertEqual({}, self.found(1e-6))
+        self.assertEqual({"context": 1.6e-5}, self.found(2e-6))  # 16 times 1e-6 of 2
+
+    def test_moved_weights_round_to_the_same_or_the_next_float(self):
+        values = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+        other = importer.moved({"w": values})["w"]
+        self.assertTrue((other != values).all())
+        self.assertLessEqual(np.abs(other / values - 1).max(), 2.0**-24)
+
+    def test_the_fixture_needs_none(self):
+        files = marian.load(DATA / FLOAT, [DATA / SPM])
+        own = marian._Oracle(files)
+        cases = [certificate.Case(own.trace([5, 6, 7, 9, 30, 0], 40))]
+        self.assertEqual({}, importer.tolerance(cases, own.moved))
 
 
 class Search(InAFolder):

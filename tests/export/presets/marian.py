@@ -349,6 +349,7 @@ PRESETS = [
     replace(
         _s2s(
             "ReLU, layer normalisation, transitions",
+        dim_rnn=16,  # of 7 so few are above zero that normalisation magnifies what float32 rounds
             enc_cell="relu",
             dec_cell="relu",
             enc_cell_depth=2,
