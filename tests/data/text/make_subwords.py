@@ -5,8 +5,9 @@
     /tmp/v/bin/python tests/data/text/make_subwords.py [--out DIR] [--texts FILE]... [--train LINES] [--count LINES]
 
 NAME.json is the vocabulary as model.json has it, NAME.pieces.json and NAME.merges its files; expected.tsv has lines
-"encode|decode, name, text in hexadecimal, ids" and "lower, -, text, lower-cased text". Merges are learnt from the
-sentences of make_models.py and pydocs_lines.txt. To compare on more text, give --texts and a folder for --out, and run
+"encode|decode, name, text in hexadecimal, ids[, byte ranges]" and "lower, -, text, lower-cased text". Merges are learnt from the
+sentences of make_models.py and pydocs_lines.txt (from the Python documentation and its Korean, Spanish and French
+translations: (c) 2001-2025 Python Software Foundation, PSF License version 2). To compare on more text, give --texts and a folder for --out, and run
 HEED_TEXT_SUBWORDS=DIR text_subwords_test: merges are then learnt from the first --train lines, ids expected for --count.
 """
 
@@ -62,9 +63,9 @@ def learn(lines: list[str], merges: int) -> str:
 class Case:
     """A vocabulary: `cut` gives a text's pieces, `join` the text of pieces."""
 
-    def __init__(self, name, spec, cut, join, files=None, least=2, specials=SPECIALS):
+    def __init__(self, name, spec, cut, join, files=None, least=2, specials=SPECIALS, ranges=None):
         self.name, self.spec, self.cut, self.join, self.files = name, spec, cut, join, files or {}
-        self.least, self.specials = least, specials
+        self.least, self.specials, self.ranges = least, specials, ranges
 
     def write(self, out: pathlib.Path, lines: list[str]) -> None:
         counts = collections.Counter(piece for line in lines for piece in self.cut(line))
@@ -84,9 +85,10 @@ class Case:
         ids = [self.ids.get(piece, unk) for piece in self.cut(text)]
         return [unk if i in specials else i for i in ids]
 
-    def decode(self, ids: list[int]) -> str:
-        unk = self.specials.index("<unk>")
-        return self.join([self.pieces[i] for i in ids if i == unk or i >= len(self.specials)])
+    def decode(self, ids: list[int]) -> tuple[str, str]:
+        """The text and, where the toolkit says so, which of its bytes each token has: "0-5 5-6"."""
+        pieces = [self.pieces[i] for i in ids]
+        return self.join(pieces), self.ranges(pieces) if self.ranges else ""
 
 
 def write_json(path: pathlib.Path, value: object) -> None:
@@ -113,6 +115,15 @@ def opennmt(name, mode, merges=None, **options):
         model = {} if merges is None else {"bpe_model_path": file.name}
         tokenizer = pyonmttok.Tokenizer(mode, **model, **options)
     spec = {"mode": f"OPEN_NMT_MODE_{mode.upper()}", **options}
+
+    def ranges(pieces):
+        """pyonmttok's, of tokens that begin and end without white space; "" where the text began with some."""
+        text, found = tokenizer.detokenize_with_ranges(pieces)
+        data = text.encode()
+        spans = [(found[i][0], found[i][1] + 1) if i in found else None for i in range(len(pieces))]
+        bare = [span and data[slice(*span)].decode().strip() == data[slice(*span)].decode() for span in spans]
+        return " ".join(f"{s[0]}-{s[1]}" if b else "?" for s, b in zip(spans, bare)) if text == text.strip() else ""
+
     if merges is not None:
         spec["merges"] = f"{name}.merges"
     return Case(
@@ -122,6 +133,7 @@ def opennmt(name, mode, merges=None, **options):
         lambda pieces: tokenizer.detokenize(pieces).strip(" "),
         {f"{name}.merges": merges} if merges is not None else {},
         specials=["<unk>", "<blank>", "<s>", "</s>"],
+        ranges=ranges,
     )
 
 
@@ -239,7 +251,8 @@ def main() -> None:
             ids = case.encode(text)
             row = " ".join(map(str, ids))
             expected.append(("encode", case.name, text.encode().hex(), row))
-            expected.append(("decode", case.name, case.decode(ids).encode().hex(), row))
+            decoded, ranges = case.decode(ids)
+            expected.append(("decode", case.name, decoded.encode().hex(), row, *([ranges] if ranges else [])))
     everything = "".join(map(chr, (c for c in range(0x110000) if not 0xD800 <= c < 0xE000)))
     lowered = "".join(c.lower() for c in everything if unicodedata.category(c) != "Cn")
     expected.append(("lower-all", "-", f"{folded(lowered):016x}", ""))

@@ -53,8 +53,7 @@ def preset(name: str, pointer_gen: bool, coverage: bool) -> Preset:
             reference.copy_ids = oracle.copy_ids(words, known)
             ids = [known.get(word, 0) for word in words]
             found = trace.greedy(reference, ids, 2, 3, 12, vocabulary=len(PIECES), unk=0)
-            if pointer_gen:
-                found.copy_ids = list(reference.copy_ids)
+            found.copy_ids = list(reference.copy_ids) if pointer_gen else None
             traces.append(found)
         return model, traces
 
