@@ -115,7 +115,7 @@ TEST_F(Cli, PassesEveryOptionOn) {
   EXPECT_EQ(Run({"translate", "--model=m", "--model_version", "v", "--source_language=ko", "--target-language=en",
                  "--beam_size=5", "--n_best=2", "--min_length=1", "--max_length=99", "--length_normalization=gnmt:0.7",
                  "--repetition_penalty=1.5", "--no_repeat_ngram_size=3", "--truncate", "--energies", "--attention",
-                 "--attends=a,b", "--max_reply_bytes=9000000", "text"}),
+                 "--attends=a,b", "--max_reply_bytes=9000000", "--noshortlist", "text"}),
             0);
   const v1::TranslateRequest request = server_.requests().at(0);
   EXPECT_EQ(request.ShortDebugString(),
@@ -123,7 +123,7 @@ TEST_F(Cli, PassesEveryOptionOn) {
             "search { beam_size: 5 n_best: 2 min_length: 1 max_length: 99 repetition_penalty: 1.5 "
             "no_repeat_ngram_size: 3 gnmt { alpha: 0.7 } } too_long: TOO_LONG_POLICY_TRUNCATE "
             "attention { components: ATTENTION_COMPONENT_WEIGHTS components: ATTENTION_COMPONENT_ENERGIES "
-            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000");
+            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000 shortlist: false");
 }
 
 TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {

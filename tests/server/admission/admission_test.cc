@@ -341,6 +341,14 @@ TEST_F(AdmissionTest, AModelThatDoesNotCopyGetsNoCopyIds) {
   EXPECT_THAT(admitted.texts.at(0).segments.at(0).spellings, IsEmpty());
 }
 
+TEST_F(AdmissionTest, SpellingsAreKeptWhereUnknownsAreReplaced) {
+  TextRequest request = Texts({"hello y"});
+  request.search.set_replace_unknowns(true);
+  const AdmittedRequest admitted = MustAdmit(request);
+  EXPECT_TRUE(admitted.jobs.at(0).sources);
+  EXPECT_THAT(admitted.texts.at(0).segments.at(0).spellings, ElementsAre("_hello", "_y", ""));
+}
+
 TEST_F(AdmissionTest, JobsKnowWhichPositionsAreText) {
   DecodeJob job = MustAdmit(Texts({"hello world"})).jobs.at(0);
   EXPECT_EQ(job.text_begin, 0);

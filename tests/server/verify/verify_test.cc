@@ -17,6 +17,7 @@
 #include "engine/run/plan.h"
 #include "server/text/tokenizer.h"
 #include "server/verify/report.h"
+#include "tests/support/attention_models.h"
 #include "tests/support/test_models.h"
 
 namespace heed {
@@ -40,12 +41,13 @@ Bundle WithVocabulary(BundleBuilder builder) {
 TestSizes Sizes() { return {.source_vocabulary = kPieces, .target_vocabulary = kPieces}; }
 
 // What the engine itself says of `source`: freely, or along `targets`.
-Json CaseOf(const Bundle& bundle, const std::vector<TokenId>& source, const std::vector<TokenId>& targets = {}) {
+Json CaseOf(const Bundle& bundle, const std::vector<TokenId>& source, const std::vector<TokenId>& targets = {},
+            const std::vector<TokenId>& copy_ids = {}) {
   const auto program = CheckProgram(bundle);
   const auto plan = Plan::Make(bundle, *program, {});
-  DecodeJob job{.source = source, .forced = targets};
+  DecodeJob job{.source = source, .forced = targets, .copy_ids = copy_ids};
   job.search.max_length = 2 * static_cast<int>(source.size()) + 20;
-  job.capture = {.weights = true, .energies = true, .attends = {}};
+  job.capture = {.weights = true, .energies = true, .contexts = true, .attends = {}};
   for (std::size_t i = 0; i < (*plan)->attends().size(); ++i) job.capture.attends.push_back(static_cast<int>(i));
   const auto engine = (*plan)->MakeEngine();
   engine->Admit(1, &job);
@@ -57,6 +59,8 @@ Json CaseOf(const Bundle& bundle, const std::vector<TokenId>& source, const std:
                {"log_probabilities", got.log_probabilities},
                {"finish", got.finish == FinishReason::kEos ? "eos" : "length"},
                {"attentions", Json::array()}};
+  if (!copy_ids.empty()) json["copy_ids"] = copy_ids;
+  for (const CopiedToken& copied : got.copies) json["copy_gates"].push_back(copied.gate);
   for (const AttentionMatrix& m : got.attentions) {
     Json rows = Json::array();
     for (int t = 0; t < m.rows; ++t) {
@@ -71,7 +75,8 @@ Json CaseOf(const Bundle& bundle, const std::vector<TokenId>& source, const std:
       all.push_back({{"attend", attend}, {"head", m.head}});
       entry = std::prev(all.end());
     }
-    (*entry)[m.component == AttentionMatrix::Component::kWeights ? "weights" : "energies"] = std::move(rows);
+    const char* components[] = {"weights", "energies", "contexts"};
+    (*entry)[components[static_cast<int>(m.component)]] = std::move(rows);
   }
   return json;
 }
@@ -120,7 +125,8 @@ TEST_F(VerifyTest, ATrueCertificatePassesWithEveryValueNamed) {
   EXPECT_EQ(report.cases, 3);
   EXPECT_EQ(report.same, 3);
   EXPECT_EQ(report.ties, 0);
-  ASSERT_EQ(report.values.size(), 3U);
+  ASSERT_EQ(report.values.size(), 4U);
+  EXPECT_EQ(report.values[3].name, "c") << "the context";
   EXPECT_EQ(report.values[0].name, "log_probability");
   EXPECT_EQ(report.values[1].name, "c.weights");
   EXPECT_EQ(report.values[2].name, "c.energies");
@@ -152,10 +158,18 @@ TEST_F(VerifyTest, AWrongValueIsBeyondItsToleranceAndNamed) {
   wrong = good_;
   x = wrong["cases"][0]["attentions"][0]["energies"][0][2];
   wrong["cases"][0]["attentions"][0]["energies"][0][2] = x + 0.001 * std::max(1.0, std::abs(x));
-  const VerifyReport report = Checked(wrong);
+  VerifyReport report = Checked(wrong);
   EXPECT_THAT(Beyond(report), ElementsAre("c.energies at cases[0] step 0 position 2"));
   EXPECT_FALSE(report.ok());
   EXPECT_EQ(report.same, 3) << "the tokens are right all the same";
+
+  wrong = good_;
+  x = wrong["cases"][0]["attentions"][0]["contexts"][1][3];
+  wrong["cases"][0]["attentions"][0]["contexts"][1][3] = x + 0.01;
+  EXPECT_THAT(Beyond(Checked(wrong)), ElementsAre("c at cases[0] step 1 position 3"));
+  for (Json& row : wrong["cases"][0]["attentions"][0]["contexts"]) row.push_back(0);
+  report = Checked(wrong);
+  EXPECT_THAT(report.faults, ElementsAre(HasSubstr("cases[0] c has rows of")));
 }
 
 TEST_F(VerifyTest, AToleranceIsRelativeToTheCertificatesOwnValueWhereThatIsLarge) {
@@ -248,6 +262,59 @@ TEST_F(VerifyTest, WhatDoesNotFitTheModelIsRefused) {
   EXPECT_EQ(Verify(bundle_).status().code(), absl::StatusCode::kNotFound);
 }
 
+// Contexts too, and what a model that copies adds: gates, ids beyond the vocabulary, words written as they stand.
+TEST(VerifyCopying, GatesAndCopiedWordsAreCompared) {
+  BundleBuilder builder = PointerGenerator({.source_vocabulary = 8, .target_vocabulary = 7}, 3);
+  for (float& x : builder.tensors().at("gate.bias").data) x = -3;  // mostly copies
+  for (model::v1::Vocabulary* side : {builder.spec().mutable_source(), builder.spec().mutable_target()}) {
+    side->mutable_words();
+    side->set_pieces(side->size() == 8 ? "source.json" : "target.json");
+  }
+  Bundle bundle = builder.Build();
+  bundle.files = {{"source.json", R"(["<unk>", "<s>", "</s>", "a", "b", "c", "d", "e"])"},
+                  {"target.json", R"(["<unk>", "<s>", "</s>", "e", "d", "c", "b"])"}};
+  // b XX a YY XX e </s>: the target has b, e and </s>.
+  const std::vector<TokenId> source = {4, 0, 3, 0, 0, 7, 2}, copies = {6, 7, 8, 9, 7, 3, 2};
+  Json good = {{"format_version", 1},
+               {"reference", "the engine itself"},
+               {"search", {{"max_length_a", 2}, {"max_length_b", 20}}},
+               {"tolerance", Json::object()},
+               {"cases", {CaseOf(bundle, source, {}, copies)}}};
+  Json& example = good["cases"][0];
+  // From here on the words are given, to know what they are written as: XX b YY </s>.
+  example = CaseOf(bundle, source, {7, 6, 9, 2}, copies);
+  example["margins"] = {0, 0, 0, 0};
+  example["text"] = "b XX  a YY XX e";
+  example["output"] = "XX b YY";
+  auto report = VerifyBy(bundle, good);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->ok()) << ReportText(*report);
+  Json without_ids = good;
+  without_ids["cases"][0].erase("copy_ids");
+  report = VerifyBy(bundle, without_ids);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->ok()) << "the text gives the same ids: " << ReportText(*report);
+
+  Json wrong = good;
+  const double gate = wrong["cases"][0]["copy_gates"][2];
+  wrong["cases"][0]["copy_gates"][2] = gate - 0.001;
+  report = VerifyBy(bundle, wrong);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(Beyond(*report), ElementsAre("copy_gate at cases[0] step 2"));
+  wrong = good;
+  wrong["cases"][0]["output"] = "XX b XX";
+  report = VerifyBy(bundle, wrong);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->faults, ElementsAre(HasSubstr("cases[0].output is \"XX b XX\", detokenising here gives")));
+  wrong = good;
+  wrong["cases"][0]["copy_ids"][1] = 8;
+  EXPECT_THAT(std::string(VerifyBy(bundle, wrong).status().message()),
+              HasSubstr("parity.json: cases[0].copy_ids[1] is 8, expected at most 7"));
+  wrong = without_ids;
+  wrong["cases"][0].erase("text");
+  EXPECT_THAT(std::string(VerifyBy(bundle, wrong).status().message()), HasSubstr("cases[0].copy_ids is missing"));
+}
+
 TEST_F(VerifyTest, TheReportsSayTheSameToPeopleAndPrograms) {
   Json wrong = good_;
   const double x = wrong["cases"][1]["log_probabilities"][0];
@@ -259,7 +326,7 @@ TEST_F(VerifyTest, TheReportsSayTheSameToPeopleAndPrograms) {
   EXPECT_THAT(text, HasSubstr("cases[1] step 0  BEYOND"));
   EXPECT_THAT(text, HasSubstr("cases[2].finish is"));
   EXPECT_THAT(text,
-              HasSubstr("failed: 2 of 3 cases gave the same tokens, 0 parted at a tie; 1 of 3 values are beyond"));
+              HasSubstr("failed: 2 of 3 cases gave the same tokens, 0 parted at a tie; 1 of 4 values are beyond"));
   const Json json = Json::parse(ReportJson(report));
   EXPECT_EQ(json["ok"], false);
   EXPECT_EQ(json["cases"], 3);
