@@ -5,10 +5,12 @@
     /tmp/v/bin/python tests/data/text/make_subwords.py [--out DIR] [--texts FILE]... [--train LINES] [--count LINES]
 
 NAME.json is the vocabulary as model.json has it, NAME.pieces.json and NAME.merges its files; expected.tsv has lines
-"encode|decode, name, text in hexadecimal, ids[, byte ranges]" and "lower, -, text, lower-cased text". Merges are learnt from the
-sentences of make_models.py and pydocs_lines.txt (from the Python documentation and its Korean, Spanish and French
-translations: (c) 2001-2025 Python Software Foundation, PSF License version 2). To compare on more text, give --texts and a folder for --out, and run
-HEED_TEXT_SUBWORDS=DIR text_subwords_test: merges are then learnt from the first --train lines, ids expected for --count.
+"encode|decode, name, text in hexadecimal, ids[, byte ranges]" and "lower, -, text, lower-cased text". Merges are
+learnt from the sentences of make_models.py and pydocs_lines.txt (from the Python documentation and its Korean, Spanish
+and French translations: (c) 2001-2025 Python Software Foundation, PSF License version 2).
+
+To compare on more text, give --texts and a folder for --out, and run HEED_TEXT_SUBWORDS=DIR text_subwords_test: merges
+are then learnt from the first --train lines, ids expected for --count.
 """
 
 import argparse
