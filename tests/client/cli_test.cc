@@ -112,10 +112,26 @@ TEST_F(Cli, ShowsABarForAFileOnATerminalAndTakesItAway) {
 }
 
 TEST_F(Cli, PassesEveryOptionOn) {
-  EXPECT_EQ(Run({"translate", "--model=m", "--model_version", "v", "--source_language=ko", "--target-language=en",
-                 "--beam_size=5", "--n_best=2", "--min_length=1", "--max_length=99", "--length_normalization=gnmt:0.7",
-                 "--repetition_penalty=1.5", "--no_repeat_ngram_size=3", "--truncate", "--energies", "--attention",
-                 "--attends=a,b", "--max_reply_bytes=9000000", "--noshortlist", "text"}),
+  EXPECT_EQ(Run({"translate",
+                 "--model=m",
+                 "--model_version",
+                 "v",
+                 "--source_language=ko",
+                 "--target-language=en",
+                 "--beam_size=5",
+                 "--n_best=2",
+                 "--min_length=1",
+                 "--max_length=99",
+                 "--length_normalization=gnmt:0.7",
+                 "--repetition_penalty=1.5",
+                 "--no_repeat_ngram_size=3",
+                 "--truncate",
+                 "--energies",
+                 "--attention",
+                 "--attends=a,b",
+                 "--max_reply_bytes=9000000",
+                 "--noshortlist",
+                 "text"}),
             0);
   const v1::TranslateRequest request = server_.requests().at(0);
   EXPECT_EQ(request.ShortDebugString(),
