@@ -301,6 +301,10 @@ TEST_F(BadInput, AttentionThatTheModelCannotGiveIsRefused) {
   v1::TranslateRequest request = TranslateTexts({kGood}, "plain");
   request.mutable_attention();
   EXPECT_EQ(caller().Translate(request).ToString(), "FAILED_PRECONDITION: model plain has no attention to return");
+  request.clear_attention();
+  request.mutable_search()->set_replace_unknowns(true);
+  EXPECT_EQ(caller().Translate(request).ToString(),
+            "FAILED_PRECONDITION: model plain has no attention for search to read");
   EXPECT_EQ(TranslateWith([](auto* r) { r->mutable_attention()->add_attends(std::string("d")); }),
             "INVALID_ARGUMENT: attention.attends[0] is \"d\"; it must be an attend of the model: c");
   EXPECT_EQ(TranslateWith([](auto* r) {
