@@ -12,20 +12,6 @@ namespace {
 using model::v1::CellNorm;
 using model::v1::CellSpec;
 
-std::int64_t BlocksOf(CellType type) {
-  switch (type) {
-    case CellType::kLstm:
-      return 4;
-    case CellType::kGru:
-      return 3;
-    case CellType::kRnn:
-      return 1;
-    case CellType::kSsru:
-      return 2;
-  }
-  return 0;
-}
-
 bool HasC(CellType type) { return type == CellType::kLstm || type == CellType::kSsru; }
 
 }  // namespace
@@ -90,7 +76,7 @@ absl::Status OpChecker::CheckCellState(const CellSpec& spec, CellWeights* cell) 
   HEED_ASSIGN_OR_RETURN(const Tensor* any,
                         tensors_.Required(place_, "weight_state", spec.weight_state(), {kAnySize, kAnySize}));
   cell->hidden = static_cast<int>(any->columns());
-  const std::int64_t rows = BlocksOf(cell->type) * cell->hidden;
+  const std::int64_t rows = GateBlocks(cell->type) * cell->hidden;
   HEED_ASSIGN_OR_RETURN(cell->weight_state,
                         tensors_.Required(place_, "weight_state", spec.weight_state(), {rows, cell->hidden}));
   HEED_ASSIGN_OR_RETURN(cell->bias_state, tensors_.Optional(place_, "bias_state", spec.bias_state(), {rows}));
@@ -102,7 +88,7 @@ absl::StatusOr<CellWeights> OpChecker::CheckCellSpec(const CellSpec& spec, std::
   HEED_RETURN_IF_ERROR(CheckCellOptions(spec, &cell));
   cell.input_size = static_cast<int>(input_size);
   HEED_RETURN_IF_ERROR(CheckCellState(spec, &cell));
-  const std::int64_t rows = BlocksOf(cell.type) * cell.hidden;
+  const std::int64_t rows = GateBlocks(cell.type) * cell.hidden;
   if (input_size > 0) {
     HEED_ASSIGN_OR_RETURN(cell.weight_input,
                           tensors_.Required(place_, "weight_input", spec.weight_input(), {rows, input_size}));

@@ -41,6 +41,10 @@ struct Ref {
 
 enum class CellType { kLstm, kGru, kRnn, kSsru };
 
+constexpr int GateBlocks(CellType type) {  // of `hidden` rows in a cell's matrices
+  return type == CellType::kLstm ? 4 : type == CellType::kGru ? 3 : type == CellType::kSsru ? 2 : 1;
+}
+
 // As model.proto's CellNorm.
 struct CellNormWeights {
   enum class Groups { kAll, kBlocks, kGates };

@@ -7,20 +7,6 @@
 namespace heed {
 namespace {
 
-int Blocks(CellType type) {
-  switch (type) {
-    case CellType::kLstm:
-      return 4;
-    case CellType::kGru:
-      return 3;
-    case CellType::kRnn:
-      return 1;
-    case CellType::kSsru:
-      return 2;
-  }
-  return 0;
-}
-
 CellNormOp CompileNorm(const CellWeights& weights, int blocks, WeightStore* store) {
   const CellNormWeights& norm = weights.norm;
   CellNormOp op;
@@ -108,7 +94,7 @@ absl::StatusOr<CellOp> CompileCell(const CellWeights& weights, std::vector<CellI
   op.reset_before = weights.reset_before;
   op.functions = {weights.gate, weights.function};
   op.hidden = weights.hidden;
-  op.blocks = Blocks(weights.type);
+  op.blocks = GateBlocks(weights.type);
   op.norm = CompileNorm(weights, op.blocks, store);
   Buffer bias(static_cast<std::size_t>(op.blocks) * op.hidden);
   WeightStore::AddTensor(weights.bias_input, bias);
