@@ -8,10 +8,7 @@ Usage: opennmt_py_test.py [HEED_SERVER HEED]; without the programs what needs a 
 import contextlib
 import io
 import json
-import os
 import pathlib
-import re
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -26,6 +23,7 @@ from heed_export.vocabulary import pretokenized
 from presets import opennmt_py as shapes
 from reference import trace
 from serving import Served
+from transcripts import check_page
 from torch_files import Call, Storage, legacy, tensor, zipped
 
 DATA = presets.ROOT / "tests/data/opennmt_py"
@@ -368,41 +366,10 @@ class Through(unittest.TestCase):
 
 
 class Page(unittest.TestCase):
-    """docs/importing/opennmt-py.md: its transcript, run. Numbers and shades may differ between processors."""
-
-    def setUp(self):
+    def test_its_transcript_is_what_the_commands_print(self):
         if not PROGRAMS:
             self.skipTest("no heed-server and heed given")
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        (self.folder / "tests").symlink_to(presets.ROOT / "tests")
-        programs = self.folder / "bin"
-        programs.mkdir()
-        for name, path in zip(("heed-server", "heed", "heed-export"), [*PROGRAMS, presets.ROOT / "export/heed-export"]):
-            (programs / name).symlink_to(pathlib.Path(path).resolve())
-        self.environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", LC_ALL="C.UTF-8")
-
-    def check(self, block: str, environment: dict) -> None:
-        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            command, output = re.fullmatch(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", part, re.S).groups()
-            run = subprocess.run(
-                command, shell=True, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
-            )
-            with self.subTest(command):
-                self.assertEqual(("", 0), (run.stderr, run.returncode))
-                self.assertEqual(self.words(output), self.words(run.stdout))
-
-    @staticmethod
-    def words(output: str) -> list[list[str]]:
-        """Per line the words, without numbers, digests, places, instruction sets, shades and blank lines."""
-        output = re.sub(r"digest \w+|AVX\w*|cases\[.*|\(\w+\.\w+\)|\d\.?\d*e-\d+|[\d█▓▒░]+", " ", output)
-        return [line.split() for line in output.splitlines() if line.strip()]
-
-    def test_its_transcript_is_what_the_commands_print(self):
-        page = (presets.ROOT / "docs/importing/opennmt-py.md").read_text(encoding="utf-8")
-        first, second = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)
-        self.check(first, self.environment)
-        with Served(*PROGRAMS, self.folder / "out") as served:
-            self.check(second, {**self.environment, "HEED_ADDRESS": served.environment["HEED_ADDRESS"]})
+        check_page(self, "opennmt-py.md", *PROGRAMS)
 
 
 if __name__ == "__main__":
