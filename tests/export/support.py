@@ -43,7 +43,9 @@ ARCHITECTURES = {
 
 def extended(arch: str, source: list[int]) -> list[int]:
     """Extended ids of a source: for a model that copies, every 3 is an unknown word and every 4 another one."""
-    return [{3: 21, 4: 22}.get(i, i) if ARCHITECTURES[arch].copy else i for i in source]
+    size, own = ARCHITECTURES[arch].tgt_pieces, {}
+    unknown = (3, 4) if ARCHITECTURES[arch].copy else ()
+    return [own.setdefault(i, size + len(own)) if i in unknown else i for i in source]
 
 
 def copies(arch: str, sources: list[list[int]]) -> list[list[int]] | None:
