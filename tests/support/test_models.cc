@@ -247,8 +247,8 @@ BundleBuilder Variety(const TestSizes& z, std::uint32_t seed) {
   return b;
 }
 
-BundleBuilder Student(const TestSizes& sizes, std::uint32_t seed) {
-  TestSizes z = sizes;
+BundleBuilder Student(const TestSizes& given, std::uint32_t seed) {
+  TestSizes z = given;
   z.embedding = std::max(4, z.embedding + z.embedding % 2);
   BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
   const int n = z.embedding;

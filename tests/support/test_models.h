@@ -49,12 +49,12 @@ BundleBuilder Variety(const TestSizes& z = {}, std::uint32_t seed = 1);
 //   x1 = layer_norm(add(cell.ssru([x]), x)); c = attend.dot(x1, m), two heads; x2 = layer_norm(add(linear(c), x1));
 //   layer_norm(add(linear(linear.relu(x2)), x2))
 // with the output tied; start is the zero vector. `embedding` is rounded up to an even number of at least 4.
-BundleBuilder Student(const TestSizes& z = {}, std::uint32_t seed = 1);
+BundleBuilder Student(const TestSizes& given = {}, std::uint32_t seed = 1);
 
-// Recurrences of one kind with every option of `cell`, whose prefix, hidden and inputs are not read. Encoder: forward
+// Recurrences of one kind with all of `options`, whose prefix, hidden and inputs are not read. Encoder: forward
 // with a transition behind each step, then backward over that.
 //   s1 = cell([e, r'], state=s'); s = cell([], state=s1); r = linear.tanh([s, mean of m]); out = output(r)
 // An SSRU has no transition and no s: it is s1. Start is bos.
-BundleBuilder CellModel(const TestCell& cell, const TestSizes& z = {}, std::uint32_t seed = 1);
+BundleBuilder CellModel(const TestCell& options, const TestSizes& z = {}, std::uint32_t seed = 1);
 
 }  // namespace heed

@@ -195,7 +195,8 @@ class Runner {
       const int t = static_cast<int>(y[p].size()) / 2;
       for (int c = 0; c < 2 * t; ++c) {
         const double rate = std::pow(1e-4, static_cast<double>(c % t) / (t - 1));
-        y[p][c] += std::sin(static_cast<double>(position_ + p) * rate + (c / t) * std::acos(0.0));
+        const double shift = c < t ? 0 : std::acos(0.0);
+        y[p][c] += std::sin(static_cast<double>(position_ + p) * rate + shift);
       }
     }
     values_[n.out] = y;

@@ -88,20 +88,20 @@ LoopHypotheses MarianLoop(const ToyModel& model, const MarianSettings& s) {
       scores[kToyUnk] = kNever;
       return scores;
     });
-    LoopHypotheses newBeam, purged;
+    LoopHypotheses new_beam, purged;
     for (const Extension& e : all) {
-      if (newBeam.size() < width && e.score != kNever) newBeam.push_back(With(beam, e));
+      if (new_beam.size() < width && e.score != kNever) new_beam.push_back(With(beam, e));
     }
-    for (const LoopHypothesis& h : newBeam) {
+    for (const LoopHypothesis& h : new_beam) {
       if (h.tokens.back() != kToyEos) purged.push_back(h);
     }
     const int size = t + 1;  // of the history, the start beam included, before this step's is added
-    const bool maxLengthReached = size >= s.max_length_factor * kToySource;
-    for (const LoopHypothesis& h : newBeam) {
-      if (h.tokens.back() != kToyEos && !purged.empty() && !maxLengthReached) continue;
+    const bool max_length_reached = size >= s.max_length_factor * kToySource;
+    for (const LoopHypothesis& h : new_beam) {
+      if (h.tokens.back() != kToyEos && !purged.empty() && !max_length_reached) continue;
       top.push_back({h.tokens, (h.score - s.word_penalty * size) / std::pow(size, s.normalize)});
     }
-    if (maxLengthReached) break;
+    if (max_length_reached) break;
     beam = purged;
     width = beam.size();
   }

@@ -64,7 +64,7 @@ TEST(Subwords, IdsAndTextsAreThoseOfTheToolkits) {
         EXPECT_EQ(absl::StrCat(decoded.ranges[i].begin, "-", decoded.ranges[i].end), range) << name << ": " << line;
       }
     }
-    auto& [number, of] = equal[what + " " + name];
+    auto& [number, of] = equal[absl::StrCat(what, " ", name)];
     number += static_cast<int>(same);
     ++of;
   }
