@@ -170,7 +170,9 @@ def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dic
     for name, off in (("no_repeat_ngram_size", 0), ("repetition_penalty", 1)):
         value = testing.get(name)
         if value is not None and value > off:  # joeynmt/search.py: the source's tokens count as well
-            raise CheckpointError(f"{path}: testing.{name}={value} is not supported: it looks at the source; set it to -1")
+            raise CheckpointError(
+                f"{path}: testing.{name}={value} is not supported: it looks at the source; set it to -1"
+            )
     if testing.get("generate_unk", True) is False:
         found["unknowns"] = "UNKNOWN_POLICY_BAN"
     return found

@@ -44,7 +44,9 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     d = "decoder/attention_decoder"
     m = Model(source, target)
     x = m.encoder.embed("source_embedding", w["embedding/embedding"])
-    memory = m.encoder.birnn("memory", x, *(_lstm(w, f"encoder/bidirectional_rnn/{way}/lstm_cell") for way in ("fw", "bw")))
+    memory = m.encoder.birnn(
+        "memory", x, *(_lstm(w, f"encoder/bidirectional_rnn/{way}/lstm_cell") for way in ("fw", "bw"))
+    )
     h, c = (
         m.init.linear(f"first_{n}", finals, transposed(w[f"reduce_final_st/w_reduce_{n}"]),
                       w[f"reduce_final_st/bias_reduce_{n}"], "relu")

@@ -62,7 +62,10 @@ def allennlp(
     x = m.encoder.embed("source_embedding", w["_source_embedder.token_embedder_tokens.weight"])
     for layer in range(encoder_layers):
         name = "memory" if layer + 1 == encoder_layers else f"layer{layer + 1}"
-        cells = [Cell.torch("lstm", w, "_encoder._module.", f"_l{layer}{way}") for way in ("", "_reverse")[: 1 + bidirectional]]
+        cells = [
+            Cell.torch("lstm", w, "_encoder._module.", f"_l{layer}{way}")
+            for way in ("", "_reverse")[: 1 + bidirectional]
+        ]
         x = m.encoder.birnn(name, x, *cells) if bidirectional else m.encoder.rnn(name, x, *cells)
     finals = x.finals or [x.h]
     first = finals[0] if len(finals) == 1 else m.init.concat("first", finals)

@@ -112,7 +112,9 @@ def _attend(m: Model, o: Options, w: Weights, query: Any, memory: Value) -> Valu
     return context
 
 
-def _cells(m: Model, o: Options, w: Weights, x: Any, firsts: list, base: int, prefix: str, context: Value | None = None):
+def _cells(
+    m: Model, o: Options, w: Weights, x: Any, firsts: list, base: int, prefix: str, context: Value | None = None
+):
     """Stacked cells above the `base` lowest layers; `x` is the list of the first one's inputs, or a value."""
     for i, (h, c) in enumerate(firsts):
         inputs = x if context is None else [x, context]
@@ -130,7 +132,9 @@ def _vector(m: Model, o: Options, w: Weights, x: Value, context: Value) -> Value
     if o.context_gating:
         gate = m.step.linear("gate", [x, context], w[f"{d}gate_weight"], w[f"{d}gate_bias"], "sigmoid")
         of_state = m.step.linear("gated_state", x, w[f"{d}mapped_rnn_output_weight"], w[f"{d}mapped_rnn_output_bias"])
-        of_context = m.step.linear("gated_context", context, w[f"{d}mapped_context_weight"], w[f"{d}mapped_context_bias"])
+        of_context = m.step.linear(
+            "gated_context", context, w[f"{d}mapped_context_weight"], w[f"{d}mapped_context_bias"]
+        )
         value = m.step.lerp("mixed", gate, of_context, of_state)
     elif o.layer_normalization:
         value = m.step.linear("mixed", [x, context], w[f"{d}hidden_weight"], w[f"{d}hidden_bias"])

@@ -39,7 +39,9 @@ class Model:
         for layer in range(self.options.encoder_layers):
             out, (final, _) = cells.run_torch("LSTM", xs, self.weights, "_encoder._module.", f"l{layer}", False)
             if self.options.bidirectional:
-                back, (first, _) = cells.run_torch("LSTM", xs, self.weights, "_encoder._module.", f"l{layer}_reverse", True)
+                back, (first, _) = cells.run_torch(
+                    "LSTM", xs, self.weights, "_encoder._module.", f"l{layer}_reverse", True
+                )
                 out, final = np.hstack([out, back]), np.concatenate([final, first])
             xs = out
         return _Memory(xs, final)

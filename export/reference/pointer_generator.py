@@ -52,7 +52,9 @@ class Model:
 
     def _lstm(self, x: np.ndarray, h: np.ndarray, c: np.ndarray, scope: str):
         """tf.contrib.rnn.LSTMCell: blocks i, j, f, o; forget bias 1 added at run time."""
-        i, j, f, o = np.split(np.concatenate([x, h]) @ self.weights[f"{scope}/kernel"] + self.weights[f"{scope}/bias"], 4)
+        i, j, f, o = np.split(
+            np.concatenate([x, h]) @ self.weights[f"{scope}/kernel"] + self.weights[f"{scope}/bias"], 4
+        )
         c = c * cells.sigmoid(f + 1.0) + cells.sigmoid(i) * np.tanh(j)
         return np.tanh(c) * cells.sigmoid(o), c
 

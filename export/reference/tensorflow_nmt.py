@@ -52,7 +52,9 @@ class Model:
         o, w = self.options, self.weights
         h, c = state
         if o.unit_type == "gru":  # GRUCell: the reset comes before the product; h = u h + (1 - u) candidate
-            gates = cells.sigmoid(np.concatenate([x, h]) @ w[f"{scope}/gru_cell/gates/kernel"] + w[f"{scope}/gru_cell/gates/bias"])
+            gates = cells.sigmoid(
+                np.concatenate([x, h]) @ w[f"{scope}/gru_cell/gates/kernel"] + w[f"{scope}/gru_cell/gates/bias"]
+            )
             r, u = np.split(gates, 2)
             joined = np.concatenate([x, r * h])
             n = np.tanh(joined @ w[f"{scope}/gru_cell/candidate/kernel"] + w[f"{scope}/gru_cell/candidate/bias"])
@@ -60,7 +62,9 @@ class Model:
         if o.unit_type == "layer_norm_lstm":  # each gate is normalised, then the new c, which stays normalised
             s = f"{scope}/layer_norm_basic_lstm_cell"
             blocks = np.split(np.concatenate([x, h]) @ w[f"{s}/kernel"], 4)
-            i, j, f, out = (self._norm(b, f"{s}/{n}") for b, n in zip(blocks, ("input", "transform", "forget", "output")))
+            i, j, f, out = (
+                self._norm(b, f"{s}/{n}") for b, n in zip(blocks, ("input", "transform", "forget", "output"))
+            )
             c = self._norm(c * cells.sigmoid(f + o.forget_bias) + cells.sigmoid(i) * np.tanh(j), f"{s}/state")
             return np.tanh(c) * cells.sigmoid(out), c
         # BasicLSTMCell: blocks i, j, f, o
@@ -75,7 +79,9 @@ class Model:
         return cells.layer_norm(x, self.weights[f"{scope}/gamma"], self.weights[f"{scope}/beta"], 1e-12)
 
     def _units(self) -> int:
-        name = next(n for n in self.weights if n.startswith("decoder/") and n.endswith(("_cell/kernel", "gates/kernel")))
+        name = next(
+            n for n in self.weights if n.startswith("decoder/") and n.endswith(("_cell/kernel", "gates/kernel"))
+        )
         return self.weights[name].shape[1] // (2 if self.options.unit_type == "gru" else 4)
 
     def _layers(self, xs: np.ndarray, scope: str, count: int, residual: int, reverse: bool):

@@ -28,7 +28,9 @@ COMMON = ("--license", "CC0-1.0", "--source-language", "en", "--target-language"
 def export(model: str, *arguments) -> tuple[int, str]:
     """heed-export fairseq: its exit code and what it said of an error."""
     out, err = io.StringIO(), io.StringIO()
-    dicts = [f"--{side}-dict={DATA / model / f'dict.{lang}.txt'}" for side, lang in (("source", "src"), ("target", "tgt"))]
+    dicts = [
+        f"--{side}-dict={DATA / model / f'dict.{lang}.txt'}" for side, lang in (("source", "src"), ("target", "tgt"))
+    ]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main(["fairseq", str(DATA / model / "model.pt"), *dicts, *map(str, arguments), *COMMON])
     return code, err.getvalue()

@@ -90,9 +90,7 @@ class JoeyNmt(unittest.TestCase):
         file = self.folder / "vocab.txt"
         file.write_text("a\nb\n\u2028\na\n")  # a line separator is a token, and no token stands twice
         specials = {"unk": "<unk>", "pad": "<pad>", "bos": "<s>", "eos": "</s>"}
-        self.assertEqual(
-            ["<unk>", "<pad>", "<s>", "</s>", "a", "b", "\u2028"], joeynmt.read_vocabulary(file, specials)
-        )
+        self.assertEqual(["<unk>", "<pad>", "<s>", "</s>", "a", "b", "\u2028"], joeynmt.read_vocabulary(file, specials))
 
     def test_what_is_not_supported_is_refused_by_name(self):
         place = self.copy("gru-bahdanau-last")

@@ -39,7 +39,9 @@ def sentences(count: int, seed: int) -> list[tuple[str, str]]:
 
 def tool(name: str, *arguments: str, **kwargs) -> subprocess.CompletedProcess:
     code = f"import sys; from fairseq_cli.{name} import cli_main; sys.exit(cli_main())"
-    return subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, **kwargs)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, **kwargs
+    )
 
 
 def main() -> None:
