@@ -163,8 +163,8 @@ def read_options(arguments: dict, path: pathlib.Path) -> Options:
 
 
 def search_defaults() -> dict:
-    """What fairseq-generate does unless told otherwise: beam 5, the score per token, at most 200 tokens and </s>; padding
-    never, and at the last step </s> alone."""
+    """What fairseq-generate does unless told otherwise: beam 5, the score per token, at most 200 tokens and </s>;
+    padding never, and at the last step </s> alone."""
     return {
         "beam_size": 5,
         "length_normalization": "LENGTH_NORMALIZATION_POWER",

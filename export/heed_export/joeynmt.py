@@ -149,8 +149,8 @@ def _version(config: dict) -> tuple[int, ...]:
 
 
 def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dict:
-    """SearchDefaults from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.3 never emits <s> or
-    <pad> and emits at least one token; before, it allows both."""
+    """SearchDefaults from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.3 never emits <s>
+    or <pad> and emits at least one token; before, it allows both."""
     testing, training = _section(config, "testing", path), _section(config, "training", path)
     longest = testing.get("max_output_length", training.get("max_output_length"))
     found: dict = {"beam_size": int(testing.get("beam_size", 1)), "max_length_a": 0.0}

@@ -1,8 +1,9 @@
 """See et al. 2017's pointer-generator as abisee/pointer-generator decodes it: build() takes the TensorFlow checkpoint's
 variables below `seq2seq` as NumPy arrays.
 
-Decoding attends once before the first step (attention_decoder.py, initial_state_attention): here an `attend` of the init
-program, whose context the first input reads and whose weights begin the coverage. export/reference/pointer_generator.py.
+Decoding attends once before the first step (attention_decoder.py, initial_state_attention): here an `attend` of the
+init program, whose context the first input reads and whose weights begin the coverage.
+export/reference/pointer_generator.py.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def _linear(w: Weights, scope: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabulary) -> Model:
-    """The model; `target.bos` starts it. Both vocabularies are one. Raises CheckpointError for a variable that is missing,
-    BuildError for shapes."""
+    """The model; `target.bos` starts it. Both vocabularies are one. Raises CheckpointError for a variable that is
+    missing, BuildError for shapes."""
     o, w = options, weights
     d = "decoder/attention_decoder"
     m = Model(source, target)

@@ -1,5 +1,5 @@
-"""Models that papers and tutorials define, as programs: Bahdanau et al. 2015 (RNNsearch), AllenNLP's simple_seq2seq, the
-PyTorch tutorials. Each build function takes weights as NumPy arrays under the names of the oracle that it cites
+"""Models that papers and tutorials define, as programs: Bahdanau et al. 2015 (RNNsearch), AllenNLP's simple_seq2seq,
+the PyTorch tutorials. Each build function takes weights as NumPy arrays under the names of the oracle that it cites
 (export/reference), which are the source's own.
 """
 

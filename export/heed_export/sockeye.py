@@ -1,5 +1,5 @@
-"""Sockeye 1.x's recurrent models as programs: build() takes the .params file's arrays as NumPy (reading MXNet's files is
-the caller's: mx.nd.load), under their names.
+"""Sockeye 1.x's recurrent models as programs: build() takes the .params file's arrays as NumPy (reading MXNet's files
+is the caller's: mx.nd.load), under their names.
 
 What the toolkit computes: sockeye/{encoder,decoder,rnn,rnn_attention,coverage}.py at 1.18; export/reference/sockeye.py.
 """

@@ -1,6 +1,6 @@
 """tensorflow/nmt's and GNMT's models as programs: build() takes the checkpoint's variables as NumPy arrays (reading
-TensorFlow's files is the caller's, e.g. with tf.train.load_checkpoint), under their names below `dynamic_seq2seq`, and the
-embeddings' as they stand.
+TensorFlow's files is the caller's, e.g. with tf.train.load_checkpoint), under their names below `dynamic_seq2seq`,
+and the embeddings' as they stand.
 
 What the toolkit computes: nmt/{model,attention_model,gnmt_model,model_helper}.py; export/reference/tensorflow_nmt.py.
 """
@@ -40,8 +40,8 @@ class _Builder:
         self.model = Model(source, target)
 
     def cell(self, scope: str) -> Cell:
-        """TensorFlow's [inputs + H, k H] kernels, LSTM blocks i, j, f, o with the forget bias not yet added; a GRU's gates
-        r, u of which u keeps the state, as z does here."""
+        """TensorFlow's [inputs + H, k H] kernels, LSTM blocks i, j, f, o with the forget bias not yet added; a GRU's
+        gates r, u of which u keeps the state, as z does here."""
         o, w = self.options, self.weights
         if o.unit_type == "gru":
             gates = w[f"{scope}/gru_cell/gates/kernel"]
@@ -162,7 +162,8 @@ class _Builder:
 
 
 def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabulary) -> Model:
-    """The model; `target.bos` starts it. Raises CheckpointError for a variable that is missing, BuildError for shapes."""
+    """The model; `target.bos` starts it. Raises CheckpointError for a variable that is missing, BuildError for
+    shapes."""
     if options.num_residual_layers >= options.num_layers:
         raise BuildError(f"num_residual_layers is {options.num_residual_layers}, expected below {options.num_layers}")
     b = _Builder(options, weights, source, target)

@@ -1,7 +1,8 @@
-"""AllenNLP's simple_seq2seq and composed_seq2seq (allennlp_models/generation/models/simple_seq2seq.py, one decoder layer).
+"""AllenNLP's simple_seq2seq and composed_seq2seq (allennlp_models/generation/models/simple_seq2seq.py, one decoder
+layer).
 
-Weights under the names of weights.th: `_source_embedder.token_embedder_tokens.weight`, `_encoder._module.*` (torch.nn.LSTM),
-`_target_embedder.weight`, `_decoder_cell.*`, `_attention.*`, `_output_projection_layer.*`.
+Weights under the names of weights.th: `_source_embedder.token_embedder_tokens.weight`, `_encoder._module.*`
+(torch.nn.LSTM), `_target_embedder.weight`, `_decoder_cell.*`, `_attention.*`, `_output_projection_layer.*`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Model:
         self.weights = {name: np.asarray(values, np.float64) for name, values in weights.items()}
 
     def encode(self, source_ids) -> _Memory:
-        """_encode, _init_decoder_state: util.get_final_encoder_states takes the last position of the forward half and the
-        first of the backward half."""
+        """_encode, _init_decoder_state: util.get_final_encoder_states takes the last position of the forward half and
+        the first of the backward half."""
         xs = self.weights["_source_embedder.token_embedder_tokens.weight"][list(source_ids)]
         for layer in range(self.options.encoder_layers):
             out, (final, _) = cells.run_torch("LSTM", xs, self.weights, "_encoder._module.", f"l{layer}", False)

@@ -2,7 +2,8 @@
 previous state, a maxout readout.
 
 Weights under the paper's letters: E and Ey embeddings; W, U, C with `_z`, `_r` for gates; `enc_f_`, `enc_b_` for the
-encoder's two ways; matrices [outputs, inputs]. The paper leaves out biases; here b is there where a weight of that name is.
+encoder's two ways; matrices [outputs, inputs]. The paper leaves out biases; here b is there where a weight of that
+name is.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Model:
         return np.tanh(self.weights["W_s"] @ backward + self._b("b_s"))
 
     def step(self, s: np.ndarray, memory: np.ndarray, token: int):
-        """A.2.2: e_ij = v tanh(W_a s_{i-1} + U_a h_j); readout t~ = U_o s_{i-1} + V_o Ey_{i-1} + C_o c_i, maxout of 2."""
+        """A.2.2: e_ij = v tanh(W_a s_{i-1} + U_a h_j); readout t~ = U_o s_{i-1} + V_o Ey_{i-1} + C_o c_i, maxout of
+        2."""
         w = self.weights
         y = w["Ey"][token]
         energies = np.tanh(memory @ w["U_a"].T + w["W_a"] @ s + self._b("b_a")) @ w["v_a"]

@@ -1,5 +1,5 @@
-"""Models that no toolkit makes: any choice of encoder, cell, attention, readout and start, so that tests can pair options
-that never met. Each part is the equation that its function cites; weights go by the names in `shapes`.
+"""Models that no toolkit makes: any choice of encoder, cell, attention, readout and start, so that tests can pair
+options that never met. Each part is the equation that its function cites; weights go by the names in `shapes`.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ class Model:
         return x, new
 
     def _gnmt(self, e: np.ndarray, layers, fed: np.ndarray, memory: _Memory):
-        """GNMTAttentionMultiCell.__call__: attention belongs to the lowest cell; the upper ones read [x, context]: of the
-        step before (gnmt) or of this one (gnmt_v2). gnmt_residual_fn adds x alone."""
+        """GNMTAttentionMultiCell.__call__: attention belongs to the lowest cell; the upper ones read [x, context]: of
+        the step before (gnmt) or of this one (gnmt_v2). gnmt_residual_fn adds x alone."""
         o = self.options
         scope = "decoder/multi_rnn_cell"
         bottom = self._cell(np.concatenate([e, fed]), layers[0], f"{scope}/cell_0_attention/attention")

@@ -1,8 +1,8 @@
 """What an oracle says of one source, and the greedy loop that makes it.
 
 A toolkit's module offers a model with `encode(source_ids) -> memory`, `start(memory) -> state` and
-`step(state, memory, token) -> (StepValues, state)`; `token` is None at the first position where the toolkit starts from a
-zero embedding. `greedy` runs it; `forced` scores given tokens.
+`step(state, memory, token) -> (StepValues, state)`; `token` is None at the first position where the toolkit starts
+from a zero embedding. `greedy` runs it; `forced` scores given tokens.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def greedy(
     vocabulary: int | None = None,
     unk: int | None = None,
 ) -> Trace:
-    """The best token at every step, to `eos` (which counts) or `max_length`. Give `vocabulary` and `unk` for a model that
-    copies: ids from `vocabulary` on are fed back as `unk`."""
+    """The best token at every step, to `eos` (which counts) or `max_length`. Give `vocabulary` and `unk` for a model
+    that copies: ids from `vocabulary` on are fed back as `unk`."""
     return _run(model, source_ids, start, max_length, lambda t, p: int(p.argmax()), eos, vocabulary, unk)
 
 

@@ -1,6 +1,6 @@
-"""Makes the fixtures of this folder with fairseq itself (fairseq-fixed 0.12.3.1, PyTorch 2.x): each trains a tiny LSTM for
-seconds on text made up here and keeps what the toolkit wrote: the checkpoint (without its optimizer state, to keep it
-small), dictionaries, and its own translations of test.src, greedy and with beam 5.
+"""Makes the fixtures of this folder with fairseq itself (fairseq-fixed 0.12.3.1, PyTorch 2.x): each trains a tiny
+LSTM for seconds on text made up here and keeps what the toolkit wrote: the checkpoint (without its optimizer state,
+to keep it small), dictionaries, and its own translations of test.src, greedy and with beam 5.
 
     python -m venv fairseq && fairseq/bin/pip install fairseq-fixed torchaudio
     fairseq/bin/python tests/data/fairseq/make.py tests/data/fairseq
@@ -77,7 +77,8 @@ def main() -> None:
                 lines = tool("generate", str(data), "--path", str(kept / "model.pt"), "--cpu", "--beam", str(beam),
                              "--gen-subset", "test", "--batch-size", "1", "--log-format", "none").stdout.splitlines()  # fmt: skip
                 found = {int(line.split("\t")[0][2:]): line for line in lines if line.startswith("H-")}
-                # The line's number, the score (per token, to base 2) and the text; fairseq-generate leaves one line out.
+                # The line's number, the score (per token, to base 2) and the text; fairseq-generate leaves one line
+                # out.
                 rows = [(i, *found[i].split("\t")[1:]) for i in sorted(found)]
                 (kept / f"beam{beam}.tsv").write_text("".join(f"{i}\t{score}\t{text}\n" for i, score, text in rows))
             print(name, "done", flush=True)

@@ -61,7 +61,8 @@ MODELS = {
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
-    """A word is one to three syllables; the translation turns the words' order round and each word's first letter up."""
+    """A word is one to three syllables; the translation turns the words' order round and each word's first letter
+    up."""
     rng, pairs = random.Random(seed), []
     for _ in range(count):
         words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 2))) for _ in range(rng.randint(1, 5))]

@@ -1,5 +1,5 @@
-"""Options that no toolkit puts together: models chosen so that every pair of values of two different options occurs in at
-least one of them, where the two can go together."""
+"""Options that no toolkit puts together: models chosen so that every pair of values of two different options occurs
+in at least one of them, where the two can go together."""
 
 from __future__ import annotations
 
