@@ -84,14 +84,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
 
 
-def add_tokenizer_arguments(parser: argparse.ArgumentParser) -> None:
-    """How text becomes pieces, for toolkits whose files do not say it: tokenizers() reads them."""
-    group = parser.add_argument_group("tokenisation (the model's files do not say it)")
+def add_tokenizer_arguments(parser: argparse.ArgumentParser, configured: str | None = None) -> None:
+    """How text becomes pieces, for toolkits whose files do not say it: tokenizers() reads them. `configured` names the
+    file that does say it, where there is one; then --tokenizer is None unless given."""
+    says = f"{configured} says it" if configured else "the model's files do not say it"
+    group = parser.add_argument_group(f"tokenisation ({says})")
+    default = f"default: as {configured} says" if configured else "pretokenized (default)"
     group.add_argument(
         "--tokenizer",
-        default="pretokenized",
+        default=None if configured else "pretokenized",
         choices=["pretokenized", "words", "characters", "bpe", "sentencepiece", "opennmt"],
-        help="pretokenized (default): callers send pieces separated by spaces",
+        help=f"{default}; with pretokenized callers send pieces separated by spaces",
     )
     group.add_argument("--lowercase", action="store_true", help="the model knows lower-case text only")
     group.add_argument("--source-merges", type=pathlib.Path, metavar="FILE", help="bpe, opennmt: subword-nmt's merges")

@@ -265,8 +265,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}-vocabulary", type=pathlib.Path, metavar="FILE", help=f"default: {name}_vocab.txt beside it"
         )
-    importer.add_tokenizer_arguments(parser)
-    parser.set_defaults(tokenizer=None)  # the configuration says it
+    importer.add_tokenizer_arguments(parser, "config.yaml")
 
 
 def load_config(path: pathlib.Path) -> dict:
