@@ -4,7 +4,7 @@ Vocabularies: one piece a line, `SRC.vocab.itos` and `TRG.vocab.itos`; the noteb
 ids are looked up. Callers send spaCy's tokens in lower case, separated by spaces.
 """
 
-from heed_export.pytorch import Cell, Model, Vocabulary, birnn_stack, count_layers
+from heed_export.pytorch import Cell, Model, Vocabulary, count_layers, rnn_stack
 
 TOOLKIT = "bastings/annotated_encoder_decoder"
 
@@ -17,7 +17,7 @@ def describe(w, source, target):
     m = Model(Vocabulary(pieces=source, add_eos=True, lowercase=True, **s_ids), Vocabulary(pieces=target, **t_ids))
 
     x = m.encoder.embed("source_embedding", w["src_embed.weight"])
-    layers = birnn_stack(m, "gru", w, "encoder.rnn.", x, count_layers(w, "encoder.rnn."))
+    layers = rnn_stack(m, "gru", w, "encoder.rnn.", x, count_layers(w, "encoder.rnn."))
     memory = layers[-1]
 
     bridge = w["decoder.bridge.weight"], w["decoder.bridge.bias"], "tanh"

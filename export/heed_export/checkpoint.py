@@ -67,6 +67,20 @@ def read_bytes(path: pathlib.Path) -> bytes:
         raise CheckpointError(f"{path}: {error.strerror}") from None
 
 
+def read_text(path: pathlib.Path) -> str:
+    """A file's text. Raises CheckpointError, for what is not UTF-8 too."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
+
+
+def read_lines(path: pathlib.Path) -> list[str]:
+    """A file's lines. Nothing but a newline ends one: a vocabulary's piece may be a line separator."""
+    lines = read_text(path).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
 def _itemsize(kind: str) -> int:
     return 2 if kind == "bf16" else np.dtype(kind).itemsize
 

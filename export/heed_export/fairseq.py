@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import checkpoint, importer
-from .builder import ZERO, Model
+from .builder import Model
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
-from .pytorch import birnn_stack, oracle_trace
+from .pytorch import oracle_trace, rnn_stack
 from .vocabulary import Vocabulary
 
 NAME = "fairseq"
@@ -42,30 +42,18 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     o, w = options, weights
     m = Model(source, target)
     x = m.encoder.embed("source_embedding", w["encoder.embed_tokens.weight"])
-    if o.bidirectional:
-        layers = birnn_stack(m, "lstm", w, "encoder.lstm.", x, o.layers)
-    else:
-        layers = []
-        for i in range(o.layers):
-            name = "memory" if i + 1 == o.layers else f"layer{i + 1}"
-            x = m.encoder.rnn(name, x, Cell.torch("lstm", w, "encoder.lstm.", f"_l{i}"))
-            x.finals, x.finals_c = [x.h], [x.c]
-            layers.append(x)
+    layers = rnn_stack(m, "lstm", w, "encoder.lstm.", x, o.layers, o.bidirectional)
     memory = layers[-1]
 
     e = m.step.embed("target_embedding", w["decoder.embed_tokens.weight"])
     hidden = w["decoder.layers.0.weight_hh"].shape[1]
-    fed_name = "attended" if o.attention else _state(o.layers, o.layers)
-    inputs: Any = [e]
-    if o.attention:
-        inputs = [e, m.step.previous(fed_name, size=hidden)]
-    firsts = [_firsts(m, w, layer, i) for i, layer in enumerate(layers, start=1)]
-    if not o.attention:  # what is fed back is the top state, but zeros at first
-        inputs = [e, m.step.previous("fed", size=hidden)]
-    for i, (h, c) in enumerate(firsts, start=1):
-        cell = Cell.torch("lstm", w, f"decoder.layers.{i - 1}.")
-        inputs = m.step.cell(_state(i, o.layers), inputs, cell, h, first_c=c)
-    top = inputs
+    # Without attention the top state is fed back; but zeros at first, which its own first value is not.
+    fed = m.step.previous("attended" if o.attention else "fed", size=hidden)
+    top: Any = [e, fed]
+    for i, layer in enumerate(layers, start=1):
+        h, c = _firsts(m, w, layer, i)
+        name = "state" if o.layers == 1 else f"state{i}"
+        top = m.step.cell(name, top, Cell.torch("lstm", w, f"decoder.layers.{i - 1}."), h, first_c=c)
     if o.attention:
         a = "decoder.attention."
         context = m.step.attend("attention", "general", top, memory, query_weight=w[a + "input_proj.weight"])
@@ -86,10 +74,6 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     return m
 
 
-def _state(layer: int, layers: int) -> str:
-    return "state" if layers == 1 else f"state{layer}"
-
-
 def _firsts(m: Model, w: Weights, layer, number: int):
     """First h and c of a decoder layer: the encoder layer's last, projected where sizes differ."""
     h, c = layer.finals, layer.finals_c
@@ -106,12 +90,8 @@ def _firsts(m: Model, w: Weights, layer, number: int):
 
 def read_dictionary(path: pathlib.Path) -> list[str]:
     """fairseq/data/dictionary.py: "token count" lines behind four special tokens; "#fairseq:overwrite" may follow."""
-    try:
-        lines = checkpoint.read_bytes(path).decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
     pieces = list(_SPECIALS)
-    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
+    for number, line in enumerate(checkpoint.read_lines(path), start=1):
         line = line.removesuffix(" #fairseq:overwrite")
         token, _, count = line.rstrip().rpartition(" ")
         if not token or not count.isdigit():

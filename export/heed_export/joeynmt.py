@@ -19,7 +19,7 @@ from . import checkpoint, importer, vocabulary
 from .builder import ZERO, Model
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
-from .pytorch import birnn_stack, oracle_trace
+from .pytorch import oracle_trace, rnn_stack
 from .vocabulary import Vocabulary
 
 NAME = "joeynmt"
@@ -49,7 +49,7 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     m = Model(source, target)
     table = w["src_embed.lut.weight"]
     x = m.encoder.embed("source_embedding", table, np.sqrt(table.shape[1]) if o.source_scale else None)
-    memory = birnn_stack(m, o.encoder_type, w, "encoder.rnn.", x, o.encoder_layers)[-1]
+    memory = rnn_stack(m, o.encoder_type, w, "encoder.rnn.", x, o.encoder_layers)[-1]
 
     hidden = w["decoder.rnn.weight_hh_l0"].shape[1]
     first: Any = ZERO
@@ -223,12 +223,7 @@ def _beside(config: pathlib.Path, name: Any) -> pathlib.Path | None:
 
 def read_vocabulary(path: pathlib.Path, specials: Mapping[str, str]) -> list[str]:
     """joeynmt/vocabulary.py: a token a line; the special ones come first where the file lacks them, none twice."""
-    try:
-        lines = checkpoint.read_bytes(path).decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
-    lines = lines[:-1] if lines[-1] == "" else lines
-    return list(dict.fromkeys([*specials.values(), *lines]))
+    return list(dict.fromkeys([*specials.values(), *checkpoint.read_lines(path)]))
 
 
 def _vocabulary(args: argparse.Namespace, config: dict, path: pathlib.Path, flag: str) -> Vocabulary:
@@ -273,8 +268,8 @@ def load_config(path: pathlib.Path) -> dict:
     import yaml
 
     try:
-        config = yaml.safe_load(checkpoint.read_bytes(path).decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        config = yaml.safe_load(checkpoint.read_text(path))
+    except (yaml.YAMLError, RecursionError) as error:
         raise CheckpointError(f"{path}: is no YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: is no mapping")

@@ -24,7 +24,7 @@ from .builder import Model, Value
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
 from .pickles import StandIn
-from .pytorch import bidirectional, count_layers
+from .pytorch import count_layers, rnn_stack
 from .vocabulary import Tokenizer, Vocabulary
 
 NAME = "opennmt-py"
@@ -305,18 +305,11 @@ def _encode(m: Model, o: Options, w: Weights, layers: int) -> tuple[Value, list[
     if o.encoder_type == "mean":  # MeanEncoder.forward: the embeddings, and their mean for every state
         mean = m.init.pool("mean", x, "mean")
         return x, [mean] * layers, [mean] * layers
-    hs: list[Value] = []  # layer by layer, forward and backward, as torch's final states lie
-    cs: list[Value] = []
-    for layer in range(layers):
-        name = "memory" if layer + 1 == layers else f"layer{layer + 1}"
-        if o.encoder_type == "brnn":
-            x = m.encoder.birnn(name, x, *bidirectional(o.rnn_type, w, "encoder.rnn.", layer))
-            hs += x.finals
-            cs += x.finals_c
-        else:
-            x = m.encoder.rnn(name, x, Cell.torch(o.rnn_type, w, "encoder.rnn.", f"_l{layer}"))
-            hs.append(x.h)
-            cs += [x.c] if o.rnn_type == "LSTM" else []
+    made = rnn_stack(m, o.rnn_type, w, "encoder.rnn.", x, layers, o.encoder_type == "brnn")
+    x = made[-1]
+    # Layer by layer, forward and backward, as torch's final states lie.
+    hs = [h for layer in made for h in layer.finals]
+    cs = [c for layer in made for c in layer.finals_c]
     if o.bridge:
         hs = _bridge(m, w, "h", 0, hs)
         cs = _bridge(m, w, "c", 1, cs) if cs else cs

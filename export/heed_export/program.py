@@ -124,7 +124,9 @@ class Program(Checked):
                 )
             op.setdefault("transitions", []).append(spec)
         parts = {"h": "vector", **({"c": "vector"} if cell.kind in ("lstm", "ssru") else {})}
-        return self._make(name, "rnn", op, "sequence", hidden, parts)
+        made = self._make(name, "rnn", op, "sequence", hidden, parts)
+        made.finals, made.finals_c = [made.h], [made.c] if "c" in parts else []
+        return made
 
     def birnn(self, name: str, value: Value, forward: Cell, backward: Cell) -> Value:
         """Encoder: NAME_forward and NAME_backward over `value`, and NAME, both concatenated (a cuDNN-style
@@ -132,8 +134,7 @@ class Program(Checked):
         f = self.rnn(f"{name}_forward", value, forward)
         b = self.rnn(f"{name}_backward", value, backward, backward=True)
         both = self.concat(name, [f, b])
-        both.finals = [f.h, b.h]
-        both.finals_c = [f.c, b.c] if "c" in f.parts else []
+        both.finals, both.finals_c = f.finals + b.finals, f.finals_c + b.finals_c
         return both
 
     def self_attend(self, name: str, value: Value, heads: int, query, key, values, output) -> Value:

@@ -62,21 +62,25 @@ def bidirectional(kind: str, weights: Mapping[str, np.ndarray], prefix: str, lay
     return tuple(Cell.torch(kind, weights, prefix, f"_l{layer}{way}") for way in ("", "_reverse"))  # type: ignore
 
 
-def birnn_stack(
+def rnn_stack(
     model: Model,
     kind: str,
     weights: Mapping[str, np.ndarray],
     prefix: str,
     value: Value,
     layers: int,
+    both: bool = True,
     name: str = "memory",
 ) -> list[Value]:
-    """All layers of a bidirectional torch.nn.{LSTM,GRU,RNN} over `value`. The last is called `name`; each has
-    .finals."""
+    """All layers of a torch.nn.{LSTM,GRU,RNN} over `value`, of `both` directions or forward alone. The last is called
+    `name`; each has .finals and .finals_c."""
     made: list[Value] = []
     for layer in range(layers):
         own = name if layer + 1 == layers else f"layer{layer + 1}"
-        value = model.encoder.birnn(own, value, *bidirectional(kind, weights, prefix, layer))
+        if both:
+            value = model.encoder.birnn(own, value, *bidirectional(kind, weights, prefix, layer))
+        else:
+            value = model.encoder.rnn(own, value, Cell.torch(kind, weights, prefix, f"_l{layer}"))
         made.append(value)
     return made
 
@@ -108,15 +112,10 @@ def count_layers(weights: Mapping[str, np.ndarray], prefix: str) -> int:
 
 def read_vocabulary(path: pathlib.Path) -> list[str]:
     """A vocabulary's pieces: a line each, a JSON list, or a JSON object from piece to id. Raises CheckpointError."""
-    try:
-        text = checkpoint.read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
     if path.suffix != ".json":
-        lines = text.split("\n")
-        return lines[:-1] if lines[-1] == "" else lines
+        return checkpoint.read_lines(path)
     try:
-        found = json.loads(text)
+        found = json.loads(checkpoint.read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from None
     if isinstance(found, dict):

@@ -10,6 +10,7 @@ import numpy as np
 from .builder import ZERO, Model
 from .checkpoint import Weights
 from .layers import Cell
+from .pytorch import rnn_stack
 from .vocabulary import Vocabulary
 
 
@@ -60,15 +61,8 @@ def allennlp(
     w = weights
     m = Model(source, target)
     x = m.encoder.embed("source_embedding", w["_source_embedder.token_embedder_tokens.weight"])
-    for layer in range(encoder_layers):
-        name = "memory" if layer + 1 == encoder_layers else f"layer{layer + 1}"
-        cells = [
-            Cell.torch("lstm", w, "_encoder._module.", f"_l{layer}{way}")
-            for way in ("", "_reverse")[: 1 + bidirectional]
-        ]
-        x = m.encoder.birnn(name, x, *cells) if bidirectional else m.encoder.rnn(name, x, *cells)
-    finals = x.finals or [x.h]
-    first = finals[0] if len(finals) == 1 else m.init.concat("first", finals)
+    x = rnn_stack(m, "lstm", w, "_encoder._module.", x, encoder_layers, bidirectional)[-1]
+    first = m.init.concat("first", x.finals) if bidirectional else x.finals[0]
     inputs = [m.step.embed("target_embedding", w["_target_embedder.weight"])]
     if attention:
         before = m.step.previous("state", first, ZERO)

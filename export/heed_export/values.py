@@ -30,7 +30,8 @@ class BuildError(ValueError):
 class Value:
     """What an op made, or (`primed`) what it made one step ago. `kind`: vector, sequence, positions (one float per
     source position and head) or distribution; `size` its n. `parts` holds h and c of a recurrence, weights and energies
-    of an attention; `finals` the last states of a bidirectional layer, forward first."""
+    of an attention; `finals` the last h of a recurrent layer, one a direction, forward first;
+    `finals_c` the last c."""
 
     program: Checked = field(repr=False)
     name: str
