@@ -5,42 +5,24 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import re
 import subprocess
-import time
 from typing import Sequence
 
-START_SECONDS = 60
+from heed_export import serving
 
 
-class Served:
-    """Use as a context: `with Served(server, heed, models) as served: served.translate(...)`."""
+class Served(serving.Server):
+    """Use as a context: `with Served(server, heed, models) as served: served.translate(...)`. `server` is that of a CMake
+    build."""
 
     def __init__(self, server: pathlib.Path | str, heed: pathlib.Path | str, models: pathlib.Path):
+        super().__init__(pathlib.Path(server).resolve().parents[1], models)
         self.heed = str(heed)
-        command = [
-            str(server),
-            f"--models={models}",
-            "--address=127.0.0.1:0",
-            "--metrics_address=",
-            "--log_format=json",
-        ]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        log, began = "", time.monotonic()
-        while (found := re.search(r'"event":"serving".*"port":(\d+)', log)) is None:
-            line = self.process.stderr.readline()
-            log += line
-            if not line or time.monotonic() - began > START_SECONDS:
-                self.process.kill()
-                raise AssertionError("heed-server did not start:\n" + log)
-        self.environment = dict(os.environ, HEED_ADDRESS=f"127.0.0.1:{found.group(1)}", LC_ALL="C.UTF-8")
 
-    def __enter__(self) -> Served:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=60)
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `heed` needs to find the server."""
+        return dict(os.environ, HEED_ADDRESS=self.address, LC_ALL="C.UTF-8")
 
     def translate(self, lines: Sequence[str], model: str, *flags: str) -> list[dict]:
         """`result.output` of each line: text, and its segments."""
