@@ -435,3 +435,20 @@ class Weights:
     def unused(self) -> list[str]:
         """Names that nothing asked for, sorted."""
         return sorted(set(self.arrays) - self.used)
+
+    def finish(self, model: str) -> None:
+        """Raises CheckpointError where something was not asked for; `model` says of what it is no part."""
+        left = self.unused()
+        if left:
+            more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+            raise CheckpointError(f"{self.path}: tensor {left[0]}{more} has no place in {model}")
+
+
+def token_ids(found: Any, path: pathlib.Path) -> dict[str, int]:
+    """A vocabulary's mapping from tokens to ids, as JSON or YAML gave it. Raises CheckpointError where it is none."""
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: is no mapping of tokens to ids")
+    for token, i in found.items():
+        if type(i) is not int or not 0 <= i < 1 << 31:
+            raise CheckpointError(f"{path}: token {token[:40]!r} has id {str(i)[:40]}, expected a whole number from 0")
+    return found

@@ -1,4 +1,4 @@
-"""Measures through the server what docs/attention.md and docs/copying.md show, and writes it as JSON.
+"""Measures through the server what docs/attention.md shows, and writes it as JSON.
 
     python3 -m heed_export.compare attention --build build/release --models COMPARED --data DATA --out attention.json
     python3 -m heed_export.compare copying --build build/release --models COMPARED --data DATA --out copying.json

@@ -68,9 +68,7 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
         m.step.output("prediction", top, w["decoder.fc_out.weight"], w["decoder.fc_out.bias"])
     m.start_with(target.eos)
     w.ignore("encoder.version", "decoder.version")
-    left = w.unused()
-    if left:
-        raise CheckpointError(f"{w.path}: tensor {left[0]} is not part of an lstm model")
+    w.finish("an lstm model")
     return m
 
 

@@ -94,9 +94,7 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     attended = m.step.linear("attended", [s, context], *vector)
     m.step.output("prediction", attended, w["decoder.output_layer.weight"])
     m.start_with(target.bos)
-    left = w.unused()
-    if left:
-        raise CheckpointError(f"{w.path}: tensor {left[0]} is not part of a recurrent model")
+    w.finish("a recurrent model")
     return m
 
 

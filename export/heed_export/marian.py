@@ -21,7 +21,7 @@ import numpy as np
 
 from . import importer, marian_bin, marian_s2s, marian_student, spm_file, yaml_subset
 from .builder import Model
-from .checkpoint import CheckpointError, Weights, load_npz, read_bytes
+from .checkpoint import CheckpointError, Weights, load_npz, read_bytes, token_ids
 from .vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 
 NAME = "marian"
@@ -208,12 +208,7 @@ def _mapped(text: str, path: pathlib.Path) -> dict[str, int]:
         raise CheckpointError(f"{path}: line {error.lineno}: {error.msg}") from None
     except RecursionError:
         raise CheckpointError(f"{path}: is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: is no mapping of tokens to ids")
-    for token, i in found.items():
-        if type(i) is not int or not 0 <= i < 1 << 31:
-            raise CheckpointError(f"{path}: token {token[:40]!r} has id {_shown(i)}, expected a whole number from 0")
-    return found
+    return token_ids(found, path)
 
 
 def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
@@ -291,12 +286,7 @@ def build(
     BuildError."""
     model = Model(source, target)
     (marian_student if options["type"] == "transformer" else marian_s2s).build(model, options, weights)
-    left = weights.unused()
-    if left:
-        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
-        raise CheckpointError(
-            f"{weights.path}: tensor {left[0]}{more} has no place in a model of type {options['type']}"
-        )
+    weights.finish(f"a model of type {options['type']}")
     model.shortlist, model.shortlist_separate = shortlist, not shared
     model.set_search(**(search or {}))
     return model

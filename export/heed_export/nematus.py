@@ -19,7 +19,7 @@ import numpy as np
 
 from . import importer
 from .builder import ZERO, Model, Program, Value
-from .checkpoint import CheckpointError, Weights, load_npz, read_bytes
+from .checkpoint import CheckpointError, Weights, load_npz, read_bytes, token_ids
 from .layers import Cell, Norm, flat, reorder, transposed
 from .vocabulary import Tokenizer, Vocabulary, pretokenized
 
@@ -146,12 +146,8 @@ def read_dictionary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
         raise CheckpointError(f"{path}: line {error.lineno}: {error.msg}") from None
     except RecursionError:
         raise CheckpointError(f"{path}: is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: is no mapping of tokens to ids")
     pieces: list[str | None] = [None] * size
-    for token, i in found.items():
-        if type(i) is not int or not 0 <= i < 1 << 31:
-            raise CheckpointError(f"{path}: token {token[:40]!r} has id {str(i)[:40]}, expected a whole number from 0")
+    for token, i in token_ids(found, path).items():
         if i < size and i not in (EOS, UNK):
             if pieces[i] is not None:
                 raise CheckpointError(f"{path}: id {i} is given to {pieces[i]!r} and to {token!r}")
@@ -415,10 +411,7 @@ def build(options: Mapping[str, Any], weights: Weights, source: Vocabulary, targ
     model = Model(source, target)
     b = _Builder(model, options, weights)
     b.decoder(b.encoder())
-    left = weights.unused()
-    if left:
-        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
-        raise CheckpointError(f"{weights.path}: tensor {left[0]}{more} has no place in this model")
+    weights.finish("this model")
     model.set_search(**SEARCH)
     return model
 
