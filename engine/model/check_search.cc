@@ -1,8 +1,8 @@
 #include "engine/model/check_search.h"
 
-#include <cstdint>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
-#include "engine/model/bundle_files.h"
+#include "engine/model/spec_fault.h"
 
 namespace heed {
 namespace {
@@ -23,18 +23,13 @@ constexpr int kMaxBannedIds = 1024;
 
 template <typename... Args>
 absl::Status Fault(const Args&... what) {
-  return absl::InvalidArgumentError(absl::StrCat(kSpecFile, ": search.", what...));
+  return SpecFault("search.", what...);
 }
 
 // Fields left out are 0 here, or their default where 0 is none.
-absl::Status CheckInt(absl::string_view field, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return Fault(field, " is ", value, ", expected ", least, " to ", most);
-}
-
-absl::Status CheckFloat(absl::string_view field, float value, float least, float most) {
-  if (value >= least && value <= most) return absl::OkStatus();  // false for NaN
-  return Fault(field, " is ", value, ", expected ", least, " to ", most);
+template <typename T>
+absl::Status Check(absl::string_view field, T value, std::type_identity_t<T> least, std::type_identity_t<T> most) {
+  return CheckRange(absl::StrCat("search.", field), value, least, most);
 }
 
 // By name JSON knows only those of the schema, but numbers pass.
@@ -60,25 +55,25 @@ absl::Status CheckEnums(const SearchDefaults& search) {
 }
 
 absl::Status CheckLengths(const SearchDefaults& search) {
-  HEED_RETURN_IF_ERROR(CheckFloat("max_length_a", search.max_length_a(), 0, 100));
-  HEED_RETURN_IF_ERROR(CheckInt("max_length_b", search.max_length_b(), 0, kMaxTokens));
+  HEED_RETURN_IF_ERROR(Check("max_length_a", search.max_length_a(), 0, 100));
+  HEED_RETURN_IF_ERROR(Check("max_length_b", search.max_length_b(), 0, kMaxTokens));
   if (search.has_max_length_cap()) {
-    HEED_RETURN_IF_ERROR(CheckInt("max_length_cap", search.max_length_cap(), 1, kMaxTokens));
+    HEED_RETURN_IF_ERROR(Check("max_length_cap", search.max_length_cap(), 1, kMaxTokens));
   }
-  HEED_RETURN_IF_ERROR(CheckFloat("min_length_a", search.min_length_a(), 0, 100));
-  return CheckInt("min_length_b", search.min_length_b(), 0, kMaxTokens);
+  HEED_RETURN_IF_ERROR(Check("min_length_a", search.min_length_a(), 0, 100));
+  return Check("min_length_b", search.min_length_b(), 0, kMaxTokens);
 }
 
 absl::Status CheckScores(const SearchDefaults& search) {
-  HEED_RETURN_IF_ERROR(CheckFloat("length_alpha", search.length_alpha(), 0, 10));
-  HEED_RETURN_IF_ERROR(CheckFloat("length_beta", search.length_beta(), 0, 100));
-  HEED_RETURN_IF_ERROR(CheckInt("length_offset", search.length_offset(), -1, 1));
-  HEED_RETURN_IF_ERROR(CheckFloat("unknown_penalty", search.unknown_penalty(), -100, 100));
-  HEED_RETURN_IF_ERROR(CheckFloat("word_penalty", search.word_penalty(), -100, 100));
-  HEED_RETURN_IF_ERROR(CheckFloat("coverage_beta", search.coverage_beta(), 0, 100));
-  HEED_RETURN_IF_ERROR(CheckInt("no_repeat_ngram_size", search.no_repeat_ngram_size(), 0, 16));
+  HEED_RETURN_IF_ERROR(Check("length_alpha", search.length_alpha(), 0, 10));
+  HEED_RETURN_IF_ERROR(Check("length_beta", search.length_beta(), 0, 100));
+  HEED_RETURN_IF_ERROR(Check("length_offset", search.length_offset(), -1, 1));
+  HEED_RETURN_IF_ERROR(Check("unknown_penalty", search.unknown_penalty(), -100, 100));
+  HEED_RETURN_IF_ERROR(Check("word_penalty", search.word_penalty(), -100, 100));
+  HEED_RETURN_IF_ERROR(Check("coverage_beta", search.coverage_beta(), 0, 100));
+  HEED_RETURN_IF_ERROR(Check("no_repeat_ngram_size", search.no_repeat_ngram_size(), 0, 16));
   if (!search.has_repetition_penalty()) return absl::OkStatus();
-  return CheckFloat("repetition_penalty", search.repetition_penalty(), 1, 10);
+  return Check("repetition_penalty", search.repetition_penalty(), 1, 10);
 }
 
 absl::Status CheckBannedIds(const ModelSpec& spec) {
@@ -90,7 +85,7 @@ absl::Status CheckBannedIds(const ModelSpec& spec) {
   for (int i = 0; i < search.banned_ids_size(); ++i) {
     const std::string field = absl::StrCat("banned_ids[", i, "]");
     const int id = search.banned_ids(i);
-    HEED_RETURN_IF_ERROR(CheckInt(field, id, 0, spec.target().size() - 1));
+    HEED_RETURN_IF_ERROR(Check(field, id, 0, spec.target().size() - 1));
     if (id == spec.target().eos_id()) return Fault(field, " is ", id, ", the target's eos_id: no output could end");
     if (!seen.insert(id).second) return Fault(field, " is ", id, ", which is banned already");
   }
@@ -123,7 +118,7 @@ absl::Status CheckAttend(const ModelSpec& spec) {
 
 absl::Status CheckSearch(const ModelSpec& spec) {
   const SearchDefaults& search = spec.search();
-  if (search.has_beam_size()) HEED_RETURN_IF_ERROR(CheckInt("beam_size", search.beam_size(), 1, 1024));
+  if (search.has_beam_size()) HEED_RETURN_IF_ERROR(Check("beam_size", search.beam_size(), 1, 1024));
   HEED_RETURN_IF_ERROR(CheckEnums(search));
   HEED_RETURN_IF_ERROR(CheckLengths(search));
   HEED_RETURN_IF_ERROR(CheckScores(search));

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/strings/str_cat.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
+#include "engine/model/spec_fault.h"
 
 namespace heed {
 namespace {
@@ -17,43 +17,33 @@ using model::v1::Vocabulary;
 constexpr int kMaxVocabulary = 1 << 24;
 constexpr std::size_t kMaxMarkBytes = 32;
 
-template <typename... Args>
-absl::Status Fault(const Args&... what) {
-  return absl::InvalidArgumentError(absl::StrCat(kSpecFile, ": ", what...));
-}
-
-absl::Status CheckId(const std::string& field, std::int64_t id, std::int64_t size) {
-  if (id >= 0 && id < size) return absl::OkStatus();
-  return Fault(field, " is ", id, ", expected 0 to ", size - 1);
-}
-
 // An id that is no text: within the vocabulary and not the unknown piece, which is text.
 absl::Status CheckSpecial(const std::string& field, const Vocabulary& v, std::int64_t id) {
-  HEED_RETURN_IF_ERROR(CheckId(field, id, v.size()));
-  if (id == v.unk_id()) return Fault(field, " is ", id, ", the unk_id");
+  HEED_RETURN_IF_ERROR(CheckRange<std::int64_t>(field, id, 0, v.size() - 1));
+  if (id == v.unk_id()) return SpecFault(field, " is ", id, ", the unk_id");
   return absl::OkStatus();
 }
 
 absl::Status CheckFile(const std::string& field, const std::string& name) {
   if (IsBundleFileName(name)) return absl::OkStatus();
-  return Fault(field, " is ", Quote(name), ", expected a file of the bundle");
+  return SpecFault(field, " is ", Quote(name), ", expected a file of the bundle");
 }
 
 // A mark that stands at the edges of pieces; empty means the default.
 absl::Status CheckMark(const std::string& field, const std::string& mark) {
   const bool has_space = std::any_of(mark.begin(), mark.end(), [](unsigned char c) { return c <= ' ' || c == 127; });
   if (mark.size() <= kMaxMarkBytes && !has_space) return absl::OkStatus();
-  return Fault(field, " is ", Quote(mark), ", expected at most ", kMaxMarkBytes, " bytes without white space");
+  return SpecFault(field, " is ", Quote(mark), ", expected at most ", kMaxMarkBytes, " bytes without white space");
 }
 
 absl::Status CheckOpenNmt(const std::string& field, const model::v1::OpenNmtTokenizer& tokenizer) {
   const auto mode = tokenizer.mode();
   if (mode != model::v1::OPEN_NMT_MODE_SPACE && mode != model::v1::OPEN_NMT_MODE_CONSERVATIVE &&
       mode != model::v1::OPEN_NMT_MODE_AGGRESSIVE) {
-    return Fault(field, ".mode is ", mode, ", expected OPEN_NMT_MODE_SPACE, _CONSERVATIVE or _AGGRESSIVE");
+    return SpecFault(field, ".mode is ", mode, ", expected OPEN_NMT_MODE_SPACE, _CONSERVATIVE or _AGGRESSIVE");
   }
   if (tokenizer.joiner_annotate() == tokenizer.spacer_annotate()) {
-    return Fault(field, ": expected exactly one of joiner_annotate and spacer_annotate");
+    return SpecFault(field, ": expected exactly one of joiner_annotate and spacer_annotate");
   }
   HEED_RETURN_IF_ERROR(CheckMark(field + ".mark", tokenizer.mark()));
   return tokenizer.merges().empty() ? absl::OkStatus() : CheckFile(field + ".merges", tokenizer.merges());
@@ -63,7 +53,7 @@ absl::Status CheckTokenizer(const std::string& side, const Vocabulary& v) {
   switch (v.tokenizer_case()) {
     case Vocabulary::kSentencepiece:
       if (v.lowercase())
-        return Fault(side, ".lowercase does not go with sentencepiece, whose model has rules of its own");
+        return SpecFault(side, ".lowercase does not go with sentencepiece, whose model has rules of its own");
       HEED_RETURN_IF_ERROR(CheckFile(side + ".sentencepiece.file", v.sentencepiece().file()));
       return v.pieces().empty() ? absl::OkStatus() : CheckFile(side + ".pieces", v.pieces());
     case Vocabulary::kBpe:
@@ -75,14 +65,14 @@ absl::Status CheckTokenizer(const std::string& side, const Vocabulary& v) {
       break;
     case Vocabulary::kCharacters:
       if (const std::string& space = v.characters().space(); space.size() > kMaxMarkBytes) {
-        return Fault(side, ".characters.space is ", Quote(space), ", expected at most ", kMaxMarkBytes, " bytes");
+        return SpecFault(side, ".characters.space is ", Quote(space), ", expected at most ", kMaxMarkBytes, " bytes");
       }
       break;
     case Vocabulary::kWords:
     case Vocabulary::kPretokenized:
       break;
     case Vocabulary::TOKENIZER_NOT_SET:
-      return Fault(side, " has no tokenizer: one of sentencepiece, bpe, words, characters, opennmt, pretokenized");
+      return SpecFault(side, " has no tokenizer: one of sentencepiece, bpe, words, characters, opennmt, pretokenized");
   }
   return CheckFile(side + ".pieces", v.pieces());
 }
@@ -91,18 +81,19 @@ absl::Status CheckTokenizer(const std::string& side, const Vocabulary& v) {
 
 absl::Status CheckVocabulary(const std::string& side, const Vocabulary& v, bool is_source) {
   if (v.size() < 1 || v.size() > kMaxVocabulary) {
-    return Fault(side, ".size is ", v.size(), ", expected 1 to ", kMaxVocabulary);
+    return SpecFault(side, ".size is ", v.size(), ", expected 1 to ", kMaxVocabulary);
   }
-  HEED_RETURN_IF_ERROR(CheckId(side + ".unk_id", v.unk_id(), v.size()));
+  HEED_RETURN_IF_ERROR(CheckRange<std::int64_t>(side + ".unk_id", v.unk_id(), 0, v.size() - 1));
   if (v.has_bos_id()) HEED_RETURN_IF_ERROR(CheckSpecial(side + ".bos_id", v, v.bos_id()));
   if (v.has_eos_id()) HEED_RETURN_IF_ERROR(CheckSpecial(side + ".eos_id", v, v.eos_id()));
   for (const std::int32_t id : v.special_ids()) {
     HEED_RETURN_IF_ERROR(CheckSpecial(side + ".special_ids", v, id));
   }
-  if (!is_source && !v.has_eos_id()) return Fault(side, ".eos_id is missing");
-  if (!is_source && (v.add_bos() || v.add_eos())) return Fault(side, ".add_bos and add_eos belong to the source side");
-  if (v.add_bos() && !v.has_bos_id()) return Fault(side, ".add_bos needs bos_id");
-  if (v.add_eos() && !v.has_eos_id()) return Fault(side, ".add_eos needs eos_id");
+  if (!is_source && !v.has_eos_id()) return SpecFault(side, ".eos_id is missing");
+  if (!is_source && (v.add_bos() || v.add_eos()))
+    return SpecFault(side, ".add_bos and add_eos belong to the source side");
+  if (v.add_bos() && !v.has_bos_id()) return SpecFault(side, ".add_bos needs bos_id");
+  if (v.add_eos() && !v.has_eos_id()) return SpecFault(side, ".add_eos needs eos_id");
   return CheckTokenizer(side, v);
 }
 

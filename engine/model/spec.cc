@@ -1,16 +1,14 @@
 #include "engine/model/spec.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
 #include "engine/model/check_search.h"
 #include "engine/model/check_vocabulary.h"
+#include "engine/model/spec_fault.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace heed {
@@ -20,23 +18,13 @@ using model::v1::ModelSpec;
 
 constexpr std::size_t kMaxSpecBytes = std::size_t{4} << 20;
 
-template <typename... Args>
-absl::Status Fault(const Args&... what) {
-  return absl::InvalidArgumentError(absl::StrCat(kSpecFile, ": ", what...));
-}
-
 template <typename Allowed>
 absl::Status CheckText(const char* field, const std::string& text, std::size_t max_bytes, Allowed allowed,
                        const char* expected) {
   if (!text.empty() && text.size() <= max_bytes && std::all_of(text.begin(), text.end(), allowed)) {
     return absl::OkStatus();
   }
-  return Fault(field, " is ", Quote(text), ", expected 1 to ", max_bytes, " of ", expected);
-}
-
-absl::Status CheckInt(absl::string_view field, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return Fault(field, " is ", value, ", expected ", least, " to ", most);
+  return SpecFault(field, " is ", Quote(text), ", expected 1 to ", max_bytes, " of ", expected);
 }
 
 absl::Status CheckLanguages(const ModelSpec& spec) {
@@ -44,8 +32,8 @@ absl::Status CheckLanguages(const ModelSpec& spec) {
   HEED_RETURN_IF_ERROR(CheckText("source_language", spec.source_language(), 35, is_tag, "[A-Za-z0-9-]"));
   HEED_RETURN_IF_ERROR(CheckText("target_language", spec.target_language(), 35, is_tag, "[A-Za-z0-9-]"));
   if (spec.task() == model::v1::TASK_SUMMARIZE && spec.source_language() != spec.target_language()) {
-    return Fault("target_language is ", spec.target_language(), ", expected ", spec.source_language(),
-                 ", the source_language, for TASK_SUMMARIZE");
+    return SpecFault("target_language is ", spec.target_language(), ", expected ", spec.source_language(),
+                     ", the source_language, for TASK_SUMMARIZE");
   }
   return absl::OkStatus();
 }
@@ -53,7 +41,7 @@ absl::Status CheckLanguages(const ModelSpec& spec) {
 absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
   HEED_RETURN_IF_ERROR(CheckSearch(spec));
   if (spec.limits().has_max_source_tokens()) {
-    HEED_RETURN_IF_ERROR(CheckInt("limits.max_source_tokens", spec.limits().max_source_tokens(), 1, 100000));
+    HEED_RETURN_IF_ERROR(CheckRange("limits.max_source_tokens", spec.limits().max_source_tokens(), 1, 100000));
   }
   return absl::OkStatus();
 }
@@ -61,11 +49,11 @@ absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
 absl::Status CheckShortlist(const ModelSpec& spec) {
   if (!spec.has_shortlist()) return absl::OkStatus();
   if (!IsBundleFileName(spec.shortlist().file())) {
-    return Fault("shortlist.file is ", Quote(spec.shortlist().file()), ", expected a file of the bundle");
+    return SpecFault("shortlist.file is ", Quote(spec.shortlist().file()), ", expected a file of the bundle");
   }
   if (!spec.shortlist().separate_vocabularies() && spec.source().size() != spec.target().size()) {
-    return Fault("shortlist: source ids are candidates themselves, but source.size is ", spec.source().size(),
-                 " and target.size ", spec.target().size());
+    return SpecFault("shortlist: source ids are candidates themselves, but source.size is ", spec.source().size(),
+                     " and target.size ", spec.target().size());
   }
   return absl::OkStatus();
 }
@@ -73,7 +61,7 @@ absl::Status CheckShortlist(const ModelSpec& spec) {
 }  // namespace
 
 absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
-  if (json.size() > kMaxSpecBytes) return Fault(json.size(), " bytes, more than the bound of ", kMaxSpecBytes);
+  if (json.size() > kMaxSpecBytes) return SpecFault(json.size(), " bytes, more than the bound of ", kMaxSpecBytes);
   ModelSpec spec;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = false;
@@ -86,7 +74,7 @@ absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
     std::replace_if(
         line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
     absl::RemoveExtraAsciiWhitespace(&line);
-    return Fault(line.substr(0, 300));
+    return SpecFault(line.substr(0, 300));
   }
   return spec;
 }
@@ -95,11 +83,11 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   const auto is_name = [](char c) {
     return absl::ascii_isdigit(c) || absl::ascii_islower(c) || c == '.' || c == '_' || c == '-';
   };
-  HEED_RETURN_IF_ERROR(CheckInt("format_version", spec.format_version(), 1, 1));
+  HEED_RETURN_IF_ERROR(CheckRange("format_version", spec.format_version(), 1, 1));
   HEED_RETURN_IF_ERROR(CheckText("name", spec.name(), 64, is_name, "[a-z0-9._-]"));
   HEED_RETURN_IF_ERROR(CheckText("version", spec.version(), 64, is_name, "[a-z0-9._-]"));
   if (spec.task() != model::v1::TASK_TRANSLATE && spec.task() != model::v1::TASK_SUMMARIZE) {
-    return Fault("task is ", spec.task(), ", expected TASK_TRANSLATE or TASK_SUMMARIZE");
+    return SpecFault("task is ", spec.task(), ", expected TASK_TRANSLATE or TASK_SUMMARIZE");
   }
   HEED_RETURN_IF_ERROR(CheckLanguages(spec));
   const auto is_text = [](unsigned char c) { return c >= ' ' && c != 127; };
@@ -108,7 +96,7 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   }
   HEED_RETURN_IF_ERROR(CheckText("license", spec.license(), 200, absl::ascii_isprint, "an SPDX expression"));
   if (spec.segmentation() != model::v1::SEGMENTATION_SENTENCE && spec.segmentation() != model::v1::SEGMENTATION_NONE) {
-    return Fault("segmentation is ", spec.segmentation(), ", expected SEGMENTATION_SENTENCE or SEGMENTATION_NONE");
+    return SpecFault("segmentation is ", spec.segmentation(), ", expected SEGMENTATION_SENTENCE or SEGMENTATION_NONE");
   }
   HEED_RETURN_IF_ERROR(CheckVocabulary("source", spec.source(), /*is_source=*/true));
   HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
