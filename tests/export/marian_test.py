@@ -24,6 +24,7 @@ from presets import marian as shapes
 from reference import marian as oracle
 from reference import marian_student as student_oracle
 from reference import trace
+from transcripts import check_page
 
 DATA = presets.ROOT / "tests/data/marian"
 FLOAT, INT8, SPM, LEX = (
@@ -312,6 +313,13 @@ class Students(InAFolder):
 
     def test_widened_int8_says_what_the_oracle_says_of_the_same_weights(self):
         self.compared("", INT8)
+
+
+class Page(unittest.TestCase):
+    def test_its_transcript_is_what_the_commands_print(self):
+        if not BUILD:
+            self.skipTest("no build folder given")
+        check_page(self, "marian.md", BUILD[0] / "server/heed-server", BUILD[0] / "client/heed")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def _check(case: unittest.TestCase, block: str, folder: pathlib.Path, environmen
             case.assertEqual(words(output), words(run.stdout))
 
 
-def check_page(case: unittest.TestCase, page: str, server: str, heed: str) -> None:
+def check_page(case: unittest.TestCase, page: str, server: pathlib.Path | str, heed: pathlib.Path | str) -> None:
     """Runs docs/importing/PAGE in an empty folder in which `tests` is the repository's, with the three programs in the
     PATH."""
     text = (ROOT / "docs/importing" / page).read_text(encoding="utf-8")

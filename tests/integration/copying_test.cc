@@ -76,27 +76,27 @@ std::string TextOf(const v1::Token& token, const std::string& text) {
 class Copying : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new TempFolder;
-    WriteModels(folder_->path());
-    server_ = new RunningServer(folder_->path());
+    folder = new TempFolder;
+    WriteModels(folder->path());
+    server = new RunningServer(folder->path());
   }
   static void TearDownTestSuite() {
-    delete server_;
-    delete folder_;
+    delete server;
+    delete folder;
   }
 
   v1::Segment Translate(const v1::TranslateRequest& request) {
-    const TranslateAnswer answer = server_->caller().Translate(request);
+    const TranslateAnswer answer = server->caller().Translate(request);
     EXPECT_TRUE(answer.ok()) << answer.ToString();
     if (!answer.ok() || answer.response.results_size() != 1) return {};
     return answer.response.results(0).output().segments(0);
   }
 
-  static TempFolder* folder_;
-  static RunningServer* server_;
+  static TempFolder* folder;
+  static RunningServer* server;
 };
-TempFolder* Copying::folder_ = nullptr;
-RunningServer* Copying::server_ = nullptr;
+TempFolder* Copying::folder = nullptr;
+RunningServer* Copying::server = nullptr;
 
 TEST_F(Copying, WordsThatNoVocabularyHasComeOutAsTheyWereTyped) {
   v1::TranslateRequest request = Request("pointer");
@@ -191,14 +191,14 @@ TEST_F(Copying, AShortlistHoldsUnlessTheRequestTurnsItOff) {
 }
 
 TEST_F(Copying, TheClientAsksForItAndShowsItAsJson) {
-  const Finished copied = server_->Heed({"translate", "--model=pointer", "--max_length=4", "--output=json", kText});
+  const Finished copied = server->Heed({"translate", "--model=pointer", "--max_length=4", "--output=json", kText});
   EXPECT_EQ(copied.code, 0) << copied.err;
   EXPECT_THAT(copied.out, HasSubstr("\"copiedFrom\":{\"gate\":"));
   EXPECT_THAT(copied.out, Not(HasSubstr("replacedBy"))) << "unset stays unset";
-  const Finished off = server_->Heed({"translate", "--model=short", "--noshortlist", "--max_length=4", kText});
+  const Finished off = server->Heed({"translate", "--model=short", "--noshortlist", "--max_length=4", kText});
   EXPECT_EQ(off.code, 0) << off.err;
   const Finished kept =
-      server_->Heed({"translate", "--model=replacing", "--replace_unknowns=false", "--max_length=3", kText});
+      server->Heed({"translate", "--model=replacing", "--replace_unknowns=false", "--max_length=3", kText});
   EXPECT_EQ(kept.code, 0) << kept.err;
   EXPECT_THAT(kept.out, HasSubstr("<unk>"));
 }
