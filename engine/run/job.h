@@ -42,6 +42,8 @@ struct DecodeJob {
   bool sources = false;
   // The positions that `sources` are chosen among: those of text, without specials. Empty: all.
   int text_begin = 0, text_end = 0;
+  // Whether StepEngine::TakeProgress is wanted. Costs nothing where not.
+  bool progress = false;
 };
 
 // Whether copy_ids fit a source of this length and a target vocabulary of this size.
@@ -59,7 +61,8 @@ struct AttentionMatrix {
   std::vector<float> values;
 };
 
-enum class FinishReason { kEos, kLength };
+// kStopped: Finish ended it before its search was done.
+enum class FinishReason { kEos, kLength, kStopped };
 
 // Where a token of a model that copies came from.
 struct CopiedToken {

@@ -47,6 +47,9 @@ class Plan {
   virtual bool copies() const { return false; }                // jobs need copy_ids, results have copies
   virtual bool shortlists() const { return false; }            // jobs may have a shortlist
   virtual std::int64_t weight_bytes() const = 0;               // memory that packed weights and tables take
+  // Memory that a job takes inside an engine, and its result after, at most: encoder memory, keys, search, what it
+  // captures. Exact but for the allocator's own.
+  virtual std::int64_t JobBytes(const DecodeJob& job) const = 0;
   // An engine for one step thread. It shares this plan.
   virtual std::unique_ptr<StepEngine> MakeEngine() const = 0;
 };

@@ -20,11 +20,13 @@ struct StepReport {
   int rows = 0;                    // rows that advanced one target position
   int encoded_positions = 0;       // source positions that an encoder layer advanced by
   std::vector<JobId> first_token;  // jobs that emitted their first token in this step
+  std::vector<JobId> progressed;   // jobs with DecodeJob::progress that have more tokens which can change no more
   std::vector<JobId> finished;     // done: call Take for each before the next Step
 
   void Clear() {
     rows = encoded_positions = 0;
     first_token.clear();
+    progressed.clear();
     finished.clear();
   }
 };
@@ -51,6 +53,14 @@ class StepEngine {
   virtual void Step(StepReport* report) = 0;
   // The result of a job that Step reported as finished; the job is released.
   virtual DecodeResult Take(JobId id) = 0;
+  // Ends a live job that is not finished, between steps, and releases it: n_best of what it has, best first, those cut
+  // short with FinishReason::kStopped. No hypotheses where it has not made a step.
+  virtual DecodeResult Finish(JobId id) = 0;
+  // Of a live or finished job with DecodeJob::progress, before Take: the best hypothesis's tokens that can change no more
+  // and were not taken before, with their log-probabilities and, of a greedy job, their rows of what it captures, copies
+  // and sources; the rest of `DecodedHypothesis` is unset. After the job is reported finished: all that is left of the
+  // best hypothesis. May allocate.
+  virtual DecodedHypothesis TakeProgress(JobId id) = 0;
 };
 
 }  // namespace heed

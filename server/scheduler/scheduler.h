@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -21,12 +22,22 @@
 #include "engine/base/clock.h"
 #include "engine/run/job.h"
 #include "engine/run/step_engine.h"
+#include "server/scheduler/memory_lease.h"
 
 namespace heed {
 
 struct SchedulerOptions {
   // Jobs that may wait, over all models; at least 1. A request that does not fit whole is refused whole.
   int max_queue = 4096;
+  // Memory that waiting requests may hold (WorkItem::waiting_bytes).
+  std::int64_t max_queue_bytes = 256 << 20;
+  // Memory that started requests may take until they are answered (WorkItem::running_bytes). A request over it is
+  // refused; one that does not fit now waits, and nobody takes memory before it.
+  std::int64_t max_request_bytes = std::int64_t{1} << 30;
+  // Rows of batch requests that start for each row of an interactive one while both wait: 1 / batch_share at first...
+  int batch_share = 8;
+  // ...and as many as of interactive ones once the first of them has waited this long.
+  absl::Duration batch_ageing = absl::Seconds(10);
   // Worker threads; 0 means one per core that the quota grants (GrantedCores()).
   int workers = 0;
 };
@@ -39,17 +50,34 @@ struct JobTiming {
   absl::Duration total;        // arrival to end
 };
 
+enum class Priority { kInteractive, kBatch };
+
+// How an item ended.
+struct WorkResult {
+  absl::Status status;
+  std::vector<DecodeResult> results;  // in order of the jobs; empty unless OK
+  std::vector<JobTiming> timings;     // one per job
+  MemoryLease memory;                 // to be kept until the reply has been sent
+};
+
 // Everything that one RPC wants decoded: its jobs go in together and come back together.
 struct WorkItem {
   int model = 0;                // index into the engines that a worker owns
   std::vector<DecodeJob> jobs;  // may be empty: done at once
   absl::Time deadline = absl::InfiniteFuture();
+  // When its time budget is over: it ends OK with what it has; results of jobs that made no step have no hypotheses.
+  absl::Time finish_by = absl::InfiniteFuture();
+  Priority priority = Priority::kInteractive;
+  std::int64_t waiting_bytes = 0;  // memory that the request holds while it waits
+  std::int64_t running_bytes = 0;  // memory that it takes from its first start until its reply has been sent
+  // Null: no progress. Told, on the worker's thread and never under a lock, of tokens of jobs with
+  // DecodeJob::progress that can change no more: quick. All calls come before `done`.
+  std::function<void(int job, DecodedHypothesis fresh)> progress;
   // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null:
   // never.
   std::shared_ptr<std::atomic<bool>> cancelled;
-  // Required. Called once with the results, in order of the jobs (empty unless OK), and each job's timing. Must be
-  // quick: a worker runs it between steps.
-  std::function<void(absl::Status, std::vector<DecodeResult>, std::vector<JobTiming>)> done;
+  // Required. Called once. Must be quick: a worker runs it between steps.
+  std::function<void(WorkResult)> done;
 };
 
 // What the scheduler counts; read by metrics at scrape time and from callbacks below.
@@ -58,6 +86,8 @@ struct SchedulerStats {
   int live_jobs = 0;
   int rows_in_use = 0;
   int max_rows = 0;
+  std::int64_t queued_bytes = 0;
+  std::int64_t leased_bytes = 0;  // of started requests
 };
 
 // Told of each step that did something, on the worker's thread: quick and allocation-free.
@@ -80,8 +110,10 @@ class Scheduler {
   static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
                                           StepObserver* observer, Clock* clock);
 
-  // Takes the item, or refuses it and leaves it untouched: RESOURCE_EXHAUSTED (the queue is full; the message gives
-  // the numbers; retry later), UNAVAILABLE (draining; retry elsewhere), INVALID_ARGUMENT (a beam wider than an engine).
+  // Takes the item, or refuses it and leaves it untouched. Retry later: RESOURCE_EXHAUSTED (the queue is full, in
+  // segments or bytes, or the predicted time does not fit the deadline; the message gives the numbers). Retry elsewhere:
+  // UNAVAILABLE (draining). Never retry: INVALID_ARGUMENT (a beam wider than an engine), OUT_OF_RANGE (more memory than
+  // max_request_bytes).
   virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
 
   // Has a worker look at the cancelled flags and deadlines of waiting jobs now.
