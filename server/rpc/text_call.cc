@@ -70,9 +70,7 @@ class TextCall : public Call {
     item->jobs = std::move(admitted_.jobs);
     item->deadline = deadline();
     item->cancelled = cancelled();
-    item->done = [this](absl::Status status, std::vector<DecodeResult> results, std::vector<JobTiming> timings) {
-      OnDecoded(std::move(status), std::move(results), std::move(timings));
-    };
+    item->done = [this](WorkResult result) { OnDecoded(std::move(result)); };
     sample().before_scheduler = core()->clock->Now() - start();
     absl::Status scheduled = core()->scheduler->Schedule(item);
     if (scheduled.code() != absl::StatusCode::kResourceExhausted) return scheduled;
@@ -80,15 +78,14 @@ class TextCall : public Call {
   }
 
   // On a step thread: hands the text work on at once.
-  void OnDecoded(absl::Status status, std::vector<DecodeResult> results, std::vector<JobTiming> timings) {
-    // A std::function must be copyable; the results are moved through a shared holder instead.
-    auto held = std::make_shared<std::vector<DecodeResult>>(std::move(results));
-    core()->text_pool->Submit([this, status = std::move(status), held, timings = std::move(timings)] {
-      TakeTimings(*held, timings);
-      if (!status.ok()) {
-        FinishWith(status, nullptr);
+  void OnDecoded(WorkResult result) {
+    decoded_ = std::move(result);
+    core()->text_pool->Submit([this] {
+      TakeTimings(decoded_.results, decoded_.timings);
+      if (!decoded_.status.ok()) {
+        FinishWith(decoded_.status, nullptr);
       } else {
-        Answer(std::move(*held));
+        Answer(std::move(decoded_.results));
       }
     });
   }
@@ -116,6 +113,7 @@ class TextCall : public Call {
 
   const v1::Task task_;
   AdmittedRequest admitted_;
+  WorkResult decoded_;  // its memory is given back when gRPC has sent the reply and the call is destroyed
 };
 
 }  // namespace

@@ -45,7 +45,7 @@ struct LiveJob {
 void CallDone(std::vector<std::unique_ptr<Item>>* items) {
   for (std::unique_ptr<Item>& item : *items) {
     if (!item->ended.ok()) item->results.clear();
-    item->work->done(std::move(item->ended), std::move(item->results), std::move(item->timings));
+    item->work->done({std::move(item->ended), std::move(item->results), std::move(item->timings), MemoryLease()});
   }
   items->clear();
 }
@@ -174,7 +174,7 @@ absl::Status ThreadedScheduler::Schedule(std::unique_ptr<WorkItem>& work) {
     }
   }
   const std::unique_ptr<WorkItem> empty = std::move(work);
-  empty->done(absl::OkStatus(), {}, {});
+  empty->done({});
   return absl::OkStatus();
 }
 

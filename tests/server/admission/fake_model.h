@@ -111,6 +111,7 @@ class EchoEngine : public StepEngine {
         report->encoded_positions += static_cast<int>(live.job->source.size());
         report->first_token.push_back(id);
       }
+      if (live.job->progress) report->progressed.push_back(id);
       if (++live.steps == Length(*live.job)) report->finished.push_back(id);
     }
   }
@@ -121,11 +122,23 @@ class EchoEngine : public StepEngine {
     jobs_.erase(id);
     return result;
   }
+  DecodeResult Finish(JobId id) override {
+    const Live live = jobs_.at(id);
+    DecodeResult result;
+    if (live.steps > 0) result.hypotheses.push_back(Part(*live.job, 0, live.steps));
+    jobs_.erase(id);
+    return result;
+  }
+  DecodedHypothesis TakeProgress(JobId id) override {
+    Live& live = jobs_.at(id);
+    return Part(*live.job, std::exchange(live.told, live.steps), live.steps);
+  }
 
  private:
   struct Live {
     const DecodeJob* job = nullptr;
     int steps = 0;
+    int told = 0;
   };
 
   int Length(const DecodeJob& job) const {
@@ -134,12 +147,20 @@ class EchoEngine : public StepEngine {
 
   DecodedHypothesis Echo(const DecodeJob& job) const {
     const int length = Length(job);
+    DecodedHypothesis hypothesis = Part(job, 0, length);
+    hypothesis.finish = length == static_cast<int>(job.source.size()) ? FinishReason::kEos : FinishReason::kLength;
+    return hypothesis;
+  }
+
+  // Steps `begin` to `end` of a job that is stopped there.
+  static DecodedHypothesis Part(const DecodeJob& job, int begin, int end) {
+    const int length = end - begin;
     const int columns = static_cast<int>(job.source.size());
     DecodedHypothesis hypothesis;
-    hypothesis.tokens.assign(job.source.begin(), job.source.begin() + length);
+    hypothesis.tokens.assign(job.source.begin() + begin, job.source.begin() + end);
     hypothesis.log_probabilities.assign(static_cast<std::size_t>(length), -0.5F);
     hypothesis.log_probability = hypothesis.score = -0.5F * static_cast<float>(length);
-    hypothesis.finish = length == columns ? FinishReason::kEos : FinishReason::kLength;
+    hypothesis.finish = FinishReason::kStopped;
     for (int attend : job.capture.attends) {
       for (bool energies : {false, true}) {
         if (energies ? !job.capture.energies : !job.capture.weights) continue;
@@ -149,7 +170,9 @@ class EchoEngine : public StepEngine {
             .rows = length,
             .columns = columns};
         matrix.values.assign(static_cast<std::size_t>(length) * columns, 0.0F);
-        for (int i = 0; i < length; ++i) matrix.values[static_cast<std::size_t>(i) * columns + i] = energies ? 10 : 1;
+        for (int i = 0; i < length; ++i) {
+          matrix.values[static_cast<std::size_t>(i) * columns + begin + i] = energies ? 10 : 1;
+        }
         hypothesis.attentions.push_back(std::move(matrix));
       }
     }
@@ -169,6 +192,9 @@ class FakePlan : public Plan {
   const std::vector<AttendInfo>& attends() const override { return attends_; }
   bool copies() const override { return copies_; }
   std::int64_t weight_bytes() const override { return 1000; }
+  std::int64_t JobBytes(const DecodeJob& job) const override {
+    return 1000 * static_cast<std::int64_t>(job.source.size());
+  }
   std::unique_ptr<StepEngine> MakeEngine() const override { return std::make_unique<EchoEngine>(64, 512); }
 
  private:

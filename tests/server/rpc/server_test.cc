@@ -41,7 +41,7 @@ class PuppetScheduler : public Scheduler {
       absl::MutexLock lock(&mu_);
       items.swap(items_);
     }
-    for (auto& item : items) item->done(absl::UnavailableError("drain time over"), {}, {});
+    for (auto& item : items) item->done({.status = absl::UnavailableError("drain time over")});
   }
   SchedulerStats stats() const override { return {}; }
 
@@ -87,7 +87,7 @@ void Echo(WorkItem* item) {
     results.push_back(engine.Take(1));
   }
   const JobTiming timing{absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(3)};
-  item->done(absl::OkStatus(), std::move(results), std::vector<JobTiming>(item->jobs.size(), timing));
+  item->done({.results = std::move(results), .timings = std::vector<JobTiming>(item->jobs.size(), timing)});
 }
 
 class ServerTest : public ::testing::Test {
@@ -322,7 +322,7 @@ TEST_F(ServerTest, ACancelledCallSetsTheFlagAndNudgesTheScheduler) {
   context.TryCancel();
   puppet->WaitForNudge();
   EXPECT_TRUE(item->cancelled->load());
-  item->done(absl::CancelledError("the client cancelled"), {}, {});
+  item->done({.status = absl::CancelledError("the client cancelled")});
   client.join();
   EXPECT_TRUE(core_->gate.WaitEmpty(absl::Seconds(10)));
   EXPECT_THAT(Metrics(), HasSubstr("{code=\"CANCELLED\",model=\"echo\",rpc=\"Translate\",version=\"1\"} 1"));

@@ -1,6 +1,7 @@
 // An engine moved by the test: each Step waits until the test lets it happen, and jobs finish when the test says so. A
 // job is known by the first id of its source, its name here; its result is one hypothesis whose only token is that
 // name.
+// A job with progress has one more such token to tell of after each step.
 //
 // PuppetStrings is thread-safe and outlives the engine; the test holds it, the scheduler's step thread the engine.
 //
@@ -11,6 +12,8 @@
 //   strings.LetStep();
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -103,27 +106,43 @@ class PuppetEngine : public StepEngine {
     strings_->inside_ = strings_->go_ = false;
     for (const auto& [id, job] : jobs_) {
       report->rows += Rows(*job);
-      if (started_.insert(id).second) report->first_token.push_back(id);
+      if (steps_[id]++ == 0) report->first_token.push_back(id);
+      if (job->progress) report->progressed.push_back(id);
       if (strings_->finishing_.erase(job->source[0]) > 0) report->finished.push_back(id);
     }
   }
 
   DecodeResult Take(JobId id) override {
     DecodeResult result;
-    for (const auto& entry : jobs_) {
-      if (entry.first == id) result.hypotheses.push_back({.tokens = {entry.second->source[0]}});
-    }
+    result.hypotheses.push_back({.tokens = {Name(id)}});
     Release(id);
     return result;
   }
 
+  DecodeResult Finish(JobId id) override {
+    DecodeResult result;
+    if (steps_[id] > 0) result.hypotheses.push_back({.tokens = {Name(id)}, .finish = FinishReason::kStopped});
+    Release(id);
+    return result;
+  }
+
+  DecodedHypothesis TakeProgress(JobId id) override {
+    const int fresh = steps_[id] - std::exchange(told_[id], steps_[id]);
+    return {.tokens = std::vector<TokenId>(static_cast<std::size_t>(fresh), Name(id))};
+  }
+
  private:
   static int Rows(const DecodeJob& job) { return job.search.beam_size; }
+  TokenId Name(JobId id) const {
+    return std::find_if(jobs_.begin(), jobs_.end(), [id](const auto& entry) { return entry.first == id; })
+        ->second->source[0];
+  }
 
   PuppetStrings* const strings_;
   const int max_rows_;
   std::vector<std::pair<JobId, const DecodeJob*>> jobs_;
-  std::set<JobId> started_;
+  std::map<JobId, int> steps_;
+  std::map<JobId, int> told_;
 };
 
 inline std::unique_ptr<StepEngine> PuppetStrings::MakeEngine(int rows) {

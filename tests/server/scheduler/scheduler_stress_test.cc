@@ -37,6 +37,7 @@ class FakeEngine : public StepEngine {
     for (Live& live : jobs_) {
       report->rows += live.job->search.beam_size;
       if (++live.steps == 1) report->first_token.push_back(live.id);
+      if (live.job->progress) report->progressed.push_back(live.id);
       if (live.steps == static_cast<int>(live.job->source.size())) report->finished.push_back(live.id);
     }
   }
@@ -48,13 +49,34 @@ class FakeEngine : public StepEngine {
     Release(id);
     return result;
   }
+  DecodeResult Finish(JobId id) override {
+    DecodeResult result;
+    const Live& live = Find(id);
+    if (live.steps > 0) result.hypotheses.push_back(Part(live, 0));
+    Release(id);
+    return result;
+  }
+  DecodedHypothesis TakeProgress(JobId id) override {
+    Live& live = Find(id);
+    return Part(live, std::exchange(live.told, live.steps));
+  }
 
  private:
   struct Live {
     JobId id;
     const DecodeJob* job;
     int steps;
+    int told = 0;
   };
+
+  Live& Find(JobId id) {
+    return *std::find_if(jobs_.begin(), jobs_.end(), [id](const Live& live) { return live.id == id; });
+  }
+  static DecodedHypothesis Part(const Live& live, int begin) {
+    const auto source = live.job->source.begin();
+    return {.tokens = {source + begin, source + live.steps}, .finish = FinishReason::kStopped};
+  }
+
   const int max_rows_;
   int free_rows_;
   std::vector<Live> jobs_;
@@ -100,10 +122,10 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
         item->cancelled = record->cancelled;
         record->may_be_late = dice(10) == 0;
         if (record->may_be_late) item->deadline = absl::Now() + absl::Microseconds(dice(2000));
-        item->done = [record](absl::Status status, std::vector<DecodeResult> results, std::vector<JobTiming> timings) {
-          record->status = std::move(status);
-          record->results = std::move(results);
-          if (timings.size() != record->jobs.size()) std::abort();
+        item->done = [record](WorkResult result) {
+          record->status = std::move(result.status);
+          record->results = std::move(result.results);
+          if (result.timings.size() != record->jobs.size()) std::abort();
           record->answers.fetch_add(1, std::memory_order_release);
         };
         record->may_be_cancelled = dice(4) == 0;
@@ -161,7 +183,7 @@ TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
           auto item = std::make_unique<WorkItem>();
           item->jobs.resize(2);
           for (DecodeJob& job : item->jobs) job.source.assign(50, 7);
-          item->done = [&](absl::Status, std::vector<DecodeResult>, std::vector<JobTiming>) { ++answered; };
+          item->done = [&](const WorkResult&) { ++answered; };
           const absl::Status status = scheduler->Schedule(item);
           if (status.ok()) ++accepted;
           if (absl::IsUnavailable(status)) return;

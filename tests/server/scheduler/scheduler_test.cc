@@ -23,6 +23,7 @@ struct Outcome {
   absl::Status status;
   std::vector<DecodeResult> results;
   std::vector<JobTiming> timings;
+  MemoryLease memory;
 
   absl::StatusCode Code() {
     over.WaitForNotification();
@@ -47,10 +48,11 @@ DecodeJob Job(TokenId name, int beam_size = 1) {
 std::unique_ptr<WorkItem> Item(std::vector<DecodeJob> jobs, Outcome* outcome) {
   auto item = std::make_unique<WorkItem>();
   item->jobs = std::move(jobs);
-  item->done = [outcome](absl::Status status, std::vector<DecodeResult> results, std::vector<JobTiming> timings) {
-    outcome->status = std::move(status);
-    outcome->results = std::move(results);
-    outcome->timings = std::move(timings);
+  item->done = [outcome](WorkResult result) {
+    outcome->status = std::move(result.status);
+    outcome->results = std::move(result.results);
+    outcome->timings = std::move(result.timings);
+    outcome->memory = std::move(result.memory);
     outcome->over.Notify();
   };
   return item;
@@ -283,6 +285,8 @@ class FullEngine : public StepEngine {
   void Release(JobId) override {}
   void Step(StepReport*) override {}
   DecodeResult Take(JobId) override { return {}; }
+  DecodeResult Finish(JobId) override { return {}; }
+  DecodedHypothesis TakeProgress(JobId) override { return {}; }
 };
 
 TEST(IdleScheduler, WakesForTheDeadlineOfAWaitingJob) {
