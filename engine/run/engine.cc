@@ -71,8 +71,7 @@ void Engine::Release(JobId id) {
     (*it)->released = true;
     return;
   }
-  const auto it =
-      std::find_if(decoding_.begin(), decoding_.end(), [id](const Decoding& d) { return d.job->id() == id; });
+  const auto it = FindDecoding(id);
   if (it == decoding_.end()) return;
   drop(*it->job);
   decoding_rows_ -= it->job->rows();
@@ -89,6 +88,26 @@ DecodeResult Engine::Take(JobId id) {
   return result;
 }
 
+DecodeResult Engine::Finish(JobId id) {
+  DecodeResult result;
+  if (const auto it = FindDecoding(id); it != decoding_.end()) {
+    it->job->search().Stop();
+    result = it->job->Result();
+  }
+  Release(id);
+  return result;
+}
+
+DecodedHypothesis Engine::TakeProgress(JobId id) {
+  if (const auto it = FindDecoding(id); it != decoding_.end()) return it->job->TakeProgress();
+  if (const auto it = Find(finished_, id); it != finished_.end()) return (*it)->TakeProgress();
+  return {};
+}
+
+std::vector<Engine::Decoding>::iterator Engine::FindDecoding(JobId id) {
+  return std::find_if(decoding_.begin(), decoding_.end(), [id](const Decoding& d) { return d.job->id() == id; });
+}
+
 void Engine::Step(StepReport* report) {
   Encode(report);
   StartDecoding();
@@ -98,7 +117,9 @@ void Engine::Step(StepReport* report) {
   report->rows += static_cast<int>(rows_.size());
   for (Decoding& decoding : decoding_) {
     Choose(decoding);
-    if (decoding.job->search().steps() == 1) report->first_token.push_back(decoding.job->id());
+    Search& search = decoding.job->search();
+    if (search.steps() == 1) report->first_token.push_back(decoding.job->id());
+    if (decoding.job->job().progress && search.Settle()) report->progressed.push_back(decoding.job->id());
   }
   Retire(report);
 }

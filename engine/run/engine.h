@@ -33,6 +33,8 @@ class Engine : public StepEngine {
   void Release(JobId id) override;
   void Step(StepReport* report) override;
   DecodeResult Take(JobId id) override;
+  DecodeResult Finish(JobId id) override;
+  DecodedHypothesis TakeProgress(JobId id) override;
 
  private:
   // A job that decodes, and where its rows of the last step begin.
@@ -44,6 +46,7 @@ class Engine : public StepEngine {
 
   Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops);
 
+  std::vector<Decoding>::iterator FindDecoding(JobId id);
   void Encode(StepReport* report);
   void StartGroup();
   void FinishGroup();

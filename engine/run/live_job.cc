@@ -1,6 +1,7 @@
 #include "engine/run/live_job.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace heed {
 namespace {
@@ -13,17 +14,30 @@ Search MakeSearch(const DecodeJob& job, const CompiledModel& model) {
   return Search(job.search, model.start_id, model.eos_id, static_cast<int>(job.source.size()));
 }
 
+int Rows(const DecodeJob& job) { return job.forced.empty() ? job.search.beam_size : 1; }
+
+// Floats of what a job keeps of a source.
+std::size_t KeptFloats(const CompiledModel& model, std::size_t positions) {
+  std::size_t floats = 0;
+  for (const Kept& kept : model.sequences) floats += Aligned(positions * kept.size);
+  for (const Kept& kept : model.vectors) floats += Aligned(kept.size);
+  return floats;
+}
+
 }  // namespace
 
 LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
     : id_(id),
       job_(job),
-      rows_(job.forced.empty() ? job.search.beam_size : 1),
+      rows_(Rows(job)),
       positions_(static_cast<int>(job.source.size())),
       attend_(job.attend < 0 ? static_cast<int>(model.attend_names.size()) - 1 : job.attend),
       search_(MakeSearch(job, model)),
+      kept_(KeptFloats(model, job.source.size())),
       recorder_(job, model, rows_) {
   std::size_t size = 0;
+  sequence_at_.reserve(model.sequences.size());
+  vector_at_.reserve(model.vectors.size());
   for (const Kept& kept : model.sequences) {
     sequence_at_.push_back(size);
     size += Aligned(static_cast<std::size_t>(positions_) * kept.size);
@@ -32,7 +46,6 @@ LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
     vector_at_.push_back(size);
     size += Aligned(kept.size);
   }
-  kept_ = Buffer(size);
   if (job.sources || search_.wants_attention()) mean_.resize(positions_);
 }
 
@@ -55,18 +68,49 @@ void LiveJob::Attended(const AttendOp& op, int row, const AttendRow& made) {
 }
 
 DecodeResult LiveJob::Result() const {
+  std::vector<Search::Result> results = search_.Results();
   DecodeResult result;
-  for (Search::Result& found : search_.Results()) {
+  result.hypotheses.reserve(results.size());
+  for (Search::Result& found : results) {
     DecodedHypothesis hypothesis;
     hypothesis.tokens = std::move(found.tokens);
     hypothesis.log_probabilities = std::move(found.log_probabilities);
     hypothesis.log_probability = found.log_probability;
     hypothesis.score = found.score;
-    hypothesis.finish = found.ended_by_eos ? FinishReason::kEos : FinishReason::kLength;
-    recorder_.Fill(found.lineage, &hypothesis);
+    hypothesis.finish = found.ended_by_eos  ? FinishReason::kEos
+                        : search_.stopped() ? FinishReason::kStopped
+                                            : FinishReason::kLength;
+    recorder_.Fill(0, found.lineage, &hypothesis);
     result.hypotheses.push_back(std::move(hypothesis));
   }
   return result;
+}
+
+DecodedHypothesis LiveJob::TakeProgress() {
+  Search::Result fresh = search_.Settled(told_);
+  DecodedHypothesis progress;
+  progress.tokens = std::move(fresh.tokens);
+  progress.log_probabilities = std::move(fresh.log_probabilities);
+  if (rows_ == 1) recorder_.Fill(told_, fresh.lineage, &progress);
+  told_ += static_cast<int>(progress.tokens.size());
+  return progress;
+}
+
+// What the constructor makes, and Result while both are there, its hypotheses as long as they can be.
+std::int64_t LiveJob::Bytes(const DecodeJob& job, const CompiledModel& model) {
+  constexpr auto size_of = [](std::size_t size, std::size_t count) { return static_cast<std::int64_t>(size * count); };
+  const std::size_t positions = job.source.size();
+  std::int64_t bytes = sizeof(LiveJob) + Search::Bytes(job.search, job.forced, static_cast<int>(positions)) +
+                       Recorder::Bytes(job, model, Rows(job)) + size_of(sizeof(float), KeptFloats(model, positions)) +
+                       size_of(sizeof(std::size_t), model.sequences.size() + model.vectors.size());
+  const bool covers = job.forced.empty() && Coverage::Wanted(job.search);
+  if (job.sources || covers) bytes += size_of(sizeof(float), positions);
+  const int tokens = job.forced.empty() ? job.search.max_length : static_cast<int>(job.forced.size());
+  // Of a Search::Result and of the hypothesis that takes over all but its lineage.
+  const std::int64_t hypothesis = sizeof(Search::Result) + sizeof(DecodedHypothesis) +
+                                  size_of(sizeof(TokenId) + sizeof(float) + sizeof(int), tokens) +
+                                  Recorder::FilledBytes(job, model, tokens);
+  return bytes + (job.forced.empty() ? job.search.n_best : 1) * hypothesis;
 }
 
 }  // namespace heed

@@ -4,6 +4,7 @@
 // Not thread-safe: the engine owns it.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/run/compiled.h"
@@ -37,6 +38,12 @@ class LiveJob {
   // After the search is done.
   DecodeResult Result() const;
 
+  // StepEngine::TakeProgress, as of the last Search::Settle.
+  DecodedHypothesis TakeProgress();
+
+  // Plan::JobBytes.
+  static std::int64_t Bytes(const DecodeJob& job, const CompiledModel& model);
+
   bool released = false;  // dropped while its source was being encoded
 
  private:
@@ -50,6 +57,7 @@ class LiveJob {
   std::vector<std::size_t> sequence_at_, vector_at_;
   Recorder recorder_;
   std::vector<float> mean_;  // weights of one row, heads averaged
+  int told_ = 0;             // tokens that TakeProgress has given
 };
 
 }  // namespace heed

@@ -26,6 +26,7 @@ class CompiledPlan : public Plan {
   bool copies() const override { return model_->copy.has_value(); }
   bool shortlists() const override { return model_->output_rows >= 0; }
   std::int64_t weight_bytes() const override { return model_->bytes; }
+  std::int64_t JobBytes(const DecodeJob& job) const override { return LiveJob::Bytes(job, *model_); }
   std::unique_ptr<StepEngine> MakeEngine() const override { return Engine::Make(model_, options_).value(); }
 
  private:

@@ -47,8 +47,9 @@ class Plan {
   virtual bool copies() const { return false; }                // jobs need copy_ids, results have copies
   virtual bool shortlists() const { return false; }            // jobs may have a shortlist
   virtual std::int64_t weight_bytes() const = 0;               // memory that packed weights and tables take
-  // Memory that a job takes inside an engine, and its result after, at most: encoder memory, keys, search, what it
-  // captures. Exact but for the allocator's own.
+  // Memory that a job takes inside an engine and its result while that is made, at most: encoder memory, keys, search,
+  // what it captures, n_best hypotheses of max_length tokens. Exact but for the allocator's own. The job itself and
+  // what TakeProgress gives are the caller's.
   virtual std::int64_t JobBytes(const DecodeJob& job) const = 0;
   // An engine for one step thread. It shares this plan.
   virtual std::unique_ptr<StepEngine> MakeEngine() const = 0;

@@ -4,6 +4,7 @@
 // Not thread-safe: the job owns it.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/kernels/copy.h"
@@ -28,8 +29,13 @@ class Recorder {
   Copies copies(const float* weights) const;
   int own_ids() const { return own_ids_; }  // beyond the vocabulary
 
-  // Gives a hypothesis, whose tokens and log-probabilities are there, what its lineage (a row for each step) recorded.
-  void Fill(const std::vector<int>& lineage, DecodedHypothesis* hypothesis) const;
+  // Gives a hypothesis, whose tokens and log-probabilities from step `first` on are there, what its lineage (a row for
+  // each of those steps) recorded.
+  void Fill(int first, const std::vector<int>& lineage, DecodedHypothesis* hypothesis) const;
+
+  // Memory that a recorder takes beside the object itself, and that Fill gives a hypothesis of `tokens` tokens.
+  static std::int64_t Bytes(const DecodeJob& job, const CompiledModel& model, int rows);
+  static std::int64_t FilledBytes(const DecodeJob& job, const CompiledModel& model, int tokens);
 
  private:
   // One component of one captured attend: `lines` matrices (one a head, a context has one) of `columns`.
@@ -37,8 +43,9 @@ class Recorder {
     int attend = 0;
     AttentionMatrix::Component component = AttentionMatrix::Component::kWeights;
     int lines = 1, columns = 0;
-    std::size_t at = 0;  // in values_
+    std::size_t at = 0;  // in values_, in units of places
   };
+  static std::vector<Captured> Layout(const DecodeJob& job, const CompiledModel& model);
   std::size_t Place(int step, int row) const { return static_cast<std::size_t>(step) * rows_ + row; }
 
   const DecodeJob& job_;

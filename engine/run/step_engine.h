@@ -20,7 +20,7 @@ struct StepReport {
   int rows = 0;                    // rows that advanced one target position
   int encoded_positions = 0;       // source positions that an encoder layer advanced by
   std::vector<JobId> first_token;  // jobs that emitted their first token in this step
-  std::vector<JobId> progressed;   // jobs with DecodeJob::progress that have more tokens which can change no more
+  std::vector<JobId> progressed;   // jobs with DecodeJob::progress, not finished, that now have more settled tokens
   std::vector<JobId> finished;     // done: call Take for each before the next Step
 
   void Clear() {
@@ -56,10 +56,10 @@ class StepEngine {
   // Ends a live job that is not finished, between steps, and releases it: n_best of what it has, best first, those cut
   // short with FinishReason::kStopped. No hypotheses where it has not made a step.
   virtual DecodeResult Finish(JobId id) = 0;
-  // Of a live or finished job with DecodeJob::progress, before Take: the best hypothesis's tokens that can change no more
-  // and were not taken before, with their log-probabilities and, of a greedy job, their rows of what it captures, copies
-  // and sources; the rest of `DecodedHypothesis` is unset. After the job is reported finished: all that is left of the
-  // best hypothesis. May allocate.
+  // Of a live or finished job with DecodeJob::progress, before Take: the settled tokens, which the best hypothesis will
+  // begin with whatever comes (Finish included), that were not taken before; with their log-probabilities and, of a job
+  // of one row, their rows of what it captures, copies and sources. The rest of `DecodedHypothesis` is unset. After the
+  // job is reported finished: all that is left of the best hypothesis. May allocate.
   virtual DecodedHypothesis TakeProgress(JobId id) = 0;
 };
 

@@ -22,13 +22,22 @@ float Uncovered(CoveragePenalty kind, absl::Span<const float> sums) {
 }  // namespace
 
 Coverage::Coverage(const SearchOptions& options, int rows, int source_tokens)
-    : kind_(options.coverage_beta == 0 ? CoveragePenalty::kNone : options.coverage_penalty),
+    : kind_(Wanted(options) ? options.coverage_penalty : CoveragePenalty::kNone),
       beta_(options.coverage_beta),
       size_(source_tokens) {
   if (!wanted()) return;
   before_.resize(static_cast<std::size_t>(rows) * size_);
   now_.resize(before_.size());
   penalties_.resize(rows);
+}
+
+bool Coverage::Wanted(const SearchOptions& options) {
+  return options.coverage_beta != 0 && options.coverage_penalty != CoveragePenalty::kNone;
+}
+
+std::int64_t Coverage::Bytes(const SearchOptions& options, int rows, int source_tokens) {
+  if (!Wanted(options)) return 0;
+  return static_cast<std::int64_t>(sizeof(float)) * rows * (2 * std::int64_t{source_tokens} + 1);
 }
 
 void Coverage::Add(int row, absl::Span<const float> weights) {

@@ -3,6 +3,7 @@
 // Nothing is allocated after construction. Not thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -15,6 +16,10 @@ class Coverage {
   // Room for `rows` hypotheses; none unless the options have a penalty.
   Coverage(const SearchOptions& options, int rows, int source_tokens);
 
+  // Memory that it takes beside the object itself.
+  static std::int64_t Bytes(const SearchOptions& options, int rows, int source_tokens);
+
+  static bool Wanted(const SearchOptions& options);
   bool wanted() const { return kind_ != CoveragePenalty::kNone; }
 
   // Adds the weights (source_tokens of them) that `row` made at this step.

@@ -19,6 +19,11 @@ int CandidatesPerRow(const SearchOptions& options) {
   return twice && beam > 1 ? 2 * beam : beam;
 }
 
+template <typename T>
+std::int64_t BytesOf(std::int64_t count) {
+  return count * static_cast<std::int64_t>(sizeof(T));
+}
+
 }  // namespace
 
 Search::Search(const SearchOptions& options, TokenId start, TokenId eos, int source_tokens)
@@ -27,9 +32,10 @@ Search::Search(const SearchOptions& options, TokenId start, TokenId eos, int sou
       width_(options.beam_size),
       candidates_(CandidatesPerRow(options)),
       max_steps_(options.max_length),
-      coverage_(options, options.beam_size, source_tokens) {
+      coverage_(options, options.beam_size, source_tokens),
+      history_(max_steps_, width_) {
   Reserve();
-  history_[0].input = start;
+  history_.Step(0)->input = start;
 }
 
 Search::Search(const std::vector<TokenId>& forced, TokenId start, TokenId eos)
@@ -38,13 +44,13 @@ Search::Search(const std::vector<TokenId>& forced, TokenId start, TokenId eos)
       width_(1),
       candidates_(1),
       max_steps_(static_cast<int>(forced.size())),
-      coverage_(options_, 1, 0) {
+      coverage_(options_, 1, 0),
+      history_(max_steps_, width_) {
   Reserve();
-  history_[0].input = start;
+  history_.Step(0)->input = start;
 }
 
 void Search::Reserve() {
-  history_.resize(static_cast<std::size_t>(max_steps_) * width_);
   pool_.reserve(static_cast<std::size_t>(width_) * candidates_);
   going_.reserve(width_);
   parents_.reserve(width_);
@@ -53,9 +59,21 @@ void Search::Reserve() {
   prefix_.reserve(max_steps_);
 }
 
+// What the constructors and Reserve make.
+std::int64_t Search::Bytes(const SearchOptions& options, const std::vector<TokenId>& forced, int source_tokens) {
+  const bool searches = forced.empty();
+  const std::int64_t width = searches ? options.beam_size : 1;
+  const std::int64_t candidates = searches ? CandidatesPerRow(options) : 1;
+  const std::int64_t steps = searches ? options.max_length : static_cast<std::int64_t>(forced.size());
+  const std::int64_t given = static_cast<std::int64_t>(searches ? options.banned.size() : forced.size());
+  return BytesOf<TokenId>(given) + History::Bytes(steps, width) + BytesOf<Candidate>(width * candidates + width) +
+         BytesOf<int>(width) + BytesOf<Ended>(width + 1) + BytesOf<char>(width) + BytesOf<TokenId>(steps) +
+         (searches ? Coverage::Bytes(options, static_cast<int>(width), source_tokens) : 0);
+}
+
 absl::Span<const Search::Row> Search::rows() const {
   if (done_) return {};
-  return {&history_[static_cast<std::size_t>(step_) * width_], static_cast<std::size_t>(live_)};
+  return {history_.Step(step_), static_cast<std::size_t>(live_)};
 }
 
 TokenId Search::forced_token() const {
@@ -71,10 +89,8 @@ bool Search::constrains() const {
 
 void Search::ReadPrefix(int row) {
   prefix_.clear();
-  for (int t = step_; t > 0; --t) {
-    const Row& at = RowAt(t, row);
-    prefix_.push_back(at.input);
-    row = at.parent;
+  for (History::Node node{step_, row}; node.step > 0; node = history_.Before(node)) {
+    prefix_.push_back(history_.At(node).input);
   }
   std::reverse(prefix_.begin(), prefix_.end());
 }
@@ -128,7 +144,7 @@ void Search::Collect(const ScoredToken* best, const int* found) {
   pool_.clear();
   const float penalty = options_.repetition_penalty;
   for (int row = 0; row < live_; ++row) {
-    const Row& from = RowAt(step_, row);
+    const Row& from = RowAt(row);
     if (Drops(row)) continue;
     if (penalty != 1) ReadPrefix(row);
     for (int i = 0; i < found[row]; ++i) {
@@ -177,7 +193,7 @@ void Search::Take(const Candidate& c, int place) {
   }
   if (options_.beam_policy == BeamPolicy::kFairseq && place >= width_) return;
   if (options_.beam_policy == BeamPolicy::kGoOn) going_.push_back(c);
-  if (RowAt(step_, c.row).ended) return;
+  if (RowAt(c.row).ended) return;
   // fairseq takes no more than it waits for.
   const bool all_count = last_step() && options_.unfinished == UnfinishedPolicy::kCount;
   if (options_.beam_stop == BeamStop::kBeamFull && finished_ >= width_ && !all_count) return;
@@ -209,14 +225,18 @@ void Search::Select() {
   }
 }
 
-// Finished hypotheses compete with the continuations for the places of the beam.
-void Search::SelectKeeping() {
-  for (Ended& ended : ended_) ended.score = ended.final_score;
-  // A stable sort; the library's allocates.
+// A stable sort, best first; the library's allocates.
+void Search::SortEnded() {
   for (auto at = ended_.begin(); at != ended_.end(); ++at) {
     const auto better = [](const Ended& a, const Ended& b) { return a.score > b.score; };
     std::rotate(std::upper_bound(ended_.begin(), at, *at, better), at, std::next(at));
   }
+}
+
+// Finished hypotheses compete with the continuations for the places of the beam.
+void Search::SelectKeeping() {
+  for (Ended& ended : ended_) ended.score = ended.final_score;
+  SortEnded();
   std::size_t kept = 0, taken = 0;
   while (static_cast<int>(kept + taken) < width_) {
     const bool has_kept = kept < ended_.size(), has_new = taken < pool_.size();
@@ -234,21 +254,21 @@ void Search::SelectKeeping() {
 }
 
 void Search::EndUnfinished() {
-  const bool fill = options_.unfinished == UnfinishedPolicy::kFill;
+  const bool fill = options_.unfinished == UnfinishedPolicy::kFill && !stopped_;
   for (const Candidate& c : going_) {
     if (fill && static_cast<int>(ended_.size()) >= options_.n_best) return;
     // What goes on past its end has been counted.
-    if (forced_.empty() && (c.token == eos_ || RowAt(step_, c.row).ended)) continue;
-    End(c, step_ + 1, c.token == eos_);
+    if (forced_.empty() && (c.token == eos_ || RowAt(c.row).ended)) continue;
+    End(c, step_ + 1, c.token == eos_ && !stopped_);
   }
 }
 
 // Makes the rows of the next step.
 void Search::Continue() {
   parents_.clear();
-  Row* next = &history_[static_cast<std::size_t>(step_ + 1) * width_];
+  Row* next = history_.Step(step_ + 1);
   for (const Candidate& c : going_) {
-    *next++ = {c.row, c.token, c.log_probability, c.total, c.score, c.token == eos_ || RowAt(step_, c.row).ended};
+    *next++ = {c.row, c.token, c.log_probability, c.total, c.score, c.token == eos_ || RowAt(c.row).ended};
     parents_.push_back(c.row);
   }
   coverage_.Follow(parents_);
@@ -290,48 +310,80 @@ void Search::Advance(const ScoredToken* best, const int* found) {
   }
   if (going_.empty() && ended_.empty()) {
     // Every continuation is banned: end with what there is, as if at max_length.
-    const Row& row = RowAt(step_, 0);
+    const Row& row = RowAt(0);
     End({0, eos_, kBanned, row.total, row.score, row.score}, step_, false);
   }
   done_ = last_step() || going_.empty() || (forced_.empty() && Over());
   if (!last_step()) Continue();
   // With kKeep the results are the beam as it stands.
   if (last_step() || (done_ && options_.beam_policy == BeamPolicy::kKeep)) EndUnfinished();
+  if (done_) SortEnded();
   live_ = static_cast<int>(going_.size());
   ++step_;
 }
 
-std::vector<Search::Result> Search::Results() const {
-  std::vector<Ended> order = ended_;
-  std::stable_sort(order.begin(), order.end(), [](const Ended& a, const Ended& b) { return a.score > b.score; });
-  if (static_cast<int>(order.size()) > options_.n_best) order.resize(options_.n_best);
-  std::vector<Result> results;
-  for (const Ended& ended : order) {
-    Result result;
-    result.log_probability = ended.last.total;
-    result.score = ended.score;
-    result.ended_by_eos = ended.eos;
-    int row = ended.last.row;
-    // A dead end has no last token of its own: its row's input is the last.
-    const bool dead_end = ended.last.log_probability == kBanned;
-    int step = dead_end ? ended.step + 1 : ended.step;
-    if (!dead_end) {
-      result.tokens.push_back(ended.last.token);
-      result.log_probabilities.push_back(ended.last.log_probability);
-      result.lineage.push_back(row);
-    }
-    for (; step > 0; --step) {
-      const Row& at = RowAt(step, row);
-      result.tokens.push_back(at.input);
-      result.log_probabilities.push_back(at.log_probability);
-      result.lineage.push_back(at.parent);
-      row = at.parent;
-    }
-    std::reverse(result.tokens.begin(), result.tokens.end());
-    std::reverse(result.log_probabilities.begin(), result.log_probabilities.end());
-    std::reverse(result.lineage.begin(), result.lineage.end());
-    results.push_back(std::move(result));
+void Search::Stop() {
+  if (done_) return;
+  done_ = stopped_ = true;
+  if (step_ == 0) return;
+  // What the last step let go on is ended as of that step.
+  --step_;
+  EndUnfinished();
+  ++step_;
+  SortEnded();
+}
+
+bool Search::Settle() {
+  if (done_) return false;
+  // All but its last token is what an ended hypothesis shares with others.
+  for (const Ended& ended : ended_) {
+    if (ended.step <= settled_.step) return false;
   }
+  History::Node common{-1, 0};
+  const auto join = [&](History::Node node) { common = common.step < 0 ? node : history_.Meet(common, node); };
+  for (int row = 0; row < live_; ++row) {
+    // What goes on past its end has been counted.
+    if (!RowAt(row).ended) join({step_, row});
+  }
+  for (const Ended& ended : ended_) join({ended.step, ended.last.row});
+  if (common.step <= settled_.step) return false;
+  settled_ = common;
+  return true;
+}
+
+Search::Result Search::Settled(int begin) const {
+  if (done_) return ended_.empty() ? Result() : Traced(ended_[0], begin);
+  Result result;
+  history_.Trace(settled_, begin, &result);
+  return result;
+}
+
+// Tokens from number `begin` on.
+Search::Result Search::Traced(const Ended& ended, int begin) const {
+  Result result;
+  result.log_probability = ended.last.total;
+  result.score = ended.score;
+  result.ended_by_eos = ended.eos;
+  const std::size_t tokens = std::max(0, ended.step + 1 - begin);
+  result.tokens.reserve(tokens);
+  result.log_probabilities.reserve(tokens);
+  result.lineage.reserve(tokens);
+  // A dead end has no last token of its own: its row's input is the last.
+  const bool dead_end = ended.last.log_probability == kBanned;
+  if (!dead_end) {
+    result.tokens.push_back(ended.last.token);
+    result.log_probabilities.push_back(ended.last.log_probability);
+    result.lineage.push_back(ended.last.row);
+  }
+  history_.Trace({dead_end ? ended.step + 1 : ended.step, ended.last.row}, begin, &result);
+  return result;
+}
+
+std::vector<Search::Result> Search::Results() const {
+  std::vector<Result> results;
+  const std::size_t count = std::min(ended_.size(), static_cast<std::size_t>(options_.n_best));
+  results.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) results.push_back(Traced(ended_[i], 0));
   return results;
 }
 

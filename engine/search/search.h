@@ -14,32 +14,23 @@
 // Nothing is allocated after construction until Results. Not thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "engine/base/types.h"
 #include "engine/search/coverage.h"
+#include "engine/search/history.h"
 #include "engine/search/options.h"
 
 namespace heed {
 
 class Search {
  public:
-  // A hypothesis to run at the next step.
-  struct Row {
-    int parent = -1;            // its index among the rows of the previous step; -1 at the first step
-    TokenId input = 0;          // the token that the step reads
-    float log_probability = 0;  // of `input`
-    float total = 0;            // log-probability so far
-    float score = 0;            // running score, but for coverage
-    bool ended = false;         // it goes on past its </s> (BeamPolicy::kGoOn)
-  };
+  using Row = History::Row;
 
-  // A finished hypothesis. lineage[t] is the row, among those of step t, that emitted tokens[t].
-  struct Result {
-    std::vector<TokenId> tokens;
-    std::vector<float> log_probabilities;
-    std::vector<int> lineage;
+  // A finished hypothesis, or part of one (`Settled`), whose scores are not set.
+  struct Result : History::Path {
     float log_probability = 0;
     float score = 0;
     bool ended_by_eos = false;
@@ -72,8 +63,22 @@ class Search {
   // `best` holds candidates_per_row() log-probabilities per row, best first, of which found[row] count.
   void Advance(const ScoredToken* best, const int* found);
 
+  // Ends a search that is not done with what it has: its hypotheses compete with those that ended by the same scores,
+  // as at max_length with UnfinishedPolicy::kCount. None where no step was made.
+  void Stop();
+  bool stopped() const { return stopped_; }  // by Stop
+
   // After done: the best n_best, best first.
   std::vector<Result> Results() const;
+
+  // Looks again how many tokens all hypotheses that can still be results have in common, and says whether there are
+  // more than before. Between steps; a search that nobody asks spends nothing on it.
+  bool Settle();
+  // Those tokens from number `begin` on, which no later step nor Stop changes; once done, the best result's.
+  Result Settled(int begin) const;
+
+  // Memory that a search over these options (or of `forced`, where that is not empty) takes beside the object itself.
+  static std::int64_t Bytes(const SearchOptions& options, const std::vector<TokenId>& forced, int source_tokens);
 
  private:
   struct Candidate {
@@ -99,6 +104,7 @@ class Search {
   float Rank(const Candidate& c) const;
 
   void Select();
+  void SortEnded();
   void SelectKeeping();
   void Take(const Candidate& c, int place);
   void Continue();
@@ -108,7 +114,8 @@ class Search {
 
   bool last_step() const { return step_ + 1 == max_steps_; }
   void ReadPrefix(int row);  // into prefix_
-  const Row& RowAt(int step, int row) const { return history_[static_cast<std::size_t>(step) * width_ + row]; }
+  const Row& RowAt(int row) const { return history_.At({step_, row}); }
+  Result Traced(const Ended& ended, int begin) const;
 
   const SearchOptions options_;
   const TokenId eos_;
@@ -121,8 +128,10 @@ class Search {
   int finished_ = 0;         // hypotheses that have ended; of kKeep: and are in the beam
   bool best_ended_ = false;  // the best continuation of some step
   bool done_ = false;
+  bool stopped_ = false;
   Coverage coverage_;
-  std::vector<Row> history_;      // [step][width_]: the rows that each step ran
+  History history_;
+  History::Node settled_;         // what Settle found last
   std::vector<Candidate> pool_;   // of this step, best first
   std::vector<Candidate> going_;  // of those, what goes on
   std::vector<int> parents_;      // of going_
