@@ -12,7 +12,7 @@ from typing import Sequence
 
 COLOURS = ("#c2571a", "#2f7fc1", "#3a9a5b", "#8a63c9")
 _WIDTH, _HEIGHT = 720, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 44, 58
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 44, 58
 
 
 @dataclass(frozen=True)
