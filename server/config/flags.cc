@@ -98,6 +98,8 @@ Setter OneOf(T* (*field)(ServerOptions*), std::vector<std::pair<std::string, T>>
 // The address of a member, as a plain function.
 #define HEED_FIELD(member) +[](ServerOptions* o) { return &o->member; }
 
+constexpr std::int64_t kMaxMemory = std::int64_t{1} << 50;
+
 std::vector<Flag> NetworkFlags(const ServerOptions& d) {
   return {
       {"address", "HOST:PORT", d.address,
@@ -130,6 +132,19 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
       {"max_queue", "SEGMENTS", Unparse(d.scheduler.max_queue),
        "Segments (sentences) that may wait; a request that does not fit whole is refused.",
        Number(HEED_FIELD(scheduler.max_queue), 1, 1 << 20)},
+      {"max_queue_bytes", "BYTES", absl::StrCat(d.scheduler.max_queue_bytes),
+       "Memory that waiting requests may hold; a request that does not fit is refused.",
+       Number<std::int64_t>(HEED_FIELD(scheduler.max_queue_bytes), 1, kMaxMemory)},
+      {"max_request_bytes", "BYTES", absl::StrCat(d.scheduler.max_request_bytes),
+       "Memory that started requests may take, all together, until they are answered; one over it is refused, one that "
+       "does not fit yet waits.",
+       Number<std::int64_t>(HEED_FIELD(scheduler.max_request_bytes), 1, kMaxMemory)},
+      {"batch_share", "ROWS", Unparse(d.scheduler.batch_share),
+       "Rows of interactive requests that start for each row of batch ones, while both wait.",
+       Number(HEED_FIELD(scheduler.batch_share), 1, 1000)},
+      {"batch_ageing", "DURATION", absl::FormatDuration(d.scheduler.batch_ageing),
+       "Wait after which a batch request's rows count as interactive ones; --batch_share shrinks to 1 on the way.",
+       Time(HEED_FIELD(scheduler.batch_ageing), absl::ZeroDuration(), absl::Hours(24))},
       {"encode_positions_per_step", "TOKENS", Unparse(d.engine.encode_positions_per_step),
        "Source positions that encoding advances by between two decode steps.",
        Number(HEED_FIELD(engine.encode_positions_per_step), 1, 1 << 20)},

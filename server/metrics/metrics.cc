@@ -54,6 +54,9 @@ class GaugeReader : public prometheus::Collectable {
     return {
         Gauge("heed_requests_in_flight", "RPCs that were accepted and are not answered yet.", now.requests_in_flight),
         Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
+        Gauge("heed_queue_bytes", "Memory that waiting requests hold.", now.scheduler.queued_bytes),
+        Gauge("heed_leased_bytes", "Memory leased to started requests until they are answered.",
+              now.scheduler.leased_bytes),
         Gauge("heed_live_segments", "Segments that are being encoded or decoded.", now.scheduler.live_jobs),
         Gauge("heed_rows_in_use", "Rows (hypotheses) in use, over all workers and models.", now.scheduler.rows_in_use),
         Gauge("heed_rows_limit", "Rows that there are, over all workers and models.", now.scheduler.max_rows),
@@ -61,7 +64,7 @@ class GaugeReader : public prometheus::Collectable {
   }
 
  private:
-  static prometheus::MetricFamily Gauge(const char* name, const char* help, int value) {
+  static prometheus::MetricFamily Gauge(const char* name, const char* help, std::int64_t value) {
     prometheus::ClientMetric metric;
     metric.gauge.value = value;
     return {name, help, prometheus::MetricType::Gauge, {metric}};

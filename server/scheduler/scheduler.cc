@@ -11,29 +11,14 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "server/scheduler/queue.h"
+#include "engine/base/status_macros.h"
+#include "server/scheduler/item.h"
+#include "server/scheduler/model_share.h"
+#include "server/scheduler/run_queue.h"
+#include "server/scheduler/time_model.h"
 
 namespace heed {
 namespace {
-
-int RowsOf(const DecodeJob& job) { return std::max(1, job.search.beam_size); }
-
-// An accepted item. Everything but `work` is guarded by the scheduler's lock.
-struct Item {
-  std::unique_ptr<WorkItem> work;
-  absl::Time arrival;
-  int started = 0;
-  int remaining = 0;   // jobs that wait or run
-  absl::Status ended;  // not OK: its jobs are being given up, for this reason
-  std::vector<DecodeResult> results;
-  std::vector<JobTiming> timings;
-};
-
-// Where a job belongs.
-struct JobRef {
-  Item* item = nullptr;
-  int index = 0;
-};
 
 // A job inside one of a worker's engines.
 struct LiveJob {
@@ -41,14 +26,11 @@ struct LiveJob {
   JobRef ref;
 };
 
-// Calls `done` of items that are over; they are nobody else's any more.
-void CallDone(std::vector<std::unique_ptr<Item>>* items) {
-  for (std::unique_ptr<Item>& item : *items) {
-    if (!item->ended.ok()) item->results.clear();
-    item->work->done({std::move(item->ended), std::move(item->results), std::move(item->timings), MemoryLease()});
-  }
-  items->clear();
+JobRef Find(const std::vector<LiveJob>& live, JobId id) {
+  return std::find_if(live.begin(), live.end(), [id](const LiveJob& job) { return job.id == id; })->ref;
 }
+
+constexpr char kDraining[] = "the server is shutting down";
 
 class ThreadedScheduler : public Scheduler {
  public:
@@ -58,8 +40,10 @@ class ThreadedScheduler : public Scheduler {
         factory_(std::move(factory)),
         observer_(observer),
         clock_(clock),
-        queue_(models, std::max(1, options.max_queue)),
-        max_rows_(models, 0) {
+        queue_(models, options),
+        times_(models),
+        max_rows_(models, 0),
+        capacity_(models, 0) {
     const int workers = options.workers > 0 ? options.workers : GrantedCores();
     {
       absl::MutexLock lock(&mu_);
@@ -79,14 +63,25 @@ class ThreadedScheduler : public Scheduler {
   SchedulerStats stats() const override;
 
  private:
+  // A job that leaves its engine before its end.
+  struct Leaving {
+    int model = 0;
+    LiveJob job;
+    bool finish = false;  // its time budget is over: what it has is its result
+    DecodeResult result;
+  };
   // One step thread and what only it touches.
   struct Worker {
-    int number = 0;
-    std::vector<std::unique_ptr<StepEngine>> engines;    // by model
-    std::vector<std::vector<LiveJob>> live;              // by model
-    std::vector<std::pair<int, LiveJob>> leaving;        // (model, job) to release
+    Worker(int worker_number, int models) : number(worker_number), live(models), share(models), live_jobs(models) {}
+
+    const int number;
+    std::vector<std::unique_ptr<StepEngine>> engines;  // by model
+    std::vector<std::vector<LiveJob>> live;            // by model
+    ModelShare share;                                  // which model is stepped next
+    std::vector<int> live_jobs;                        // by model; for `share`
+    std::vector<Leaving> leaving;
     std::vector<std::pair<int, LiveJob>> joining;        // (model, job) to admit
-    std::vector<JobId> dead;                             // scratch
+    std::vector<DroppedJobs> dropped;                    // scratch
     std::vector<std::pair<JobRef, DecodeResult>> taken;  // results of a step
     std::vector<std::unique_ptr<Item>> over;             // whose `done` is to be called
     StepReport report;
@@ -94,23 +89,27 @@ class ThreadedScheduler : public Scheduler {
 
   void Run(int number);
   void MakeEngines(Worker* me);
-  // The step boundary in three parts; engines and `done` are called outside of the lock.
+  // The step boundary in three parts; engines, `progress` and `done` are called outside of the lock.
   void FindDead(Worker* me);
   void ReleaseDead(Worker* me);
   bool TakeWork(Worker* me);  // false: this worker is finished
   void StepModel(Worker* me, int model);
+  void TellProgress(Worker* me, int model);
   void AccountStep(Worker* me, int model);
 
+  absl::Status Add(std::unique_ptr<WorkItem>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckTime(const WaitingRequest& request, const WorkItem& work) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Publish(const Worker& me) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Admit(Worker* me) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Marks the item as given up if it is past its deadline or cancelled; says whether it is given up.
-  bool CheckEnded(Item* item, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // One job fewer; the last moves the item to `over`.
-  void FinishJob(Item* item, absl::Time now, std::vector<std::unique_ptr<Item>>* over)
+  // So many jobs fewer; the last moves the item to `over`.
+  void FinishJobs(Item* item, int jobs, absl::Time now, std::vector<std::unique_ptr<Item>>* over)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void DropWaiting(const std::vector<JobId>& ids, absl::Time now, std::vector<std::unique_ptr<Item>>* over)
+  void DropWaiting(const std::vector<DroppedJobs>& dropped, absl::Time now, std::vector<std::unique_ptr<Item>>* over)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndAll(std::vector<std::unique_ptr<Item>>* over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Calls `done` of items that are over; they are nobody else's any more.
+  void CallDone(std::vector<std::unique_ptr<Item>>* over);
+  void GiveBack(std::int64_t bytes);
 
   // Constant.
   const int models_;
@@ -121,13 +120,15 @@ class ThreadedScheduler : public Scheduler {
   mutable absl::Mutex mu_;
   absl::CondVar work_;     // idle workers wait here
   absl::CondVar changed_;  // Start and Drain wait here
-  JobQueue queue_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<Item*, std::unique_ptr<Item>> items_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<JobId, JobRef> waiting_ ABSL_GUARDED_BY(mu_);
+  RunQueue queue_ ABSL_GUARDED_BY(mu_);
+  TimeModel times_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<RequestId, std::unique_ptr<Item>> items_ ABSL_GUARDED_BY(mu_);
   std::vector<WorkerLoad> loads_ ABSL_GUARDED_BY(mu_);  // by worker, as of its last boundary
   std::vector<int> live_jobs_ ABSL_GUARDED_BY(mu_);     // by worker
   std::vector<int> max_rows_ ABSL_GUARDED_BY(mu_);      // by model, of one engine
-  JobId next_id_ ABSL_GUARDED_BY(mu_) = 1;
+  std::vector<int> capacity_ ABSL_GUARDED_BY(mu_);      // by model, of one engine: rows that it takes in
+  RequestId next_request_ ABSL_GUARDED_BY(mu_) = 1;
+  JobId next_job_ ABSL_GUARDED_BY(mu_) = 1;
   int ready_ ABSL_GUARDED_BY(mu_) = 0;
   int idle_ ABSL_GUARDED_BY(mu_) = 0;
   bool nudged_ ABSL_GUARDED_BY(mu_) = false;
@@ -141,41 +142,54 @@ class ThreadedScheduler : public Scheduler {
 };
 
 absl::Status ThreadedScheduler::Schedule(std::unique_ptr<WorkItem>& work) {
+  if (!work->jobs.empty()) {
+    absl::MutexLock lock(&mu_);
+    return Add(work);
+  }
   {
     absl::MutexLock lock(&mu_);
-    if (draining_) return absl::UnavailableError("the server is shutting down");
-    if (!work->jobs.empty()) {
-      std::vector<WaitingJob> jobs;
-      jobs.reserve(work->jobs.size());
-      for (const DecodeJob& job : work->jobs) {
-        jobs.push_back(
-            {next_id_ + static_cast<JobId>(jobs.size()), RowsOf(job), work->deadline, work->cancelled.get()});
-        if (jobs.back().rows > max_rows_[work->model]) {
-          return absl::InvalidArgumentError(absl::StrCat("beam_size is ", jobs.back().rows, "; it must be at most ",
-                                                         max_rows_[work->model], ", the rows of an engine"));
-        }
-      }
-      if (absl::Status added = queue_.Add(work->model, jobs); !added.ok()) return added;
-
-      auto item = std::make_unique<Item>();
-      item->arrival = clock_->Now();
-      item->remaining = static_cast<int>(jobs.size());
-      item->results.resize(jobs.size());
-      item->timings.resize(jobs.size());
-      for (JobTiming& timing : item->timings) timing.queued = absl::InfiniteDuration();
-      for (std::size_t i = 0; i < jobs.size(); ++i) waiting_[jobs[i].id] = {item.get(), static_cast<int>(i)};
-      next_id_ += static_cast<JobId>(jobs.size());
-      item->work = std::move(work);
-      Item* const key = item.get();
-      items_[key] = std::move(item);
-      // Each signal wakes another sleeper, and more than one per job would find nothing.
-      for (int i = std::min(idle_, static_cast<int>(jobs.size())); i > 0; --i) work_.Signal();
-      return absl::OkStatus();
-    }
+    if (draining_) return absl::UnavailableError(kDraining);
   }
   const std::unique_ptr<WorkItem> empty = std::move(work);
   empty->done({});
   return absl::OkStatus();
+}
+
+absl::Status ThreadedScheduler::Add(std::unique_ptr<WorkItem>& work) {
+  if (draining_) return absl::UnavailableError(kDraining);
+  const int jobs = static_cast<int>(work->jobs.size());
+  WaitingRequest request = Waiting(*work, next_request_, clock_->Now());
+  if (const int widest = *std::max_element(request.rows.begin(), request.rows.end()); widest > max_rows_[work->model]) {
+    return absl::InvalidArgumentError(absl::StrCat("beam_size is ", widest, "; it must be at most ",
+                                                   max_rows_[work->model], ", the rows of an engine"));
+  }
+  HEED_RETURN_IF_ERROR(CheckTime(request, *work));
+  const absl::Time arrival = request.arrival;
+  HEED_RETURN_IF_ERROR(queue_.Add(std::move(request)));
+  items_[next_request_] = std::make_unique<Item>(next_request_, std::move(work), arrival);
+  ++next_request_;
+  // Each signal wakes another sleeper, and more than one per job would find nothing.
+  for (int i = std::min(idle_, jobs); i > 0; --i) work_.Signal();
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedScheduler::CheckTime(const WaitingRequest& request, const WorkItem& work) const {
+  if (work.deadline == absl::InfiniteFuture() || queue_.size(request.model) == 0) return absl::OkStatus();
+  std::int64_t rows = 0;
+  for (int of_job : request.rows) rows += of_job;
+  Backlog backlog;
+  backlog.segments = queue_.size(request.model);
+  backlog.rows_ahead = queue_.RowsAhead(request.model, request.priority, rows) + rows;
+  for (const WorkerLoad& load : loads_) backlog.free_rows += load.free_rows[request.model];
+  backlog.all_rows = static_cast<std::int64_t>(loads_.size()) * capacity_[request.model];
+  return times_.Check(request.model, backlog, work.deadline - request.arrival,
+                      work.finish_by != absl::InfiniteFuture());
+}
+
+void ThreadedScheduler::GiveBack(std::int64_t bytes) {
+  absl::MutexLock lock(&mu_);
+  queue_.GiveBack(bytes);
+  if (queue_.size() > 0) work_.SignalAll();
 }
 
 void ThreadedScheduler::Nudge() {
@@ -217,6 +231,8 @@ SchedulerStats ThreadedScheduler::stats() const {
   absl::MutexLock lock(&mu_);
   SchedulerStats stats;
   stats.queued_jobs = queue_.size();
+  stats.queued_bytes = queue_.waiting_bytes();
+  stats.leased_bytes = queue_.leased_bytes();
   for (const WorkerLoad& load : loads_) stats.rows_in_use += load.rows;
   for (int jobs : live_jobs_) stats.live_jobs += jobs;
   for (int rows : max_rows_) stats.max_rows += rows * static_cast<int>(loads_.size());
@@ -225,8 +241,7 @@ SchedulerStats ThreadedScheduler::stats() const {
 
 void ThreadedScheduler::Run(int number) {
   pthread_setname_np(pthread_self(), absl::StrCat("heed-step-", number).substr(0, 15).c_str());
-  Worker me;
-  me.number = number;
+  Worker me(number, models_);
   MakeEngines(&me);
   for (;;) {
     FindDead(&me);
@@ -239,17 +254,18 @@ void ThreadedScheduler::Run(int number) {
     me.joining.clear();
     CallDone(&me.over);
     if (!more) return;
-    for (int model = 0; model < models_; ++model) {
-      if (me.engines[model]->live_jobs() > 0) StepModel(&me, model);
-    }
+    for (int model = 0; model < models_; ++model) me.live_jobs[model] = me.engines[model]->live_jobs();
+    if (const int model = me.share.Next(me.live_jobs); model >= 0) StepModel(&me, model);
   }
 }
 
 void ThreadedScheduler::MakeEngines(Worker* me) {
   for (int model = 0; model < models_; ++model) me->engines.push_back(factory_(model));
-  me->live.resize(models_);
   absl::MutexLock lock(&mu_);
-  for (int model = 0; model < models_; ++model) max_rows_[model] = me->engines[model]->max_rows();
+  for (int model = 0; model < models_; ++model) {
+    max_rows_[model] = me->engines[model]->max_rows();
+    capacity_[model] = me->engines[model]->free_rows();
+  }
   Publish(*me);
   ++ready_;
   changed_.SignalAll();
@@ -260,28 +276,39 @@ void ThreadedScheduler::FindDead(Worker* me) {
   const absl::Time now = clock_->Now();
   for (int model = 0; model < models_; ++model) {
     std::erase_if(me->live[model], [&](const LiveJob& job) {
-      mu_.AssertHeld();
-      if (!CheckEnded(job.ref.item, now)) return false;
-      me->leaving.emplace_back(model, job);
+      const bool ended = job.ref.item->CheckEnded(now);
+      if (!ended && now < job.ref.item->work->finish_by) return false;
+      me->leaving.push_back({model, job, !ended, {}});
       return true;
     });
   }
   // An item seen to be dead here may have jobs that still wait: they go at once too.
-  queue_.TakeDead(now, nudged_ || !me->leaving.empty(), &me->dead);
+  queue_.TakeDead(now, nudged_ || !me->leaving.empty(), &me->dropped);
   nudged_ = false;
-  DropWaiting(me->dead, now, &me->over);
-  me->dead.clear();
+  DropWaiting(me->dropped, now, &me->over);
+  me->dropped.clear();
 }
 
 void ThreadedScheduler::ReleaseDead(Worker* me) {
-  for (const auto& [model, job] : me->leaving) me->engines[model]->Release(job.id);
+  for (Leaving& leaving : me->leaving) {
+    StepEngine& engine = *me->engines[leaving.model];
+    if (leaving.finish) {
+      leaving.result = engine.Finish(leaving.job.id);
+    } else {
+      engine.Release(leaving.job.id);
+    }
+  }
 }
 
 bool ThreadedScheduler::TakeWork(Worker* me) {
   absl::MutexLock lock(&mu_);
   const absl::Time now = clock_->Now();
   // The rows are free by now, and the numbers say so before anyone is told.
-  for (const auto& [model, job] : me->leaving) FinishJob(job.ref.item, now, &me->over);
+  for (Leaving& leaving : me->leaving) {
+    const JobRef ref = leaving.job.ref;
+    if (leaving.finish) ref.item->SetResult(ref.index, std::move(leaving.result), now);
+    FinishJobs(ref.item, 1, now, &me->over);
+  }
   me->leaving.clear();
   Publish(*me);
   Admit(me);
@@ -289,7 +316,7 @@ bool ThreadedScheduler::TakeWork(Worker* me) {
   if (stopping_) return false;
   if (nudged_) return true;
   ++idle_;
-  work_.WaitWithTimeout(&mu_, queue_.earliest_deadline() - now);
+  work_.WaitWithTimeout(&mu_, queue_.next_give_up() - now);
   --idle_;
   return true;
 }
@@ -298,16 +325,13 @@ void ThreadedScheduler::Admit(Worker* me) {
   const absl::Time now = clock_->Now();
   WorkerLoad& load = loads_[me->number];
   for (int model = 0; model < models_; ++model) {
-    while (std::optional<WaitingJob> next = queue_.TakeNext(model, me->number, loads_)) {
-      const auto found = waiting_.find(next->id);
-      const JobRef ref = found->second;
-      waiting_.erase(found);
-      ++ref.item->started;
-      ref.item->timings[ref.index].queued = now - ref.item->arrival;
+    while (std::optional<StartedJob> next = queue_.TakeNext(model, me->number, loads_, now)) {
+      Item* const item = items_.find(next->request)->second.get();
+      item->Start(next->index, now);
       load.rows += next->rows;
       load.free_rows[model] -= next->rows;
       ++live_jobs_[me->number];
-      me->joining.emplace_back(model, LiveJob{next->id, ref});
+      me->joining.emplace_back(model, LiveJob{next_job_++, {item, next->index}});
     }
   }
 }
@@ -318,11 +342,9 @@ void ThreadedScheduler::StepModel(Worker* me, int model) {
   me->report.Clear();
   engine->Step(&me->report);
   const absl::Duration took = clock_->Now() - start;
-  for (JobId id : me->report.finished) {
-    const auto job = std::find_if(me->live[model].begin(), me->live[model].end(),
-                                  [id](const LiveJob& live) { return live.id == id; });
-    me->taken.emplace_back(job->ref, engine->Take(id));
-  }
+  me->share.Charge(model, took);
+  TellProgress(me, model);
+  for (JobId id : me->report.finished) me->taken.emplace_back(Find(me->live[model], id), engine->Take(id));
   AccountStep(me, model);
   if (observer_ != nullptr &&
       (me->report.rows > 0 || me->report.encoded_positions > 0 || !me->report.finished.empty())) {
@@ -331,21 +353,34 @@ void ThreadedScheduler::StepModel(Worker* me, int model) {
   CallDone(&me->over);
 }
 
+// What a job told last comes with its end, before its result is taken.
+void ThreadedScheduler::TellProgress(Worker* me, int model) {
+  for (const std::vector<JobId>* ids : {&me->report.progressed, &me->report.finished}) {
+    for (JobId id : *ids) {
+      const JobRef ref = Find(me->live[model], id);
+      const WorkItem& work = *ref.item->work;
+      if (work.progress == nullptr || !work.jobs[ref.index].progress) continue;
+      DecodedHypothesis fresh = me->engines[model]->TakeProgress(id);
+      if (!fresh.tokens.empty()) work.progress(ref.index, std::move(fresh));
+    }
+  }
+}
+
 void ThreadedScheduler::AccountStep(Worker* me, int model) {
   std::vector<LiveJob>& live = me->live[model];
   absl::MutexLock lock(&mu_);
   const absl::Time now = clock_->Now();
   for (JobId id : me->report.first_token) {
-    for (const LiveJob& job : live) {
-      if (job.id == id) job.ref.item->timings[job.ref.index].first_token = now - job.ref.item->arrival;
-    }
+    const JobRef ref = Find(live, id);
+    ref.item->timings[ref.index].first_token = now - ref.item->arrival;
   }
   for (JobId id : me->report.finished) std::erase_if(live, [id](const LiveJob& job) { return job.id == id; });
   Publish(*me);
   for (auto& [ref, result] : me->taken) {
-    ref.item->results[ref.index] = std::move(result);
-    ref.item->timings[ref.index].total = now - ref.item->arrival;
-    FinishJob(ref.item, now, &me->over);
+    ref.item->SetResult(ref.index, std::move(result), now);
+    const JobTiming& timing = ref.item->timings[ref.index];
+    times_.OnDone(model, timing.total - timing.queued);
+    FinishJobs(ref.item, 1, now, &me->over);
   }
   me->taken.clear();
 }
@@ -362,51 +397,42 @@ void ThreadedScheduler::Publish(const Worker& me) {
   }
 }
 
-bool ThreadedScheduler::CheckEnded(Item* item, absl::Time now) {
-  if (!item->ended.ok()) return true;
-  if (item->work->cancelled != nullptr && item->work->cancelled->load(std::memory_order_relaxed)) {
-    item->ended = absl::CancelledError("the client cancelled the request");
-  } else if (now >= item->work->deadline) {
-    const std::size_t jobs = item->work->jobs.size();
-    item->ended = absl::DeadlineExceededError(
-        item->started == 0 ? absl::StrCat("the deadline passed while the request waited in the queue for ",
-                                          absl::FormatDuration(now - item->arrival))
-                           : absl::StrCat("the deadline passed while decoding: ", jobs - item->remaining, " of ", jobs,
-                                          " segments were finished in ", absl::FormatDuration(now - item->arrival)));
-  }
-  return !item->ended.ok();
-}
-
-void ThreadedScheduler::FinishJob(Item* item, absl::Time now, std::vector<std::unique_ptr<Item>>* over) {
-  if (--item->remaining > 0) return;
-  for (JobTiming& timing : item->timings) {
-    if (timing.total == absl::ZeroDuration()) timing.total = now - item->arrival;
-    timing.queued = std::min(timing.queued, timing.total);
-  }
-  const auto found = items_.find(item);
+void ThreadedScheduler::FinishJobs(Item* item, int jobs, absl::Time now, std::vector<std::unique_ptr<Item>>* over) {
+  item->remaining -= jobs;
+  if (item->remaining > 0) return;
+  item->CloseTimings(now);
+  const auto found = items_.find(item->id);
   over->push_back(std::move(found->second));
   items_.erase(found);
   if (items_.empty()) changed_.SignalAll();
 }
 
-void ThreadedScheduler::DropWaiting(const std::vector<JobId>& ids, absl::Time now,
+void ThreadedScheduler::DropWaiting(const std::vector<DroppedJobs>& dropped, absl::Time now,
                                     std::vector<std::unique_ptr<Item>>* over) {
-  for (JobId id : ids) {
-    const auto found = waiting_.find(id);
-    Item* const item = found->second.item;
-    waiting_.erase(found);
-    CheckEnded(item, now);
-    FinishJob(item, now, over);
+  for (const DroppedJobs& jobs : dropped) {
+    Item* const item = items_.find(jobs.request)->second.get();
+    item->CheckEnded(now);
+    FinishJobs(item, jobs.jobs, now, over);
   }
 }
 
 void ThreadedScheduler::EndAll(std::vector<std::unique_ptr<Item>>* over) {
-  for (auto& [key, item] : items_) {
+  for (auto& [id, item] : items_) {
     if (item->ended.ok()) {
       item->ended = absl::UnavailableError("the server shut down before the request was finished");
     }
   }
   DropWaiting(queue_.TakeAll(), clock_->Now(), over);
+}
+
+void ThreadedScheduler::CallDone(std::vector<std::unique_ptr<Item>>* over) {
+  for (std::unique_ptr<Item>& item : *over) {
+    const std::int64_t bytes = item->started > 0 ? item->work->running_bytes : 0;
+    MemoryLease lease = bytes > 0 ? MemoryLease([this, bytes] { GiveBack(bytes); }) : MemoryLease();
+    if (!item->ended.ok()) item->results.clear();
+    item->work->done({std::move(item->ended), std::move(item->results), std::move(item->timings), std::move(lease)});
+  }
+  over->clear();
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 // Who decodes next. Requests wait in one bounded queue; each worker, one thread per core that the quota grants, takes
 // jobs from it at step boundaries into the engines that it owns, so requests join and leave the running batch freely.
 //
-// Contract: jobs of a model start in order of arrival; one that does not fit yet (beam wider than the free rows) is
-// never overtaken by a later one. queue.h states the rule in full. Schedule never blocks. Every item accepted has its
-// `done` called exactly once, never under a lock, from a worker thread (from Drain where no worker has the item; from
-// Schedule, before it returns, where it has no jobs), with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the next step
-// boundary, waiting or running; its rows are free then); UNAVAILABLE (drain time over; retry elsewhere).
-// An idle worker sleeps until work, a Nudge or the earliest deadline of a waiting job: idle costs no CPU.
+// Contract: run_queue.h states the rule in full. Every waiting request is promised a place that later ones cannot take:
+// in order of arrival among requests, a row of each at a time; batch requests behind interactive ones at a bounded
+// ratio. Schedule never blocks. Every item accepted has its `done` called exactly once, never under a lock, from a
+// worker thread (from Drain where no worker has the item; from Schedule, before it returns, where it has no jobs),
+// with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the next step boundary, waiting or running; its rows are free
+// then); UNAVAILABLE (drain time over; retry elsewhere). A worker steps one model at a time; models with live jobs get
+// equal shares of its time (model_share.h). An idle worker sleeps until work, a Nudge or the earliest deadline of a
+// waiting job: idle costs no CPU.
 //
 // Thread-safe.
 #pragma once
@@ -111,9 +113,9 @@ class Scheduler {
                                           StepObserver* observer, Clock* clock);
 
   // Takes the item, or refuses it and leaves it untouched. Retry later: RESOURCE_EXHAUSTED (the queue is full, in
-  // segments or bytes, or the predicted time does not fit the deadline; the message gives the numbers). Retry elsewhere:
-  // UNAVAILABLE (draining). Never retry: INVALID_ARGUMENT (a beam wider than an engine), OUT_OF_RANGE (more memory than
-  // max_request_bytes).
+  // segments or bytes, or the predicted time does not fit the deadline; the message gives the numbers). Retry
+  // elsewhere: UNAVAILABLE (draining). Never retry: INVALID_ARGUMENT (a beam wider than an engine), OUT_OF_RANGE (more
+  // memory than max_request_bytes).
   virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
 
   // Has a worker look at the cancelled flags and deadlines of waiting jobs now.

@@ -50,7 +50,12 @@ RequestSample Sample() {
 std::string Scrape(Metrics* metrics) {
   metrics->ReadGaugesFrom([] {
     Gauges gauges;
-    gauges.scheduler = {.queued_jobs = 3, .live_jobs = 4, .rows_in_use = 12, .max_rows = 64};
+    gauges.scheduler = {.queued_jobs = 3,
+                        .live_jobs = 4,
+                        .rows_in_use = 12,
+                        .max_rows = 64,
+                        .queued_bytes = 5,
+                        .leased_bytes = 6000000000};
     gauges.requests_in_flight = 5;
     return gauges;
   });
@@ -95,6 +100,8 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("heed_live_segments 4"));
   EXPECT_THAT(text, HasSubstr("heed_rows_in_use 12"));
   EXPECT_THAT(text, HasSubstr("heed_rows_limit 64"));
+  EXPECT_THAT(text, HasSubstr("heed_queue_bytes 5\n"));
+  EXPECT_THAT(text, HasSubstr("heed_leased_bytes 6000000000\n"));
   EXPECT_THAT(text, HasSubstr("heed_requests_in_flight 5"));
   EXPECT_THAT(text, HasSubstr("heed_model_load_seconds{model=\"koen\",version=\"1\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));

@@ -91,6 +91,8 @@ struct Sent {
   std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   bool may_be_cancelled = false;
   bool may_be_late = false;
+  bool may_be_cut = false;                 // it has a time budget
+  std::vector<std::vector<TokenId>> told;  // by job
   std::atomic<int> answers = 0;
   absl::Status status;
   std::vector<DecodeResult> results;
@@ -98,8 +100,8 @@ struct Sent {
 
 TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
   auto scheduler = Scheduler::Start(
-      {.max_queue = 200, .workers = 3}, kModels, [](int) { return std::make_unique<FakeEngine>(16); }, nullptr,
-      Clock::Real());
+      {.max_queue = 200, .max_queue_bytes = 100000, .max_request_bytes = 10000, .workers = 3}, kModels,
+      [](int) { return std::make_unique<FakeEngine>(16); }, nullptr, Clock::Real());
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);
   absl::BlockingCounter all_answered(kClients);
   std::vector<std::thread> clients;
@@ -114,14 +116,25 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
           DecodeJob job;
           job.source.assign(1 + dice(20), client * kItems + i);
           job.search.beam_size = dice(8) == 0 ? 1 + dice(16) : 1;
+          job.progress = dice(2) == 0;
           record->jobs.push_back(std::move(job));
         }
+        record->told.resize(record->jobs.size());
         auto item = std::make_unique<WorkItem>();
         item->model = dice(kModels);
         item->jobs = record->jobs;
         item->cancelled = record->cancelled;
         record->may_be_late = dice(10) == 0;
         if (record->may_be_late) item->deadline = absl::Now() + absl::Microseconds(dice(2000));
+        record->may_be_cut = dice(10) == 0;
+        if (record->may_be_cut) item->finish_by = absl::Now() + absl::Microseconds(dice(2000));
+        item->priority = dice(3) == 0 ? Priority::kBatch : Priority::kInteractive;
+        item->waiting_bytes = dice(1000);
+        item->running_bytes = dice(4) == 0 ? 0 : dice(10000);
+        item->progress = [record](int job, const DecodedHypothesis& fresh) {
+          std::vector<TokenId>& told = record->told[static_cast<std::size_t>(job)];
+          told.insert(told.end(), fresh.tokens.begin(), fresh.tokens.end());
+        };
         item->done = [record](WorkResult result) {
           record->status = std::move(result.status);
           record->results = std::move(result.results);
@@ -146,6 +159,8 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
   EXPECT_EQ(scheduler->stats().rows_in_use, 0);
   EXPECT_EQ(scheduler->stats().queued_jobs, 0);
   EXPECT_EQ(scheduler->stats().live_jobs, 0);
+  EXPECT_EQ(scheduler->stats().queued_bytes, 0);
+  EXPECT_EQ(scheduler->stats().leased_bytes, 0);
   scheduler->Drain(absl::Seconds(1));
 
   int good = 0;
@@ -162,7 +177,15 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
       ++good;
       ASSERT_EQ(record->results.size(), record->jobs.size());
       for (std::size_t i = 0; i < record->jobs.size(); ++i) {
-        EXPECT_EQ(record->results[i].hypotheses.at(0).tokens, record->jobs[i].source);
+        const std::vector<TokenId>& source = record->jobs[i].source;
+        const DecodeResult& result = record->results[i];
+        const std::vector<TokenId> none;
+        const std::vector<TokenId>& tokens = result.hypotheses.empty() ? none : result.hypotheses[0].tokens;
+        EXPECT_TRUE(tokens.size() == source.size() || record->may_be_cut);
+        EXPECT_TRUE(std::equal(tokens.begin(), tokens.end(), source.begin()));
+        if (record->jobs[i].progress && tokens.size() == source.size()) {
+          EXPECT_EQ(record->told[i], source);
+        }
       }
     }
   }
@@ -183,7 +206,9 @@ TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
           auto item = std::make_unique<WorkItem>();
           item->jobs.resize(2);
           for (DecodeJob& job : item->jobs) job.source.assign(50, 7);
-          item->done = [&](const WorkResult&) { ++answered; };
+          item->done = [&](const WorkResult& result) {
+            if (result.status.ok() || absl::IsUnavailable(result.status)) ++answered;
+          };
           const absl::Status status = scheduler->Schedule(item);
           if (status.ok()) ++accepted;
           if (absl::IsUnavailable(status)) return;

@@ -428,7 +428,106 @@ TEST_F(SchedulerTest, TellsTheObserverOfEachStep) {
   EXPECT_THAT(observer.times, ElementsAre(absl::Seconds(1), absl::ZeroDuration()));
 }
 
-TEST(SchedulerOfTwoModels, StepsEachInTurn) {
+TEST_F(SchedulerTest, ATimeBudgetThatIsOverAnswersOkWithWhatThereIs) {
+  Start();
+  Outcome& outcome = outcomes_.emplace_back();
+  // Four rows: 1 is done in time, 2 is cut short, 3 joins but makes no step, 4 never starts.
+  auto item = Item({Job(1), Job(2, 3), Job(3, 4), Job(4)}, &outcome);
+  item->finish_by = clock_.Now() + absl::Seconds(1);
+  Accept(std::move(item));
+  EXPECT_THAT(strings_.WaitForStep(), ElementsAre(1, 2));
+  strings_.FinishInNextStep(1);
+  strings_.LetStep();
+  EXPECT_THAT(strings_.WaitForStep(), ElementsAre(2));
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(outcome.over.HasBeenNotified());
+  strings_.LetStep();
+  EXPECT_EQ(outcome.Code(), absl::StatusCode::kOk);
+  ASSERT_EQ(outcome.results.size(), 4u);
+  EXPECT_EQ(outcome.results[0].hypotheses.at(0).finish, FinishReason::kEos);
+  EXPECT_EQ(outcome.results[1].hypotheses.at(0).finish, FinishReason::kStopped);
+  EXPECT_THAT(outcome.results[2].hypotheses, IsEmpty());
+  EXPECT_THAT(outcome.results[3].hypotheses, IsEmpty());
+  EXPECT_EQ(scheduler_->stats().rows_in_use, 0);
+  EXPECT_EQ(scheduler_->stats().queued_jobs, 0);
+}
+
+TEST_F(SchedulerTest, ATimeBudgetThatEndsInTheQueueAnswersOkWithNothing) {
+  Start();
+  Outcome& running = outcomes_.emplace_back();
+  Outcome& waiting = outcomes_.emplace_back();
+  Accept(Item({Job(1, 4)}, &running));
+  strings_.WaitForStep();
+  auto item = Item({Job(2)}, &waiting);
+  item->finish_by = clock_.Now() + absl::Seconds(1);
+  Accept(std::move(item));
+  clock_.Advance(absl::Seconds(1));
+  strings_.LetStep();
+  EXPECT_EQ(waiting.Code(), absl::StatusCode::kOk);
+  ASSERT_EQ(waiting.results.size(), 1u);
+  EXPECT_THAT(waiting.results[0].hypotheses, IsEmpty());
+  EXPECT_EQ(waiting.timings[0].queued, absl::Seconds(1));
+}
+
+TEST_F(SchedulerTest, TellsTokensAsTheyComeAndTheRestBeforeTheEnd) {
+  Start();
+  Outcome& outcome = outcomes_.emplace_back();
+  auto item = Item({Job(1), Job(2)}, &outcome);
+  item->jobs[1].progress = true;
+  std::vector<std::pair<int, std::vector<TokenId>>> told;  // on the worker's thread until the end
+  item->progress = [&](int job, DecodedHypothesis fresh) {
+    EXPECT_FALSE(outcome.over.HasBeenNotified());
+    told.emplace_back(job, fresh.tokens);
+  };
+  Accept(std::move(item));
+  for (int step = 1; step <= 3; ++step) {
+    strings_.WaitForStep();
+    if (step == 1) strings_.FinishInNextStep(1);
+    if (step == 3) strings_.FinishInNextStep(2);
+    strings_.LetStep();
+  }
+  EXPECT_THAT(outcome.Names(), ElementsAre(1, 2));
+  const std::vector<TokenId> one = {2};
+  EXPECT_THAT(told, ElementsAre(std::pair(1, one), std::pair(1, one), std::pair(1, one)));
+}
+
+TEST_F(SchedulerTest, MemoryIsHeldUntilItsLeaseIsDestroyed) {
+  Outcome large, small, failed;  // their leases end before the scheduler
+  Start({.max_queue = 100, .max_request_bytes = 100, .workers = 1});
+  auto item = Item({Job(1)}, &large);
+  item->running_bytes = 70;
+  item->waiting_bytes = 7;
+  Accept(std::move(item));
+  strings_.WaitForStep();
+  item = Item({Job(2)}, &small);
+  item->running_bytes = 40;
+  item->waiting_bytes = 4;
+  Accept(std::move(item));
+  EXPECT_EQ(scheduler_->stats().queued_bytes, 4);
+  EXPECT_EQ(scheduler_->stats().leased_bytes, 70);
+  strings_.FinishInNextStep(1);
+  strings_.LetStep();
+  EXPECT_THAT(large.Names(), ElementsAre(1));
+  EXPECT_EQ(scheduler_->stats().leased_bytes, 70) << "its reply has not been sent";
+  EXPECT_EQ(scheduler_->stats().queued_jobs, 1);
+  large.memory = MemoryLease();
+  EXPECT_THAT(strings_.WaitForStep(), ElementsAre(2)) << "an idle worker is woken";
+  EXPECT_EQ(scheduler_->stats().leased_bytes, 40);
+  strings_.FinishInNextStep(2);
+  strings_.LetStep();
+  EXPECT_THAT(small.Names(), ElementsAre(2));
+  small.memory = MemoryLease();
+  EXPECT_EQ(scheduler_->stats().leased_bytes, 0);
+
+  item = Item({Job(3)}, &failed);
+  item->running_bytes = 101;
+  EXPECT_EQ(scheduler_->Schedule(item).code(), absl::StatusCode::kOutOfRange);
+  ASSERT_NE(item, nullptr);
+  strings_.CutLoose();
+  scheduler_.reset();
+}
+
+TEST(SchedulerOfTwoModels, GivesEachAnEqualShareOfTheTime) {
   Outcome outcomes[2];
   FakeClock clock;
   PuppetStrings strings[2];
@@ -441,11 +540,18 @@ TEST(SchedulerOfTwoModels, StepsEachInTurn) {
     if (model == 0) strings[0].WaitForStep();  // model 1's job joins at the next boundary
   }
   strings[0].LetStep();
-  EXPECT_THAT(strings[0].WaitForStep(), ElementsAre(10));
-  EXPECT_EQ(strings[1].steps(), 0);
-  strings[0].LetStep();
   EXPECT_THAT(strings[1].WaitForStep(), ElementsAre(11));
-  EXPECT_EQ(strings[0].steps(), 2);
+  EXPECT_EQ(strings[0].steps(), 1);
+  clock.Advance(absl::Milliseconds(3));  // a slow step
+  strings[1].LetStep();
+  for (int step = 2; step <= 4; ++step) {
+    EXPECT_THAT(strings[0].WaitForStep(), ElementsAre(10));
+    EXPECT_EQ(strings[1].steps(), 1);
+    clock.Advance(absl::Milliseconds(1));
+    if (step == 4) clock.Advance(absl::Milliseconds(1));
+    strings[0].LetStep();
+  }
+  EXPECT_THAT(strings[1].WaitForStep(), ElementsAre(11));
   strings[1].FinishInNextStep(11);
   strings[1].LetStep();
   EXPECT_THAT(outcomes[1].Names(), ElementsAre(11));

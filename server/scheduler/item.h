@@ -1,0 +1,44 @@
+// An accepted item and what has become of its jobs so far.
+//
+// Not thread-safe: the scheduler's lock guards it, but for `work`, which nobody changes.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "server/scheduler/run_queue.h"
+#include "server/scheduler/scheduler.h"
+
+namespace heed {
+
+struct Item {
+  Item(RequestId item_id, std::unique_ptr<WorkItem> item_work, absl::Time arrived);
+
+  // Gives it up where it is cancelled or past its deadline; whether it is given up.
+  bool CheckEnded(absl::Time now);
+  // A job starts; a job has its result.
+  void Start(int job, absl::Time now);
+  void SetResult(int job, DecodeResult result, absl::Time now);
+  // After the last job.
+  void CloseTimings(absl::Time now);
+
+  const RequestId id;
+  const std::unique_ptr<WorkItem> work;
+  const absl::Time arrival;
+  int started = 0;     // jobs
+  int remaining = 0;   // jobs that wait or run
+  absl::Status ended;  // not OK: its jobs are being given up, for this reason
+  std::vector<DecodeResult> results;
+  std::vector<JobTiming> timings;
+};
+
+// Where a job belongs.
+struct JobRef {
+  Item* item = nullptr;
+  int index = 0;
+};
+
+// What the rule sees of an item. It has at least one job.
+WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival);
+
+}  // namespace heed
