@@ -46,7 +46,7 @@ Core::~Core() {
   if (scheduler != nullptr) scheduler->Drain(absl::ZeroDuration());
 }
 
-absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options) {
+absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap) {
   auto core = std::make_unique<Core>(options);
   HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine));
   LogModels(*core->registry);
@@ -55,7 +55,10 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options) {
   const Registry* registry = core->registry.get();
   core->scheduler = Scheduler::Start(
       options.scheduler, static_cast<int>(registry->models().size()),
-      [registry](int model) { return registry->models()[static_cast<std::size_t>(model)]->plan->MakeEngine(); },
+      [registry, wrap = std::move(wrap)](int model) {
+        std::unique_ptr<StepEngine> engine = registry->models()[static_cast<std::size_t>(model)]->plan->MakeEngine();
+        return wrap ? wrap(model, std::move(engine)) : std::move(engine);
+      },
       core->metrics.get(), core->clock);
   const int text_threads = options.text_threads > 0 ? options.text_threads : std::max(1, GrantedCores() / 2);
   core->text_pool = std::make_unique<TextPool>(text_threads);

@@ -4,6 +4,7 @@
 // threads. The parts are thread-safe each; Core itself is built and drained by one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -33,8 +34,13 @@ struct Core {
   std::unique_ptr<TextPool> text_pool;
 };
 
+// Puts something around a worker's engine of a model: another batching policy, an injected fault. Called once per
+// worker and model, on that worker's thread.
+using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;
+
 // Loads the models and starts everything. The registry's errors, or UNAVAILABLE where metrics cannot listen.
-absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options);
+// heed-server itself wraps nothing.
+absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap = nullptr);
 
 // Lets nobody in any more, waits at most options.drain_time for those inside, then ends what is left with UNAVAILABLE.
 // Whether all finished by themselves. Idempotent.
