@@ -4,6 +4,10 @@
 //
 // Sentences come in the file's order, taken evenly; a job is admitted as soon as the engine has room. Counted are
 // target tokens, </s> included; the time is encoding and decoding, not loading or tokenising. Prints one JSON object.
+//
+//   engine_bench --bundle=models/pydocs-ko-en --texts=test.src --rows=1,8,32 --joining_tokens=1000
+//
+// measures instead how long a source of so many tokens, which is encoded while --rows others decode, holds up a step.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -32,6 +36,8 @@ ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
 ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
+ABSL_FLAG(int, joining_tokens, 0, "length of a source that joins rows which decode; 0: measure throughput");
+ABSL_FLAG(int, joins, 20, "with --joining_tokens: how often one joins");
 
 namespace heed {
 namespace {
@@ -106,6 +112,60 @@ Run Decode(StepEngine& engine, const std::vector<DecodeJob>& jobs) {
   return run;
 }
 
+double Middle(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// Steps, in ms, while `rows` jobs decode, without and with a long source being taken in and encoded beside them.
+nlohmann::json Join(const Bundle& bundle, const CheckedProgram& program, int rows) {
+  EngineOptions options;
+  options.max_rows = rows + 1;
+  const int tokens = absl::GetFlag(FLAGS_joining_tokens), joins = absl::GetFlag(FLAGS_joins);
+  options.max_source_tokens = std::max(options.max_source_tokens, tokens);
+  options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
+  const auto plan = Plan::Make(bundle, program, options).value();
+  const auto engine = plan->MakeEngine();
+  std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(bundle, *plan), rows);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    // Longer than the measurement: it ends with the engine.
+    jobs[i].search.max_length = jobs[i].search.min_length = 1 << 16;
+    engine->Admit(static_cast<JobId>(i), &jobs[i]);
+  }
+  DecodeJob joining = jobs.at(0);
+  joining.search.max_length = joining.search.min_length = 1;
+  for (int i = 0; static_cast<int>(joining.source.size()) < tokens; ++i) joining.source.push_back(joining.source[i]);
+  StepReport report;
+  std::vector<double> alone, longest_alone, longest_joined, steps_joined;
+  // One step and, where it is given, taking in `job` before it, which delays the same rows.
+  const auto step = [&](const DecodeJob* job) {
+    report.Clear();
+    const auto started = Clock::now();
+    if (job != nullptr) engine->Admit(-1, job);
+    engine->Step(&report);
+    return 1e3 * Seconds(started);
+  };
+  for (int i = 0; i < 100; ++i) step(nullptr);
+  for (int join = 0; join < joins; ++join) {
+    std::vector<double> times = {step(&joining)};
+    while (report.finished.empty()) times.push_back(step(nullptr));
+    engine->Take(-1);
+    longest_joined.push_back(*std::max_element(times.begin(), times.end()));
+    steps_joined.push_back(static_cast<double>(times.size()));
+    for (double& time : times) time = step(nullptr);
+    longest_alone.push_back(*std::max_element(times.begin(), times.end()));
+    alone.insert(alone.end(), times.begin(), times.end());
+  }
+  const double median = Middle(alone), longest = Middle(longest_joined);
+  return {{"rows", rows},
+          {"step_ms", median},
+          {"longest_step_ms_alone", Middle(longest_alone)},
+          {"longest_step_ms_joined", longest},
+          {"longest_over_median", longest / median},
+          {"added_ms", longest - median},
+          {"steps_to_join", Middle(steps_joined)}};
+}
+
 // GB/s at which one core reads `bytes` over and over: what bounds a step of one row.
 double ReadBandwidth(std::size_t bytes) {
   Buffer buffer(bytes / sizeof(float));
@@ -134,6 +194,10 @@ int Main() {
   double load_seconds = 0;
   std::int64_t weight_bytes = 0;
   for (const std::string& rows : absl::GetFlag(FLAGS_rows)) {
+    if (absl::GetFlag(FLAGS_joining_tokens) > 0) {
+      results.push_back(Join(*bundle, *program, std::stoi(rows)));
+      continue;
+    }
     EngineOptions options;
     options.max_rows = std::stoi(rows);
     options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);

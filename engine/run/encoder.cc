@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <type_traits>
 
 #include "engine/kernels/elementwise.h"
 #include "engine/run/share_buffers.h"
@@ -10,8 +11,13 @@
 namespace heed {
 namespace {
 
-// The cost of many positions in one product, in positions of a recurrence, whose products have few rows.
-int Batched(int count) { return (count + 3) / 4; }
+// The cost of positions where nothing is multiplied by a matrix, in positions of a recurrence.
+int Light(int count) { return (count + 3) / 4; }
+
+// The rows as which fewer count in a product: one row alone takes as long as 3 while the weights come from L2, as long
+// as 12 where they do not (bench/README.md).
+constexpr int kFewestRows = 4, kFewestRowsBeyondCache = 12;
+constexpr std::size_t kCacheBytes = std::size_t{1} << 20;
 
 // Pairs of a query and a key that one piece of self-attention is to have at most.
 constexpr int kAttendedPairs = 1 << 15;
@@ -114,6 +120,12 @@ void Encoder::Finish() {
   jobs_.clear();
 }
 
+int Encoder::Multiplied(MatrixIndex matrix, int rows) const {
+  if (matrix < 0) return rows;
+  const bool cached = model_.matrices[matrix]->bytes() <= kCacheBytes;
+  return std::max(rows, cached ? kFewestRows : kFewestRowsBeyondCache);
+}
+
 template <typename RowOp>
 int Encoder::Piece(const RowOp& op) {
   const bool vectors = model_.source_slots[op.out].type == ValueType::kVector;
@@ -122,31 +134,35 @@ int Encoder::Piece(const RowOp& op) {
   ops_->Run(op, frame_, cursor_.at, count);
   cursor_.at += count;
   done_ = cursor_.at == total;
-  return Batched(count);
+  if constexpr (std::is_same_v<RowOp, LinearOp>) {
+    if (op.matrix >= 0) return Multiplied(op.matrix, count);
+  }
+  return Light(count);
 }
 
 int Encoder::Piece(const EmbedOp& op) {
   const float* table = ops_->constant(op.table);
-  float* out = frame_.values[op.out];
-  for (int p = 0; p < positions_; ++p, out += op.size) {
-    RowOps::Scale(op.scale, op.size, table + Floats(ids_[p], op.size), out);
+  const int count = std::min(ops_->block(), positions_ - cursor_.at);
+  for (int i = 0; i < count; ++i, ++cursor_.at) {
+    RowOps::Scale(op.scale, op.size, table + Floats(ids_[cursor_.at], op.size),
+                  frame_.values[op.out] + Floats(cursor_.at, op.size));
   }
-  done_ = true;
-  return 1;
+  done_ = cursor_.at == positions_;
+  return Light(count);
 }
 
+// One source at a time.
 int Encoder::Piece(const PoolOp& op) {
-  float* out = frame_.values[op.out];
-  for (std::size_t s = 0; s < order_.size(); ++s, out += op.size) {
-    const float* first = frame_.values[op.input] + Floats(offset_[s], op.size);
-    if (op.kind == PoolNode::Kind::kMean) {
-      MeanOfRows(length_[s], op.size, first, out);
-      continue;
-    }
-    const int row = op.kind == PoolNode::Kind::kFirst ? 0 : length_[s] - 1;
-    std::memcpy(out, first + Floats(row, op.size), sizeof(float) * op.size);
+  const int s = cursor_.at++, length = length_[s];
+  done_ = cursor_.at == static_cast<int>(order_.size());
+  float* out = frame_.values[op.out] + Floats(s, op.size);
+  const float* first = frame_.values[op.input] + Floats(offset_[s], op.size);
+  if (op.kind == PoolNode::Kind::kMean) {
+    MeanOfRows(length, op.size, first, out);
+    return Light(length);
   }
-  done_ = true;
+  const int row = op.kind == PoolNode::Kind::kFirst ? 0 : length - 1;
+  std::memcpy(out, first + Floats(row, op.size), sizeof(float) * op.size);
   return 1;
 }
 
@@ -164,7 +180,7 @@ int Encoder::Piece(const RnnOp& op) {
   cells_.FinishInput(op.cell, count, y);
   cursor_.at += count;
   if (cursor_.at == positions_) StartStates(op);
-  return Batched(count);
+  return Multiplied(op.cell.input, count);
 }
 
 void Encoder::StartStates(const RnnOp& op) {
@@ -201,14 +217,16 @@ int Encoder::RunStates(const RnnOp& op) {
     if (op.cell.out_c >= 0) std::memcpy(frame_.values[op.cell.out_c], c_.data(), bytes);
     done_ = true;
   }
-  return running * static_cast<int>(1 + op.transitions.size());
+  int cost = Multiplied(op.cell.state, running);
+  for (const CellOp& transition : op.transitions) cost += Multiplied(transition.state, running);
+  return cost;
 }
 
 int Encoder::Piece(const PositionOp& op) {
   const int count = std::min(ops_->block(), positions_ - cursor_.at);
   for (int i = 0; i < count; ++i, ++cursor_.at) ops_->RunPosition(op, frame_, cursor_.at, place_[cursor_.at]);
   done_ = cursor_.at == positions_;
-  return Batched(count);
+  return Light(count);
 }
 
 // A few sources at a time. Weights and energies of all heads of one source lie together, where its positions begin.
@@ -231,7 +249,7 @@ int Encoder::Piece(const AttendOp& op) {
   }
   cursor_.at += count;
   done_ = cursor_.at == static_cast<int>(order_.size());
-  return Batched(positions);
+  return Light(positions);
 }
 
 int Encoder::Piece(const SelfAttendOp& op) {
@@ -240,7 +258,7 @@ int Encoder::Piece(const SelfAttendOp& op) {
     self_attention_.Project(op, frame_.values[op.input], cursor_.at, count);
     cursor_.at += count;
     if (cursor_.at == positions_) cursor_ = {true, 0};
-    return 3 * Batched(count);
+    return Multiplied(op.projections, count);
   }
   // Sources come longest first, so none that these rows belong to is longer than the first's.
   const auto source = std::upper_bound(offset_.begin(), offset_.end(), cursor_.at) - offset_.begin() - 1;
@@ -250,7 +268,7 @@ int Encoder::Piece(const SelfAttendOp& op) {
   self_attention_.Attend(op, offset_, length_, cursor_.at, count, frame_.values[op.out]);
   cursor_.at += count;
   done_ = cursor_.at == positions_;
-  return Batched(count) + static_cast<int>(std::int64_t{count} * length / op.size);
+  return Multiplied(op.output, count) + static_cast<int>(std::int64_t{count} * length / op.size);
 }
 
 }  // namespace heed

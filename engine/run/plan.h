@@ -18,8 +18,9 @@ namespace heed {
 struct EngineOptions {
   // Rows (hypotheses) that one engine steps at once, 1 to 1024.
   int max_rows = 64;
-  // Source positions that encoding may advance through one recurrence each between two decode steps; at least 1. Small
-  // keeps live rows quick, large lets new rows join sooner.
+  // What encoding may spend between two decode steps, in source positions advanced through one recurrence together with
+  // many others; few at once cost as much as 4 to 12. At least 1. Small keeps live rows quick, large lets new rows
+  // join sooner.
   int encode_positions_per_step = 512;
   // Longest source and target that buffers are made for.
   int max_source_tokens = 512;

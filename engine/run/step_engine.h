@@ -18,7 +18,7 @@ using JobId = std::int64_t;
 // What one Step did. The scheduler keeps one and reuses it, so that steps allocate nothing.
 struct StepReport {
   int rows = 0;                    // rows that advanced one target position
-  int encoded_positions = 0;       // source positions that an encoder layer advanced by
+  int encoded_positions = 0;       // what encoding cost, as Encoder::Advance has it
   std::vector<JobId> first_token;  // jobs that emitted their first token in this step
   std::vector<JobId> progressed;   // jobs with DecodeJob::progress, not finished, that now have more settled tokens
   std::vector<JobId> finished;     // done: call Take for each before the next Step

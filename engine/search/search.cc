@@ -268,7 +268,8 @@ void Search::Continue() {
   parents_.clear();
   Row* next = history_.Step(step_ + 1);
   for (const Candidate& c : going_) {
-    *next++ = {c.row, c.token, c.log_probability, c.total, c.score, c.token == eos_ || RowAt(c.row).ended};
+    const bool ended = forced_.empty() && (c.token == eos_ || RowAt(c.row).ended);
+    *next++ = {c.row, c.token, c.log_probability, c.total, c.score, ended};
     parents_.push_back(c.row);
   }
   coverage_.Follow(parents_);
@@ -341,10 +342,7 @@ bool Search::Settle() {
   }
   History::Node common{-1, 0};
   const auto join = [&](History::Node node) { common = common.step < 0 ? node : history_.Meet(common, node); };
-  for (int row = 0; row < live_; ++row) {
-    // What goes on past its end has been counted.
-    if (!RowAt(row).ended) join({step_, row});
-  }
+  for (int row = 0; row < live_; ++row) join({step_, row});
   for (const Ended& ended : ended_) join({ended.step, ended.last.row});
   if (common.step <= settled_.step) return false;
   settled_ = common;

@@ -146,7 +146,8 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
        "Wait after which a batch request's rows count as interactive ones; --batch_share shrinks to 1 on the way.",
        Time(HEED_FIELD(scheduler.batch_ageing), absl::ZeroDuration(), absl::Hours(24))},
       {"encode_positions_per_step", "TOKENS", Unparse(d.engine.encode_positions_per_step),
-       "Source positions that encoding advances by between two decode steps.",
+       "What encoding may cost between two decode steps: source positions advanced through one layer among many "
+       "others.",
        Number(HEED_FIELD(engine.encode_positions_per_step), 1, 1 << 20)},
       {"max_table_bytes", "BYTES", absl::StrCat(d.engine.max_table_bytes),
        "Largest table of an embedding's product with a cell's weights, per such cell: memory for speed; 0: no tables.",

@@ -207,7 +207,7 @@ class PrometheusMetrics : public Metrics {
     model.step_seconds = AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.",
                                       model.labels, ShortSecondBuckets());
     model.encoder_positions =
-        AddCounter("heed_encoder_positions_total", "Source positions that an encoder layer advanced by.", model.labels);
+        AddCounter("heed_encoder_positions_total", "What encoding cost, in source positions by layer.", model.labels);
     AddGauge("heed_model_load_seconds", "Time that loading the bundle took.", model.labels, summary.load_seconds());
     AddGauge("heed_model_weight_bytes", "Memory of the model's weights.", model.labels,
              static_cast<double>(summary.weight_bytes()));

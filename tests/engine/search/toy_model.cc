@@ -45,50 +45,53 @@ std::vector<float> ToyModel::Weights(const Prefix& prefix) const {
   return {weights.begin(), weights.end()};
 }
 
-std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options, void (*watch)(bool)) {
+void StepSearch(const ToyModel& model, Search* search, std::vector<Prefix>* prefixes, void (*watch)(bool)) {
   const auto watching = [watch](bool on) {
     if (watch != nullptr) watch(on);
   };
-  Search search(options, kToyStart, kToyEos, kToySource);
-  std::vector<Prefix> prefixes = {{}};  // of the rows
-  const int k = search.candidates_per_row();
-  while (!search.done()) {
-    const auto rows = search.rows();
-    if (search.steps() > 0) {
-      std::vector<Prefix> next;
-      for (const Search::Row& row : rows) {
-        next.push_back(prefixes[row.parent]);
-        next.back().push_back(row.input);
-      }
-      prefixes = next;
+  const auto rows = search->rows();
+  const int k = search->candidates_per_row();
+  if (search->steps() > 0) {
+    std::vector<Prefix> next;
+    for (const Search::Row& row : rows) {
+      next.push_back((*prefixes)[row.parent]);
+      next.back().push_back(row.input);
     }
-    std::vector<ScoredToken> best(rows.size() * k);
-    std::vector<int> found(rows.size());
-    const bool constrains = search.constrains();
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::vector<float> x = model.LogProbabilities(prefixes[i]);
-      const std::vector<float> weights = model.Weights(prefixes[i]);
-      watching(true);
-      if (search.wants_attention()) search.Attended(static_cast<int>(i), weights);
-      if (constrains && search.forced_token() < 0) search.Constrain(static_cast<int>(i), absl::MakeSpan(x));
-      watching(false);
-      std::vector<ScoredToken> offered;
-      if (const TokenId forced = search.forced_token(); forced >= 0) {
-        offered = {{forced, x[forced]}};
-      } else {
-        for (TokenId id = 0; id < kToyVocabulary; ++id) {
-          if (x[id] > -std::numeric_limits<float>::infinity()) offered.push_back({id, x[id]});
-        }
-        std::stable_sort(offered.begin(), offered.end(),
-                         [](const ScoredToken& a, const ScoredToken& b) { return a.value > b.value; });
-      }
-      found[i] = std::min<int>(k, static_cast<int>(offered.size()));
-      std::copy_n(offered.begin(), found[i], best.begin() + static_cast<std::ptrdiff_t>(i * k));
-    }
-    watching(true);
-    search.Advance(best.data(), found.data());
-    watching(false);
+    *prefixes = next;
   }
+  std::vector<ScoredToken> best(rows.size() * k);
+  std::vector<int> found(rows.size());
+  const bool constrains = search->constrains();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::vector<float> x = model.LogProbabilities((*prefixes)[i]);
+    const std::vector<float> weights = model.Weights((*prefixes)[i]);
+    watching(true);
+    if (search->wants_attention()) search->Attended(static_cast<int>(i), weights);
+    if (constrains && search->forced_token() < 0) search->Constrain(static_cast<int>(i), absl::MakeSpan(x));
+    watching(false);
+    std::vector<ScoredToken> offered;
+    if (const TokenId forced = search->forced_token(); forced >= 0) {
+      offered = {{forced, x[forced]}};
+    } else {
+      for (TokenId id = 0; id < kToyVocabulary; ++id) {
+        if (x[id] > -std::numeric_limits<float>::infinity()) offered.push_back({id, x[id]});
+      }
+      std::stable_sort(offered.begin(), offered.end(),
+                       [](const ScoredToken& a, const ScoredToken& b) { return a.value > b.value; });
+    }
+    found[i] = std::min<int>(k, static_cast<int>(offered.size()));
+    std::copy_n(offered.begin(), found[i], best.begin() + static_cast<std::ptrdiff_t>(i * k));
+  }
+  watching(true);
+  search->Advance(best.data(), found.data());
+  search->Settle();
+  watching(false);
+}
+
+std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options, void (*watch)(bool)) {
+  Search search(options, kToyStart, kToyEos, kToySource);
+  std::vector<Prefix> prefixes = {{}};
+  while (!search.done()) StepSearch(model, &search, &prefixes, watch);
   return search.Results();
 }
 

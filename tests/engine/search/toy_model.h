@@ -23,6 +23,9 @@ struct ToyModel {
   std::vector<float> Weights(const Prefix& prefix) const;           // [kToySource]
 };
 
+// One step of a search, whose rows have these prefixes after the step before: brings them up to date. `watch` as below.
+void StepSearch(const ToyModel& model, Search* search, std::vector<Prefix>* prefixes, void (*watch)(bool) = nullptr);
+
 // Searches to the end. What each row is asked for is what the header promises. `watch`, if given, is called with true
 // before each call of the search and with false after it.
 std::vector<Search::Result> RunSearch(const ToyModel& model, const SearchOptions& options,
