@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/channel.h"
 #include "client/error.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "heed/v1/model.grpc.pb.h"
@@ -82,7 +83,7 @@ struct Client::Stubs {
   std::unique_ptr<grpc::health::v1::Health::Stub> health;
 };
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& options) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ClientOptions& options, bool own_connection) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options.tls) {
@@ -96,7 +97,14 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& option
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   if (!options.tls_server_name.empty()) arguments.SetSslTargetNameOverride(options.tls_server_name);
-  return std::make_unique<Client>(grpc::CreateCustomChannel(options.address, credentials, arguments), options.retry);
+  if (own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(options.address, credentials, arguments);
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& options) {
+  const auto channel = MakeChannel(options, /*own_connection=*/false);
+  if (!channel.ok()) return channel.status();
+  return std::make_unique<Client>(*channel, options.retry);
 }
 
 Client::Client(std::shared_ptr<grpc::ChannelInterface> channel, const RetryOptions& retry, RetryEnvironment environment)

@@ -15,6 +15,7 @@ int RunHeed(const std::vector<std::string>& arguments, const Console& console);
 int RunTranslate(const std::vector<std::string>& arguments, const Console& console);
 int RunSummarize(const std::vector<std::string>& arguments, const Console& console);
 int RunModels(const std::vector<std::string>& arguments, const Console& console);
+int RunBench(const std::vector<std::string>& arguments, const Console& console);
 int RunHealth(const std::vector<std::string>& arguments, const Console& console);
 
 }  // namespace heed::cli

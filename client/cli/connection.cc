@@ -50,7 +50,7 @@ FlagGroup ConnectionFlags(ConnectionOptions* options) {
                   &options->client.tls_server_name)}};
 }
 
-absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options) {
+absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options) {
   ClientOptions client = options.client;
   client.retry.max_attempts = static_cast<int>(options.retries) + 1;
   client.tls = client.tls || !options.tls_ca_file.empty() || !options.tls_certificate_file.empty();
@@ -59,7 +59,13 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options
                                      ReadFile("tls_key", options.tls_key_file, &client.tls_key)}) {
     if (!status.ok()) return status;
   }
-  return Client::Make(client);
+  return client;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options) {
+  const auto client = ClientOptionsOf(options);
+  if (!client.ok()) return client.status();
+  return Client::Make(*client);
 }
 
 }  // namespace heed::cli

@@ -28,6 +28,9 @@ void ApplyEnvironment(const Console& console, ConnectionOptions* options);
 
 FlagGroup ConnectionFlags(ConnectionOptions* options);
 
+// The library's options: flags together, TLS files read. INVALID_ARGUMENT for a file that cannot be.
+absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options);
+
 // INVALID_ARGUMENT for options that make no sense, or a TLS file that cannot be read.
 absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options);
 

@@ -13,6 +13,7 @@ constexpr char kUsage[] =
     "  heed summarize [FLAGS] [TEXT...]   summarise texts\n"
     "  heed models [FLAGS] [NAME]         list the server's models, or show one\n"
     "  heed health [FLAGS]                ask whether the server serves\n"
+    "  heed bench [FLAGS]                 load the server and say how it answers\n"
     "\n"
     "  heed COMMAND --help                the command's flags\n"
     "  heed --version\n"
@@ -21,8 +22,11 @@ constexpr char kUsage[] =
     "\n";
 
 using Command = int (*)(const std::vector<std::string>&, const Console&);
-constexpr std::pair<const char*, Command> kCommands[] = {
-    {"translate", RunTranslate}, {"summarize", RunSummarize}, {"models", RunModels}, {"health", RunHealth}};
+constexpr std::pair<const char*, Command> kCommands[] = {{"translate", RunTranslate},
+                                                         {"summarize", RunSummarize},
+                                                         {"models", RunModels},
+                                                         {"health", RunHealth},
+                                                         {"bench", RunBench}};
 
 }  // namespace
 

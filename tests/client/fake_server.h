@@ -62,6 +62,14 @@ class FakeServer : private v1::TranslationService::Service,
     absl::MutexLock lock(&mu_);
     decorate_ = std::move(decorate);
   }
+  // Runs at the start of each call, outside of locks; it may wait.
+  void SetHook(std::function<void()> hook) {
+    SetContextHook([hook = std::move(hook)](grpc::ServerContext*) { hook(); });
+  }
+  void SetContextHook(std::function<void(grpc::ServerContext*)> hook) {
+    absl::MutexLock lock(&mu_);
+    hook_ = std::move(hook);
+  }
   void SetModels(v1::ListModelsResponse models) {
     absl::MutexLock lock(&mu_);
     models_ = std::move(models);
@@ -120,6 +128,12 @@ class FakeServer : private v1::TranslationService::Service,
 
   // The next failure of the script, if there is one.
   grpc::Status Begin(grpc::ServerContext* context) {
+    std::function<void(grpc::ServerContext*)> hook;
+    {
+      absl::MutexLock lock(&mu_);
+      hook = hook_;
+    }
+    if (hook) hook(context);
     absl::MutexLock lock(&mu_);
     ++calls_;
     if (failures_.empty()) return grpc::Status::OK;
@@ -145,6 +159,7 @@ class FakeServer : private v1::TranslationService::Service,
   mutable absl::Mutex mu_;
   std::deque<ScriptedFailure> failures_ ABSL_GUARDED_BY(mu_);
   std::function<void(const std::string&, v1::TextResult*)> decorate_ ABSL_GUARDED_BY(mu_);
+  std::function<void(grpc::ServerContext*)> hook_ ABSL_GUARDED_BY(mu_);
   v1::ListModelsResponse models_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::TranslateRequest> requests_ ABSL_GUARDED_BY(mu_);

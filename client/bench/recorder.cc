@@ -1,0 +1,83 @@
+#include "client/bench/recorder.h"
+
+#include <algorithm>
+
+namespace heed::bench {
+
+const char* Name(Rpc rpc) {
+  switch (rpc) {
+    case Rpc::kTranslate:
+      return "translate";
+    case Rpc::kSummarize:
+      return "summarize";
+    case Rpc::kStreamTranslate:
+      return "stream_translate";
+    case Rpc::kStreamSummarize:
+      return "stream_summarize";
+  }
+  return "";
+}
+
+std::int64_t Report::errors() const {
+  std::int64_t errors = 0;
+  for (const auto& [code, count] : codes) errors += code == "OK" ? 0 : count;
+  return errors;
+}
+
+double Report::per_second(std::int64_t count) const {
+  return measured <= absl::ZeroDuration() ? 0 : static_cast<double>(count) / absl::ToDoubleSeconds(measured);
+}
+
+void Recorder::Sent(absl::Duration due) {
+  absl::MutexLock lock(&mu_);
+  report_.most_in_flight = std::max(report_.most_in_flight, ++in_flight_);
+  if (due >= options_.warmup) ++report_.sent;
+}
+
+void Recorder::Add(const Outcome& outcome) {
+  absl::MutexLock lock(&mu_);
+  --in_flight_;
+  last_end_ = std::max(last_end_, outcome.ended);
+  if (outcome.due < options_.warmup) return;
+  if (outcome.sent - outcome.due > options_.late) ++report_.late;
+  if (outcome.cancelled && outcome.code == absl::StatusCode::kCancelled) {
+    ++report_.cancelled;
+    return;
+  }
+  ++report_.codes[absl::StatusCodeToString(outcome.code)];
+  const auto at = static_cast<std::size_t>(absl::FDivDuration(outcome.due - options_.warmup, options_.interval));
+  if (report_.intervals.size() <= at) report_.intervals.resize(at + 1);
+  const absl::Duration latency = outcome.ended - outcome.due;
+  if (outcome.code == absl::StatusCode::kResourceExhausted || outcome.code == absl::StatusCode::kUnavailable) {
+    report_.refusals.Add(latency);
+  }
+  if (outcome.code != absl::StatusCode::kOk) {
+    ++report_.intervals[at].errors;
+    return;
+  }
+  report_.tokens += outcome.tokens;
+  report_.latency.Add(latency);
+  report_.by_rpc[static_cast<int>(outcome.rpc)].Add(latency);
+  report_.intervals[at].latency.Add(latency);
+  if (outcome.first > absl::ZeroDuration()) report_.first_token.Add(outcome.first - outcome.due);
+}
+
+void Recorder::Close() {
+  absl::MutexLock lock(&mu_);
+  report_.in_flight_at_end = in_flight_;
+}
+
+int Recorder::in_flight() const {
+  absl::MutexLock lock(&mu_);
+  return in_flight_;
+}
+
+Report Recorder::report() const {
+  absl::MutexLock lock(&mu_);
+  Report report = report_;
+  report.interval = options_.interval;
+  report.measured = std::max(absl::ZeroDuration(), last_end_ - options_.warmup);
+  return report;
+}
+
+}  // namespace heed::bench
