@@ -17,7 +17,7 @@
 
 namespace heed {
 
-enum class Rpc { kTranslate, kSummarize, kListModels, kGetModel };
+enum class Rpc { kTranslate, kSummarize, kStreamTranslate, kStreamSummarize, kListModels, kGetModel };
 // "Translate".
 const char* RpcName(Rpc rpc);
 // "INVALID_ARGUMENT".

@@ -8,6 +8,10 @@ const char* RpcName(Rpc rpc) {
       return "Translate";
     case Rpc::kSummarize:
       return "Summarize";
+    case Rpc::kStreamTranslate:
+      return "StreamTranslate";
+    case Rpc::kStreamSummarize:
+      return "StreamSummarize";
     case Rpc::kListModels:
       return "ListModels";
     case Rpc::kGetModel:

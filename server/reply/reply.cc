@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/admission/reply_size.h"
 #include "server/reply/attention.h"
+#include "server/reply/tokens.h"
 #include "server/reply/typed.h"
 
 namespace heed {
@@ -29,7 +30,8 @@ struct SourceSide {
   std::vector<WordSpan> words;  // where the unit is words
 };
 
-// Piece, id and where they came from; not the range.
+}  // namespace
+
 v1::Token MakeToken(const ServedModel& model, const DecodedHypothesis& decoded, std::size_t t) {
   const model::v1::Vocabulary& target = model.spec.target();
   // A copied token from beyond the vocabulary is what the model reads at the next step: the unknown piece.
@@ -51,6 +53,28 @@ v1::Token MakeToken(const ServedModel& model, const DecodedHypothesis& decoded, 
   }
   return token;
 }
+
+std::vector<TypedToken> TypedSource(const std::string& text, const AdmittedSegment& segment) {
+  std::vector<TypedToken> typed;
+  typed.reserve(segment.spellings.size());
+  for (std::size_t i = 0; i < segment.spellings.size(); ++i) {
+    const v1::Token& token = segment.source_tokens[i];
+    const std::string_view all = text;
+    typed.push_back({segment.spellings[i], all.substr(static_cast<std::size_t>(token.begin()),
+                                                      static_cast<std::size_t>(token.end() - token.begin()))});
+  }
+  return typed;
+}
+
+v1::ModelIdentity IdentityOf(const ServedModel& model) {
+  v1::ModelIdentity identity;
+  identity.set_name(model.summary.name());
+  identity.set_version(model.summary.version());
+  identity.set_bundle_digest(model.summary.bundle_digest());
+  return identity;
+}
+
+namespace {
 
 v1::Hypothesis MakeHypothesis(const ServedModel& model, const SourceSide& source, DecodedHypothesis decoded) {
   const v1::AttentionUnit unit = source.unit;
@@ -81,19 +105,6 @@ v1::AttentionUnit UnitOf(const AdmittedRequest& request) {
   return request.attention.has_value() && request.attention->unit() == v1::ATTENTION_UNIT_WORDS
              ? v1::ATTENTION_UNIT_WORDS
              : v1::ATTENTION_UNIT_PIECES;
-}
-
-// The segment's tokens as somebody typed them, where admission kept what that takes.
-std::vector<TypedToken> TypedSource(const std::string& text, const AdmittedSegment& segment) {
-  std::vector<TypedToken> typed;
-  typed.reserve(segment.spellings.size());
-  for (std::size_t i = 0; i < segment.spellings.size(); ++i) {
-    const v1::Token& token = segment.source_tokens[i];
-    const std::string_view all = text;
-    typed.push_back({segment.spellings[i], all.substr(static_cast<std::size_t>(token.begin()),
-                                                      static_cast<std::size_t>(token.end() - token.begin()))});
-  }
-  return typed;
 }
 
 // Bytes of the request's own text that the output repeats, at the least: one long word may be copied at every step, so
@@ -157,10 +168,7 @@ std::string JoinSegments(const ServedModel& model, const std::string& source, co
 
 absl::StatusOr<Reply> MakeReply(const AdmittedRequest& request, std::vector<DecodeResult> decoded) {
   Reply reply;
-  const v1::ModelSummary& summary = request.model->summary;
-  reply.model.set_name(summary.name());
-  reply.model.set_version(summary.version());
-  reply.model.set_bundle_digest(summary.bundle_digest());
+  reply.model = IdentityOf(*request.model);
   for (const DecodeResult& result : decoded) {
     if (!result.hypotheses.empty()) {
       reply.target_tokens += static_cast<std::int64_t>(result.hypotheses[0].tokens.size());

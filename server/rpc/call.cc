@@ -46,12 +46,9 @@ std::string RequestId(const grpc::ServerContextBase& context) {
   return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
 }
 
-Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-           grpc::ByteBuffer* reply)
+Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
     : core_(core),
       context_(context),
-      request_(request),
-      reply_(reply),
       start_(core->clock->Now()),
       deadline_(DeadlineOf(*context, start_, core->options.default_deadline)),
       request_id_(RequestId(*context)),
@@ -59,15 +56,11 @@ Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc
   sample_.rpc = rpc;
 }
 
-void Call::Start() {
+absl::Status Call::Enter() {
   absl::Status entered = core_->gate.Enter();
-  if (!entered.ok()) {
-    if (WorthRetrying(entered)) entered = WithRetryDelay(std::move(entered), core_->options.retry_pushback);
-    FinishWith(std::move(entered), nullptr);
-    return;
-  }
-  inside_ = true;
-  Run();
+  inside_ = entered.ok();
+  if (WorthRetrying(entered)) return WithRetryDelay(std::move(entered), core_->options.retry_pushback);
+  return entered;
 }
 
 absl::Status Call::CheckAlive() const {
@@ -76,8 +69,7 @@ absl::Status Call::CheckAlive() const {
   return absl::OkStatus();
 }
 
-void Call::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
-  if (status.ok()) status = SerializeMessage(*reply, reply_);
+grpc::Status Call::Close(absl::Status status) {
   // gRPC cancels a call at its deadline, so both can be true: the deadline is the cause.
   if (status.code() == absl::StatusCode::kCancelled && core_->clock->Now() >= deadline_) {
     status = absl::DeadlineExceededError("the deadline passed");
@@ -85,7 +77,16 @@ void Call::FinishWith(absl::Status status, const google::protobuf::Message* repl
   Record(status);
   AddTrailers(status, context_);
   context_->AddTrailingMetadata(kRequestIdKey, request_id_);
-  Finish(ToGrpcStatus(status));
+  return ToGrpcStatus(status);
+}
+
+void Call::Cancel() {
+  cancelled_->store(true, std::memory_order_relaxed);
+  core_->scheduler->Nudge();
+}
+
+void Call::Leave(Core* core, bool inside) {
+  if (inside) core->gate.Leave();
 }
 
 void Call::Record(const absl::Status& status) const {
@@ -112,17 +113,26 @@ void Call::Record(const absl::Status& status) const {
   }
 }
 
-void Call::OnCancel() {
-  cancelled_->store(true, std::memory_order_relaxed);
-  core_->scheduler->Nudge();
+UnaryCall::UnaryCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                     grpc::ByteBuffer* reply)
+    : call_(rpc, core, context), request_(request), reply_(reply) {}
+
+void UnaryCall::Start() {
+  absl::Status entered = call_.Enter();
+  if (!entered.ok()) return FinishWith(std::move(entered), nullptr);
+  Run();
 }
 
-void Call::OnDone() {
-  Core* core = core_;
-  const bool inside = inside_;
+void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
+  if (status.ok()) status = SerializeMessage(*reply, reply_);
+  Finish(call_.Close(std::move(status)));
+}
+
+void UnaryCall::OnDone() {
+  Core* const core = call_.core();
+  const bool inside = call_.inside();
   delete this;
-  // Last: once the gate is empty the server may go away.
-  if (inside) core->gate.Leave();
+  Call::Leave(core, inside);
 }
 
 }  // namespace heed

@@ -1,8 +1,9 @@
 // What every RPC has around it: a place in the gate, a request id, a deadline, a cancelled flag; and, exactly once at
-// its end, a line in the log, a sample for the metrics and the gRPC status.
+// its end, a line in the log, a sample for the metrics and the gRPC status. UnaryCall and StreamCall (stream_call.cc)
+// are gRPC's reactors around it.
 //
-// A Call lives from its handler until gRPC's OnDone, which deletes it. Start and Finish run on whichever thread has the
-// call at that moment; they never overlap. OnCancel may run at any time and only sets a flag and nudges.
+// A call lives from its handler until gRPC's OnDone, which deletes it. Its parts run on whichever thread has the call
+// at that moment; they never overlap. Cancel may run at any time and only sets a flag and nudges.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -18,45 +19,66 @@
 
 namespace heed {
 
-class Call : public grpc::ServerUnaryReactor {
+class Call {
  public:
-  Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-       grpc::ByteBuffer* reply);
-
-  // Enters the gate and runs; a refusal finishes the call. The caller only returns the call to gRPC afterwards.
-  void Start();
-
- protected:
-  // Does the RPC's work, on this thread or others, and calls Finish once.
-  virtual void Run() = 0;
-  // The call's answer: `reply` where OK. The last thing that touches the call.
-  void FinishWith(absl::Status status, const google::protobuf::Message* reply);
+  Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context);
 
   Core* core() const { return core_; }
-  const grpc::ByteBuffer& request() const { return *request_; }
   absl::Time start() const { return start_; }
   absl::Time deadline() const { return deadline_; }
   const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
-  // Not OK when there is no point in going on: CANCELLED or DEADLINE_EXCEEDED.
-  absl::Status CheckAlive() const;
   // Filled in along the way.
   RequestSample& sample() { return sample_; }
 
+  // A place in the gate, or why there is none.
+  absl::Status Enter();
+  // Not OK when there is no point in going on: CANCELLED or DEADLINE_EXCEEDED.
+  absl::Status CheckAlive() const;
+  // The end of the call: counted, logged, trailers added; what gRPC is to be told. Once.
+  grpc::Status Close(absl::Status status);
+  void Cancel();
+  // After the call is destroyed with all that it holds: the server may go away when the gate is empty.
+  static void Leave(Core* core, bool inside);
+  bool inside() const { return inside_; }
+
  private:
-  void OnCancel() override;
-  void OnDone() override;
   void Record(const absl::Status& status) const;
 
   Core* const core_;
   grpc::CallbackServerContext* const context_;
-  const grpc::ByteBuffer* const request_;
-  grpc::ByteBuffer* const reply_;
   const absl::Time start_;
   const absl::Time deadline_;
   const std::string request_id_;
   const std::shared_ptr<std::atomic<bool>> cancelled_;
   bool inside_ = false;
   RequestSample sample_;
+};
+
+class UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  UnaryCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+            grpc::ByteBuffer* reply);
+
+  // Enters the gate and runs; a refusal finishes the call. The caller only returns the call to gRPC afterwards.
+  void Start();
+
+ protected:
+  // Does the RPC's work, on this thread or others, and calls FinishWith once.
+  virtual void Run() = 0;
+  // The call's answer: `reply` where OK. The last thing that touches the call.
+  void FinishWith(absl::Status status, const google::protobuf::Message* reply);
+
+  Call& call() { return call_; }
+  Core* core() const { return call_.core(); }
+  const grpc::ByteBuffer& request() const { return *request_; }
+
+ private:
+  void OnCancel() override { call_.Cancel(); }
+  void OnDone() override;
+
+  Call call_;
+  const grpc::ByteBuffer* const request_;
+  grpc::ByteBuffer* const reply_;
 };
 
 // The client's x-request-id if it is 1 to 64 of [A-Za-z0-9._-], else a fresh one.

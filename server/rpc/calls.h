@@ -10,6 +10,9 @@ namespace heed {
 // Translate and Summarize.
 grpc::ServerUnaryReactor* StartTextCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* reply);
+// StreamTranslate and StreamSummarize.
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStreamCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
+                                                            const grpc::ByteBuffer* request);
 // ListModels and GetModel.
 grpc::ServerUnaryReactor* StartModelCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* reply);

@@ -9,9 +9,9 @@
 namespace heed {
 namespace {
 
-class ListModelsCall : public Call {
+class ListModelsCall : public UnaryCall {
  public:
-  using Call::Call;
+  using UnaryCall::UnaryCall;
 
  protected:
   void Run() override {
@@ -23,9 +23,9 @@ class ListModelsCall : public Call {
   }
 };
 
-class GetModelCall : public Call {
+class GetModelCall : public UnaryCall {
  public:
-  using Call::Call;
+  using UnaryCall::UnaryCall;
 
  protected:
   void Run() override {
@@ -41,7 +41,7 @@ class GetModelCall : public Call {
     std::optional<std::string> version;
     if (message.has_version()) version = message.version();
     HEED_ASSIGN_OR_RETURN(const ServedModel* model, core()->registry->Find(message.name(), version));
-    sample().model = model->index;
+    call().sample().model = model->index;
     *response->mutable_model() = model->summary;
     response->set_spec_json(model->spec_json);
     response->set_card(model->card);
@@ -54,7 +54,7 @@ class GetModelCall : public Call {
 
 grpc::ServerUnaryReactor* StartModelCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* reply) {
-  Call* call = nullptr;
+  UnaryCall* call = nullptr;
   if (rpc == Rpc::kListModels) {
     call = new ListModelsCall(rpc, core, context, request, reply);
   } else {

@@ -30,12 +30,17 @@ namespace {
 constexpr auto kCloseTime = std::chrono::milliseconds(200);
 
 class TranslationEndpoint
-    : public v1::TranslationService::WithRawCallbackMethod_Translate<v1::TranslationService::Service> {
+    : public v1::TranslationService::WithRawCallbackMethod_Translate<
+          v1::TranslationService::WithRawCallbackMethod_StreamTranslate<v1::TranslationService::Service>> {
  public:
   explicit TranslationEndpoint(Core* core) : core_(core) {}
   grpc::ServerUnaryReactor* Translate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                       grpc::ByteBuffer* reply) override {
     return StartTextCall(Rpc::kTranslate, core_, context, request, reply);
+  }
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamTranslate(grpc::CallbackServerContext* context,
+                                                              const grpc::ByteBuffer* request) override {
+    return StartStreamCall(Rpc::kStreamTranslate, core_, context, request);
   }
 
  private:
@@ -43,12 +48,17 @@ class TranslationEndpoint
 };
 
 class SummarizationEndpoint
-    : public v1::SummarizationService::WithRawCallbackMethod_Summarize<v1::SummarizationService::Service> {
+    : public v1::SummarizationService::WithRawCallbackMethod_Summarize<
+          v1::SummarizationService::WithRawCallbackMethod_StreamSummarize<v1::SummarizationService::Service>> {
  public:
   explicit SummarizationEndpoint(Core* core) : core_(core) {}
   grpc::ServerUnaryReactor* Summarize(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                       grpc::ByteBuffer* reply) override {
     return StartTextCall(Rpc::kSummarize, core_, context, request, reply);
+  }
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSummarize(grpc::CallbackServerContext* context,
+                                                              const grpc::ByteBuffer* request) override {
+    return StartStreamCall(Rpc::kStreamSummarize, core_, context, request);
   }
 
  private:

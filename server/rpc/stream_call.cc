@@ -1,0 +1,221 @@
+// StreamTranslate and StreamSummarize. A step thread only leaves fresh tokens here; the text pool makes events of them;
+// gRPC has one write of ours at a time. While it is under way tokens gather, and become one larger event: a reader that
+// is slow costs the memory of its own tokens, which its request has leased, and nobody waits for it.
+//
+//   step thread --OnProgress, OnDecoded--> fresh_ --Pump (text pool)--> out_ --writes--> client
+//
+// At most one of Pump and a write is under way; `busy_` says whether one is.
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/status_macros.h"
+#include "server/reply/reply.h"
+#include "server/reply/segment_stream.h"
+#include "server/reply/tokens.h"
+#include "server/rpc/calls.h"
+#include "server/rpc/message.h"
+#include "server/rpc/text_work.h"
+
+namespace heed {
+namespace {
+
+using Reactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
+
+template <typename Request, typename Response>
+class StreamCall : public Reactor {
+ public:
+  StreamCall(v1::Task task, Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request)
+      : call_(rpc, core, context), request_(request), work_(task, &call_) {}
+
+  void Start() {
+    absl::Status entered = call_.Enter();
+    if (!entered.ok()) return Finish(call_.Close(std::move(entered)));
+    call_.core()->text_pool->Submit([this] {
+      absl::Status status = AdmitAndSchedule();
+      if (!status.ok()) Finish(call_.Close(std::move(status)));
+    });
+  }
+
+ private:
+  // OK: the scheduler has the work; the call is no longer ours to touch.
+  absl::Status AdmitAndSchedule() {
+    HEED_RETURN_IF_ERROR(call_.CheckAlive());
+    Request message;
+    HEED_RETURN_IF_ERROR(ParseMessage(*request_, &message));
+    HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), message.mutable_request())));
+    MakeStreams();
+    return work_.Schedule([this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },
+                          [this](WorkResult result) { OnDecoded(std::move(result)); });
+  }
+
+  void MakeStreams() {
+    const AdmittedRequest& request = work_.admitted();
+    tells_attention_ = request.attention.has_value() && request.attention->unit() != v1::ATTENTION_UNIT_WORDS &&
+                       !request.jobs.empty() && request.jobs[0].search.beam_size == 1;
+    for (std::size_t text = 0; text < request.texts.size(); ++text) {
+      const std::vector<AdmittedSegment>& segments = request.texts[text].segments;
+      for (std::size_t segment = 0; segment < segments.size(); ++segment) {
+        if (segments[segment].job < 0) continue;
+        streams_.emplace(segments[segment].job,
+                         SegmentStream(&request, static_cast<int>(text), static_cast<int>(segment), tells_attention_));
+      }
+    }
+  }
+
+  // On a step thread.
+  void OnProgress(int job, DecodedHypothesis fresh) {
+    absl::MutexLock lock(&mu_);
+    fresh_.emplace_back(job, std::move(fresh));
+    StartPump();
+  }
+  void OnDecoded(WorkResult result) {
+    absl::MutexLock lock(&mu_);
+    decoded_ = std::move(result);
+    over_ = true;
+    StartPump();
+  }
+
+  void StartPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (busy_) return;
+    busy_ = true;
+    call_.core()->text_pool->Submit([this] { Pump(); });
+  }
+
+  // Makes events of what there is and starts writing them.
+  void Pump() {
+    std::vector<std::pair<int, DecodedHypothesis>> fresh;
+    bool over = false;
+    {
+      absl::MutexLock lock(&mu_);
+      fresh.swap(fresh_);
+      over = over_;
+    }
+    if (over) work_.TakeTimings(decoded_);
+    if (over && !decoded_.status.ok()) return End(decoded_.status);
+    if (!gone_) {
+      if (!std::exchange(told_model_, true)) {
+        v1::StreamEvent event;
+        *event.mutable_model() = IdentityOf(*work_.admitted().model);
+        Push(std::move(event));
+      }
+      std::map<int, bool> changed;
+      for (auto& [job, hypothesis] : fresh) {
+        streams_.at(job).Add(std::move(hypothesis));
+        changed[job] = true;
+      }
+      for (const auto& [job, yes] : changed) PushProgress(job, /*end=*/false);
+      if (over) {
+        if (absl::Status status = PushResults(); !status.ok()) return End(std::move(status));
+      }
+    }
+    ending_ = over;
+    Next();
+  }
+
+  void PushProgress(int job, bool end) {
+    std::optional<v1::SegmentProgress> progress = streams_.at(job).Take(end);
+    if (!progress.has_value()) return;
+    v1::StreamEvent event;
+    *event.mutable_progress() = *std::move(progress);
+    Push(std::move(event));
+  }
+
+  // The rest of every segment, then the texts' results.
+  absl::Status PushResults() {
+    for (auto& [job, stream] : streams_) {
+      std::vector<DecodedHypothesis>& hypotheses = decoded_.results[static_cast<std::size_t>(job)].hypotheses;
+      if (hypotheses.empty()) continue;
+      stream.AddRest(hypotheses[0]);
+      PushProgress(job, /*end=*/true);
+      if (tells_attention_) hypotheses[0].attentions.clear();
+    }
+    HEED_ASSIGN_OR_RETURN(Reply reply, MakeReply(work_.admitted(), std::move(decoded_.results)));
+    call_.sample().target_tokens = reply.target_tokens;
+    for (std::size_t text = 0; text < reply.results.size(); ++text) {
+      v1::StreamEvent event;
+      event.mutable_result()->set_text(static_cast<int>(text));
+      *event.mutable_result()->mutable_result() = std::move(reply.results[text]);
+      Push(std::move(event));
+    }
+    return absl::OkStatus();
+  }
+
+  void Push(v1::StreamEvent event) {
+    Response response;
+    *response.mutable_event() = std::move(event);
+    if (absl::Status status = SerializeMessage(response, &out_.emplace_back()); !status.ok()) out_.pop_back();
+  }
+
+  // Writes what is left to write, else ends, or waits for more, or makes more of what came meanwhile.
+  void Next() {
+    if (!out_.empty()) return StartWrite(&out_.front());
+    if (ending_) return End(gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
+    absl::MutexLock lock(&mu_);
+    busy_ = false;
+    if (over_ || !fresh_.empty()) StartPump();
+  }
+
+  void OnWriteDone(bool ok) override {
+    out_.pop_front();
+    if (!ok) {  // nobody reads any more; the scheduler's word is waited for
+      gone_ = true;
+      out_.clear();
+      call_.Cancel();
+    }
+    Next();
+  }
+
+  // The last thing that touches the call.
+  void End(absl::Status status) { Finish(call_.Close(std::move(status))); }
+
+  void OnCancel() override { call_.Cancel(); }
+  void OnDone() override {
+    Core* const core = call_.core();
+    const bool inside = call_.inside();
+    delete this;
+    Call::Leave(core, inside);
+  }
+
+  Call call_;
+  const grpc::ByteBuffer* const request_;
+  TextWork work_;
+  bool tells_attention_ = false;
+
+  // Of whoever is busy: Pump or a write.
+  std::map<int, SegmentStream> streams_;  // by job
+  std::deque<grpc::ByteBuffer> out_;
+  bool told_model_ = false;
+  bool gone_ = false;    // the client
+  bool ending_ = false;  // out_ has the last event
+
+  absl::Mutex mu_;
+  bool busy_ ABSL_GUARDED_BY(mu_) = false;
+  bool over_ ABSL_GUARDED_BY(mu_) = false;  // decoded_ is there, and nobody changes it but Pump
+  std::vector<std::pair<int, DecodedHypothesis>> fresh_ ABSL_GUARDED_BY(mu_);
+  // Its memory is given back when gRPC has sent the reply and the call is destroyed.
+  WorkResult decoded_;
+};
+
+template <typename Request, typename Response>
+Reactor* StartStream(v1::Task task, Rpc rpc, Core* core, grpc::CallbackServerContext* context,
+                     const grpc::ByteBuffer* request) {
+  auto* call = new StreamCall<Request, Response>(task, rpc, core, context, request);
+  call->Start();
+  return call;
+}
+
+}  // namespace
+
+Reactor* StartStreamCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  if (rpc == Rpc::kStreamTranslate) {
+    return StartStream<v1::StreamTranslateRequest, v1::StreamTranslateResponse>(v1::TASK_TRANSLATE, rpc, core, context,
+                                                                                request);
+  }
+  return StartStream<v1::StreamSummarizeRequest, v1::StreamSummarizeResponse>(v1::TASK_SUMMARIZE, rpc, core, context,
+                                                                              request);
+}
+
+}  // namespace heed

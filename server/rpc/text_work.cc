@@ -1,0 +1,51 @@
+#include "server/rpc/text_work.h"
+
+#include "engine/base/status_macros.h"
+#include "server/admission/errors.h"
+
+namespace heed {
+
+absl::Status TextWork::Admit(TextRequest request) {
+  HEED_RETURN_IF_ERROR(call_->CheckAlive());
+  call_->sample().texts = static_cast<int>(request.texts.size());
+  // Once more than Admit does, so that a request refused for another reason is still counted under its model.
+  const auto model = call_->core()->registry->Select(task_, request.model);
+  if (model.ok()) call_->sample().model = (*model)->index;
+  HEED_ASSIGN_OR_RETURN(admitted_, call_->core()->admission->Admit(std::move(request)));
+  call_->sample().source_tokens = admitted_.source_tokens;
+  return call_->CheckAlive();
+}
+
+absl::Status TextWork::Schedule(std::function<void(int job, DecodedHypothesis fresh)> progress,
+                                std::function<void(WorkResult)> done) {
+  auto item = std::make_unique<WorkItem>();
+  item->model = admitted_.model->index;
+  item->jobs = std::move(admitted_.jobs);
+  if (progress != nullptr) {
+    for (DecodeJob& job : item->jobs) job.progress = true;
+  }
+  item->deadline = call_->deadline();
+  item->cancelled = call_->cancelled();
+  item->progress = std::move(progress);
+  item->done = std::move(done);
+  Core* const core = call_->core();
+  call_->sample().before_scheduler = core->clock->Now() - call_->start();
+  absl::Status scheduled = core->scheduler->Schedule(item);
+  if (scheduled.code() != absl::StatusCode::kResourceExhausted) return scheduled;
+  return WithRetryDelay(std::move(scheduled), core->options.retry_pushback);
+}
+
+void TextWork::TakeTimings(const WorkResult& result) {
+  for (std::size_t i = 0; i < result.timings.size(); ++i) {
+    SegmentSample segment;
+    segment.queued = result.timings[i].queued;
+    segment.first_token = result.timings[i].first_token;
+    segment.total = result.timings[i].total;
+    if (i < result.results.size() && !result.results[i].hypotheses.empty()) {
+      segment.target_tokens = static_cast<int>(result.results[i].hypotheses[0].tokens.size());
+    }
+    call_->sample().segments.push_back(segment);
+  }
+}
+
+}  // namespace heed

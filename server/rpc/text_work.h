@@ -1,0 +1,59 @@
+// What the text RPCs, unary and streaming, have in common: a request's bytes become admitted work that the scheduler
+// has, and what it answers becomes samples and results.
+//
+// Not thread-safe: the call that owns it uses it from one thread at a time.
+#pragma once
+
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "heed/v1/summarization.pb.h"
+#include "heed/v1/translation.pb.h"
+#include "server/rpc/call.h"
+
+namespace heed {
+
+// `message` is a TranslateRequest or a SummarizeRequest and is taken apart.
+template <typename Request>
+TextRequest ToTextRequest(v1::Task task, Request* message) {
+  TextRequest request;
+  request.task = task;
+  request.model = std::move(*message->mutable_model());
+  request.texts.assign(std::make_move_iterator(message->mutable_texts()->begin()),
+                       std::make_move_iterator(message->mutable_texts()->end()));
+  request.search = message->search();
+  request.too_long = message->too_long();
+  if (message->has_attention()) request.attention = message->attention();
+  if (message->has_shortlist()) request.shortlist = message->shortlist();
+  if (message->has_max_reply_bytes()) request.max_reply_bytes = message->max_reply_bytes();
+  return request;
+}
+
+class TextWork {
+ public:
+  // Neither is changed or destroyed before the work is done. `call` outlives it.
+  TextWork(v1::Task task, Call* call) : task_(task), call_(call) {}
+
+  v1::Task task() const { return task_; }
+  const AdmittedRequest& admitted() const { return admitted_; }
+
+  // Admits the request: samples are taken of it even where it is refused.
+  absl::Status Admit(TextRequest request);
+  // Gives the scheduler the admitted work. OK: `done`, and before it `progress` (null: none), will be called on a step
+  // thread or have been already; the call may be another thread's by now.
+  absl::Status Schedule(std::function<void(int job, DecodedHypothesis fresh)> progress,
+                        std::function<void(WorkResult)> done);
+  // Puts the jobs' times and lengths into the call's sample.
+  void TakeTimings(const WorkResult& result);
+
+ private:
+  const v1::Task task_;
+  Call* const call_;
+  AdmittedRequest admitted_;
+};
+
+}  // namespace heed
