@@ -31,6 +31,7 @@ ABSL_FLAG(std::string, bundle, "models/pydocs-ko-en", "bundle folder");
 ABSL_FLAG(std::string, texts, "", "source sentences, a line each");
 ABSL_FLAG(std::vector<std::string>, rows, std::vector<std::string>({"1", "8", "64"}), "rows that the engine steps");
 ABSL_FLAG(int, sentences, 1024, "sentences per run; with 1 row an eighth of them");
+ABSL_FLAG(int, concurrency, 0, "most sentences inside the engine at once; 0: as many as it takes in");
 ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
 ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
@@ -85,16 +86,26 @@ std::vector<DecodeJob> TakeEvenly(const std::vector<DecodeJob>& jobs, std::size_
 struct Run {
   double seconds = 0, cpu_seconds = 0;  // cpu: of the decoding thread, what a busy machine disturbs least
   long tokens = 0, steps = 0, rows = 0;
+  std::vector<double> latencies;  // seconds inside the engine, of each sentence
 };
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
 
 Run Decode(StepEngine& engine, const std::vector<DecodeJob>& jobs) {
   Run run;
   std::size_t next = 0, done = 0;
+  const int concurrency = absl::GetFlag(FLAGS_concurrency);
+  std::vector<Clock::time_point> admitted(jobs.size());
   StepReport report;
   const auto started = Clock::now();
   const double cpu_started = CpuSeconds();
   while (done < jobs.size()) {
-    while (next < jobs.size() && engine.free_rows() >= jobs[next].search.beam_size) {
+    while (next < jobs.size() && engine.free_rows() >= jobs[next].search.beam_size &&
+           (concurrency == 0 || engine.live_jobs() < concurrency)) {
+      admitted[next] = Clock::now();
       engine.Admit(static_cast<JobId>(next), &jobs[next]);
       ++next;
     }
@@ -104,6 +115,7 @@ Run Decode(StepEngine& engine, const std::vector<DecodeJob>& jobs) {
     run.rows += report.rows;
     for (const JobId id : report.finished) {
       run.tokens += static_cast<long>(engine.Take(id).hypotheses.at(0).tokens.size());
+      run.latencies.push_back(Seconds(admitted[static_cast<std::size_t>(id)]));
       ++done;
     }
   }
@@ -211,20 +223,21 @@ int Main() {
     const std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(*bundle, **plan), wanted);
     if (jobs.empty()) return std::cerr << "--texts: no sentences in '" << absl::GetFlag(FLAGS_texts) << "'\n", 1;
     Decode(*engine, jobs);
-    std::vector<double> rates;
+    std::vector<double> rates, medians;
     double cpu_rate = 0;
     Run run;
     for (int i = 0; i < absl::GetFlag(FLAGS_repeats); ++i) {
       run = Decode(*engine, jobs);
       rates.push_back(run.tokens / run.seconds);
+      medians.push_back(Median(run.latencies));
       cpu_rate = std::max(cpu_rate, run.tokens / run.cpu_seconds);
     }
-    std::sort(rates.begin(), rates.end());
     results.push_back({{"rows", options.max_rows},
                        {"sentences", jobs.size()},
                        {"tokens", run.tokens},
-                       {"tokens_per_s", rates[rates.size() / 2]},
-                       {"tokens_per_s_best", rates.back()},
+                       {"tokens_per_s", Median(rates)},
+                       {"tokens_per_s_best", *std::max_element(rates.begin(), rates.end())},
+                       {"ms_p50", 1e3 * Median(medians)},
                        {"tokens_per_cpu_s_best", cpu_rate},
                        {"rows_per_step", static_cast<double>(run.rows) / run.steps},
                        {"ms_per_step", 1e3 * run.seconds / run.steps}});

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""What gRPC, admission and replies cost: tokens a second through a server against the engine driven directly.
+
+    bench/overhead.py --texts test.src
+
+The same sentences, rows and concurrency, one step thread on core 0; the server's callers are on core 1. Only texts of
+one sentence are taken, for the server splits texts into sentences and the engine's benchmark does not.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+import servers
+
+MORE_THAN_ONE_SENTENCE = re.compile(r"[.!?。？！…]['\"”’)\]]*\s+\S")
+
+
+def run_json(command):
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def judge(concurrency, runs):
+    def median(values):
+        return sorted(values)[len(runs) // 2]
+
+    tokens = [(run["server"]["tokens"], run["engine"]["tokens"]) for run in runs]
+    yield (f"{concurrency} at a time, the same tokens",
+           all(abs(ours - theirs) <= 0.01 * theirs for ours, theirs in tokens), tokens)
+    if concurrency == 1:
+        added = median(run["server"]["ms_p50"] - run["engine"]["ms_p50"] for run in runs)
+        engine = median(run["engine"]["ms_p50"] for run in runs)
+        yield "1 request, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
+    else:
+        ratio = median(run["server"]["tokens_per_s"] / run["engine"]["tokens_per_s"] for run in runs)
+        engine = median(run["engine"]["tokens_per_s"] for run in runs)
+        yield (f"{concurrency} requests, at least 90 % of the engine's tokens/s", ratio >= 0.9,
+               f"{100 * ratio:.1f} % of {engine:,.0f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    servers.add_common_flags(parser)
+    parser.add_argument("--sentences", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=3, help="engine and server in turn, so often; medians count")
+    arguments = parser.parse_args()
+    lines = [line for line in arguments.texts.read_text(encoding="utf-8").splitlines() if 0 < len(line) < 150]
+    lines = [line for line in lines if not MORE_THAN_ONE_SENTENCE.search(line)]
+    count = min(arguments.sentences, len(lines))
+    lines = [lines[i * len(lines) // count] for i in range(count)]
+    engine_bench, serve_bench = (arguments.build / "bench" / name for name in ("engine_bench", "serve_bench"))
+    bundle = arguments.models / arguments.model
+    figures = {"machine": servers.machine(), "runs": []}
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as texts, \
+            servers.serving(arguments.build / "server/heed-server",
+                            [f"--models={arguments.models}", "--max_rows=64"]) as server:
+        texts.write("".join(line + "\n" for line in lines))
+        texts.flush()
+        for concurrency in (1, 32, 64):
+            sentences = count // 8 if concurrency == 1 else count
+            for _ in range(arguments.rounds):
+                engine = run_json(servers.pinned(0, [
+                    engine_bench, f"--bundle={bundle}", f"--texts={texts.name}", "--rows=64",
+                    f"--concurrency={concurrency}", f"--sentences={sentences}", "--repeats=1"]))["results"][0]
+                served = run_json(servers.pinned(1, [
+                    serve_bench, f"--address={server.address}", f"--texts={texts.name}",
+                    f"--clients={concurrency}", f"--requests={sentences}", f"--model={arguments.model}"]))
+                figures["runs"].append({"concurrency": concurrency, "engine": engine, "server": served})
+    verdicts = [verdict for concurrency in (1, 32, 64)
+                for verdict in judge(concurrency, [r for r in figures["runs"] if r["concurrency"] == concurrency])]
+    figures["machine after"] = servers.machine()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "overhead.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures["machine after"]))
+    return servers.say(verdicts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
