@@ -10,7 +10,7 @@ BUILD := build/release
 
 .PHONY: help
 help: ## Say what can be typed
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Build, serve the shipped models, translate, summarise, draw the attention, stop
@@ -43,6 +43,14 @@ format: ## Format the C++ and the protos in place
 .PHONY: bench
 bench: build ## Measure engine and server: make bench TEXTS=FILE [TORCH=PYTHON]; bench/README.md has the figures
 	@bench/run.py --build $(BUILD) --texts $(TEXTS) $(if $(TORCH),--torch $(TORCH))
+
+.PHONY: bench-serving
+bench-serving: build ## Compare batching policies under load: make bench-serving TEXTS=FILE; about 20 minutes
+	@bench/serving.py --build $(BUILD) --texts $(TEXTS)
+
+.PHONY: soak
+soak: build ## Mixed load with cancelled and killed clients: make soak TEXTS=FILE [MINUTES=10]
+	@bench/soak.py --build $(BUILD) --texts $(TEXTS) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: image
 image: ## Build the container image heed:latest, with docker or buildah

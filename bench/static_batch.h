@@ -1,8 +1,7 @@
 // Static batching around an engine, for the serving benchmark: the same engine, another policy.
 //
 // A batch is formed by size or time-out; while it runs nobody joins. Padded: every result is given out when the longest
-// row has ended. Early: each is given out as it is done, but its row is free only when the batch has ended. A row that
-// is done costs nothing more, where a padded product would go on computing it: generous to both.
+// row has ended. Early: each is given out as it is done, but its row is free only when the batch has ended.
 //
 // Not thread-safe: one step thread owns it, as the engine inside.
 #pragma once
