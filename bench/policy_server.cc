@@ -1,6 +1,6 @@
 // heed-server under one of three batching policies, for bench/serving.py:
 //
-//   policy_server --policy=static_padded --batch_size=32 --batch_timeout=10ms [heed-server's flags]
+//   policy_server --policy=static_padded --batch_size=32 --batch_timeout=10ms [--pads=false] [heed-server's flags]
 //
 // `continuous` is heed-server itself; the static ones wrap its engines (static_batch.h) and take --max_rows from
 // --batch_size.
@@ -38,6 +38,7 @@ int Main(std::vector<std::string> arguments) {
   const std::string size = TakeFlag("batch_size", &arguments), timeout = TakeFlag("batch_timeout", &arguments);
   if (policy == "continuous") return Serve(arguments);
   StaticBatchOptions options;
+  options.pads = TakeFlag("pads", &arguments) != "false";
   options.padded = policy == "static_padded";
   const bool known = options.padded || policy == "static_early";
   if (!known || !absl::SimpleAtoi(size, &options.batch_size) || options.batch_size < 1 || options.batch_size > 1024 ||

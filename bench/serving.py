@@ -19,7 +19,9 @@ import servers
 sys.path.insert(0, str(servers.ROOT / "export"))
 from heed_export import chart  # noqa: E402
 
-POLICIES = ("continuous", "static_early", "static_padded")
+# The static ones twice: rows that have ended are computed on, as in a framework whose batch is one tensor, or cost
+# nothing.
+POLICIES = ("continuous", "static_early", "static_padded", "static_early, free", "static_padded, free")
 
 
 class Benchmark:
@@ -28,8 +30,10 @@ class Benchmark:
         self.results = servers.Results(arguments.out / "serving.json")
 
     def server(self, policy, size=0, timeout=0):
-        flags = [f"--models={self.arguments.models}", f"--policy={policy}"]
+        name, _, free = policy.partition(", ")
+        flags = [f"--models={self.arguments.models}", f"--policy={name}"]
         if policy != "continuous":
+            flags += ["--pads=false"] if free else []
             flags += [f"--batch_size={size}", f"--batch_timeout={timeout}ms"]
         return servers.serving(self.arguments.build / "bench/policy_server", flags)
 
@@ -117,10 +121,10 @@ class Benchmark:
         index = min(range(len(self.arguments.loads)), key=lambda i: abs(self.arguments.loads[i] - 0.8))
         files = []
         for policy in POLICIES:
-            files.append(self.arguments.out / f"serving-{policy}.json")
+            files.append(self.arguments.out / f"serving-{policy.replace(', ', '-')}.json")
             files[-1].write_text(json.dumps(runs[policy][index] | {"label": policy.replace("_", " ")}))
-        subprocess.run([self.arguments.build / "client/heed", "bench", "plot", f"--svg={self.arguments.out}/serving.svg",
-                        f"--title=At {labels[index]} requests per second", *files], check=True)
+        plot = [self.arguments.build / "client/heed", "bench", "plot", f"--svg={self.arguments.out}/serving.svg"]
+        subprocess.run([*plot, f"--title=At {labels[index]} requests per second", *files], check=True)
 
     def tell(self, bests, runs):
         print(json.dumps({key: self.results.values[key] for key in ("machine", "machine after")}))
@@ -135,13 +139,16 @@ class Benchmark:
                 figures = [run["requests_per_s"], run["errors"], *(latency[f"p{p}_ms"] for p in (50, 97, 99))]
                 print(f"| {policy} | {run['load']} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |")
         print()
-        ratio = bests["continuous"]["rate"] / bests["static_padded"]["rate"]
-        verdicts = [("continuous at least 2.0 times the best static padded", ratio >= 2.0, f"{ratio:.2f}")]
-        for ours, theirs in zip(runs["continuous"], runs["static_early"]):
-            if ours["load"] == 0.8:
-                ratio = theirs["latency"]["p50_ms"] / ours["latency"]["p50_ms"]
-                verdicts.append(("at 0.8 of capacity, p50 of static early at least 1.5 times continuous's", ratio >= 1.5,
-                                 f"{ratio:.2f}"))
+        verdicts = []
+        for free in ("", ", free"):
+            ratio = bests["continuous"]["rate"] / bests["static_padded" + free]["rate"]
+            verdicts.append((f"continuous at least 2.0 times the best static_padded{free}", ratio >= 2.0,
+                             f"{ratio:.2f}"))
+            for ours, theirs in zip(runs["continuous"], runs["static_early" + free]):
+                if ours["load"] == 0.8:
+                    ratio = theirs["latency"]["p50_ms"] / ours["latency"]["p50_ms"]
+                    verdicts.append((f"at 0.8 of capacity, p50 of static_early{free} at least 1.5 times continuous's",
+                                     ratio >= 1.5, f"{ratio:.2f}"))
         return servers.say(verdicts)
 
 

@@ -2,6 +2,9 @@
 //
 // A batch is formed by size or time-out; while it runs nobody joins. Padded: every result is given out when the longest
 // row has ended. Early: each is given out as it is done, but its row is free only when the batch has ended.
+// A row that has ended is computed on until then, as in a framework whose batch is one tensor: a filler takes its
+// place, which is fed the same token over and over and attends to one position. `pads` false: such rows cost nothing,
+// which flatters static batching, for few programs can do that. Shorter sources cost less to encode either way.
 //
 // Not thread-safe: one step thread owns it, as the engine inside.
 #pragma once
@@ -20,6 +23,7 @@ namespace heed {
 
 struct StaticBatchOptions {
   bool padded = true;                               // false: early
+  bool pads = true;                                 // rows that have ended are computed on
   int batch_size = 32;                              // rows, at most the engine's max_rows
   absl::Duration timeout = absl::Milliseconds(10);  // after a batch's first job joined it, it starts anyway
 };
@@ -49,9 +53,12 @@ class StaticBatch : public StepEngine {
     DecodedHypothesis progress;
   };
 
-  bool Full() const { return free_rows() == 0; }
+  int RowsRunning() const;
   // Starts the batch when it is full or its time is over, else naps; whether one is running.
   bool Start();
+  // A filler for each row of the batch that has ended.
+  void Pad();
+  void RemoveFillers();
 
   const StaticBatchOptions options_;
   const std::unique_ptr<StepEngine> engine_;
@@ -62,6 +69,10 @@ class StaticBatch : public StepEngine {
   absl::Time start_by_;                                      // while forming_ has jobs
   std::map<JobId, const DecodeJob*> running_;                // of the batch, inside the engine
   std::map<JobId, Done> done_;                               // of the batch, out of the engine (padded only)
+  int batch_rows_ = 0;                                       // that the batch began with
+  std::map<JobId, std::unique_ptr<DecodeJob>> fillers_;      // inside the engine, under negative ids
+  JobId next_filler_ = -1;
+  DecodeJob filler_;  // what they are copies of
 };
 
 }  // namespace heed

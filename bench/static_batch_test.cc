@@ -26,7 +26,9 @@ class CountingEngine : public StepEngine {
   int free_rows() const override { return 100 - live_jobs(); }
   int max_rows() const override { return 100; }
   int live_jobs() const override { return static_cast<int>(left_.size()); }
-  void Admit(JobId id, const DecodeJob* job) override { left_[id] = job->source[0]; }
+  void Admit(JobId id, const DecodeJob* job) override {
+    left_[id] = job->forced.empty() ? job->source[0] : static_cast<int>(job->forced.size());
+  }
   void Release(JobId id) override { left_.erase(id); }
   void Step(StepReport* report) override {
     for (auto& [id, left] : left_) {
@@ -47,12 +49,13 @@ class CountingEngine : public StepEngine {
 
 class StaticBatchTest : public ::testing::Test {
  protected:
-  void Make(bool padded, int size, absl::Duration timeout) {
-    batch = std::make_unique<StaticBatch>(StaticBatchOptions{.padded = padded, .batch_size = size, .timeout = timeout},
-                                          std::make_unique<CountingEngine>(), &clock, [this](absl::Duration nap) {
-                                            ++naps;
-                                            clock.now += nap;
-                                          });
+  void Make(bool padded, int size, absl::Duration timeout, bool pads = false) {
+    batch = std::make_unique<StaticBatch>(
+        StaticBatchOptions{.padded = padded, .pads = pads, .batch_size = size, .timeout = timeout},
+        std::make_unique<CountingEngine>(), &clock, [this](absl::Duration nap) {
+          ++naps;
+          clock.now += nap;
+        });
   }
 
   void Admit(JobId id, int steps, int beam = 1) {
@@ -133,6 +136,21 @@ INSTANTIATE_TEST_SUITE_P(Static, Policies,
                          ::testing::Values(PolicyCase{"padded", true, {{}, {}, {1, 2, 3}}},
                                            PolicyCase{"early", false, {{1}, {2}, {3}}}),
                          [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(StaticBatchTest, RowsThatHaveEndedAreComputedOnUntilTheBatchEnds) {
+  for (const bool padded : {true, false}) {
+    Make(padded, 3, absl::Seconds(1), /*pads=*/true);
+    for (int round = 0; round < 2; ++round) {
+      for (const int id : {1, 2, 4}) Admit(id, id);
+      for (int step = 0; step < 4; ++step) {
+        Step();
+        EXPECT_EQ(3, report.rows) << "padded " << padded << ", step " << step;
+      }
+      EXPECT_EQ(3, batch->free_rows());
+      EXPECT_EQ(0, batch->live_jobs());
+    }
+  }
+}
 
 TEST_F(StaticBatchTest, BeamsCountAsTheirRows) {
   Make(true, 5, absl::Seconds(1));
