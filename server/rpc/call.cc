@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/admission/errors.h"
 #include "server/lifecycle/log.h"
@@ -17,10 +19,9 @@ namespace {
 constexpr std::size_t kMaxRequestId = 64;
 constexpr char kRequestIdKey[] = "x-request-id";
 
-absl::Time DeadlineOf(const grpc::ServerContextBase& context, absl::Time now, absl::Duration fallback) {
-  // gRPC gives its far future to a call that has no deadline; anything a century off means the same.
-  const absl::Time deadline = absl::FromChrono(context.deadline());
-  return deadline > now + absl::Hours(24 * 365 * 100) ? now + fallback : deadline;
+// gRPC gives its far future to a call that has no deadline; anything a century off means the same.
+bool HasDeadline(const grpc::ServerContextBase& context, absl::Time now) {
+  return absl::FromChrono(context.deadline()) <= now + absl::Hours(24 * 365 * 100);
 }
 
 bool IsSaneId(absl::string_view id) {
@@ -46,15 +47,46 @@ std::string RequestId(const grpc::ServerContextBase& context) {
   return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
 }
 
+// The alarm may go off while the call is being destroyed: what it cancels is behind a lock that both have.
+class Call::Expiry {
+ public:
+  Expiry(grpc::CallbackServerContext* context, absl::Time at) : shared_(std::make_shared<Shared>()) {
+    {
+      absl::MutexLock lock(&shared_->mu);
+      shared_->context = context;
+    }
+    alarm_.Set(absl::ToChronoTime(at), [shared = shared_](bool expired) {
+      absl::MutexLock lock(&shared->mu);
+      if (expired && shared->context != nullptr) shared->context->TryCancel();
+    });
+  }
+  ~Expiry() {
+    absl::MutexLock lock(&shared_->mu);
+    shared_->context = nullptr;
+  }
+
+ private:
+  struct Shared {
+    absl::Mutex mu;
+    grpc::CallbackServerContext* context ABSL_GUARDED_BY(mu) = nullptr;
+  };
+  const std::shared_ptr<Shared> shared_;
+  grpc::Alarm alarm_;  // cancelled when destroyed
+};
+
 Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
     : core_(core),
       context_(context),
       start_(core->clock->Now()),
-      deadline_(DeadlineOf(*context, start_, core->options.default_deadline)),
+      deadline_(HasDeadline(*context, start_) ? absl::FromChrono(context->deadline())
+                                              : start_ + core->options.default_deadline),
       request_id_(RequestId(*context)),
       cancelled_(std::make_shared<std::atomic<bool>>(false)) {
   sample_.rpc = rpc;
+  if (!HasDeadline(*context, start_)) expiry_ = std::make_unique<Expiry>(context, deadline_);
 }
+
+Call::~Call() = default;
 
 absl::Status Call::Enter() {
   absl::Status entered = core_->gate.Enter();

@@ -6,6 +6,7 @@
 // at that moment; they never overlap. Cancel may run at any time and only sets a flag and nudges.
 #pragma once
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -22,6 +23,7 @@ namespace heed {
 class Call {
  public:
   Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context);
+  ~Call();
 
   Core* core() const { return core_; }
   absl::Time start() const { return start_; }
@@ -42,6 +44,10 @@ class Call {
   bool inside() const { return inside_; }
 
  private:
+  // gRPC ends a call at its client's deadline, whatever the client does. One whose client set none would stay for as
+  // long as the client does not read its answer: this ends it at the server's default.
+  class Expiry;
+
   void Record(const absl::Status& status) const;
 
   Core* const core_;
@@ -50,6 +56,7 @@ class Call {
   const absl::Time deadline_;
   const std::string request_id_;
   const std::shared_ptr<std::atomic<bool>> cancelled_;
+  std::unique_ptr<Expiry> expiry_;  // null: the client has a deadline
   bool inside_ = false;
   RequestSample sample_;
 };

@@ -94,8 +94,8 @@ class StreamCall : public Reactor {
       over = over_;
     }
     if (over) work_.TakeTimings(decoded_);
-    if (over && !decoded_.status.ok()) return End(decoded_.status);
-    if (!gone_) {
+    if (over && !decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
+    if (!gone_ && failed_.ok()) {
       if (!std::exchange(told_model_, true)) {
         v1::StreamEvent event;
         *event.mutable_model() = IdentityOf(*work_.admitted().model);
@@ -110,6 +110,10 @@ class StreamCall : public Reactor {
       if (over) {
         if (absl::Status status = PushResults(); !status.ok()) return End(std::move(status));
       }
+    }
+    if (!failed_.ok()) {  // it cannot be told: the rest is not wanted
+      call_.Cancel();
+      out_.clear();
     }
     ending_ = over;
     Next();
@@ -146,13 +150,14 @@ class StreamCall : public Reactor {
   void Push(v1::StreamEvent event) {
     Response response;
     *response.mutable_event() = std::move(event);
-    if (absl::Status status = SerializeMessage(response, &out_.emplace_back()); !status.ok()) out_.pop_back();
+    failed_.Update(SerializeMessage(response, &out_.emplace_back()));
   }
 
   // Writes what is left to write, else ends, or waits for more, or makes more of what came meanwhile.
   void Next() {
     if (!out_.empty()) return StartWrite(&out_.front());
-    if (ending_) return End(gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
+    if (ending_)
+      return End(!failed_.ok() ? failed_ : gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
     absl::MutexLock lock(&mu_);
     busy_ = false;
     if (over_ || !fresh_.empty()) StartPump();
@@ -189,6 +194,7 @@ class StreamCall : public Reactor {
   std::deque<grpc::ByteBuffer> out_;
   bool told_model_ = false;
   bool gone_ = false;    // the client
+  absl::Status failed_;  // an event could not be serialised
   bool ending_ = false;  // out_ has the last event
 
   absl::Mutex mu_;

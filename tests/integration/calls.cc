@@ -73,6 +73,43 @@ class PendingTranslateCall : public PendingTranslate {
   std::thread thread_;
 };
 
+class PendingStreamCall : public PendingStream {
+ public:
+  PendingStreamCall(v1::TranslationService::Stub* stub, const v1::TranslateRequest& request, absl::Duration timeout) {
+    SetDeadline(&context_, timeout);
+    v1::StreamTranslateRequest stream;
+    *stream.mutable_request() = request;
+    reader_ = stub->StreamTranslate(&context_, stream);
+  }
+  ~PendingStreamCall() override {
+    Cancel();
+    Wait();
+  }
+
+  bool Read(v1::StreamEvent* event) override {
+    v1::StreamTranslateResponse response;
+    if (over_ || !reader_->Read(&response)) return false;
+    *event = std::move(*response.mutable_event());
+    return true;
+  }
+
+  void Cancel() override { context_.TryCancel(); }
+
+  const Answer& Wait() override {
+    v1::StreamEvent event;
+    while (Read(&event)) {
+    }
+    if (!std::exchange(over_, true)) Fill(reader_->Finish(), context_, &answer_);
+    return answer_;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::StreamTranslateResponse>> reader_;
+  bool over_ = false;
+  Answer answer_;
+};
+
 class HealthWatchCall : public HealthWatch {
  public:
   explicit HealthWatchCall(const std::shared_ptr<grpc::Channel>& channel)
@@ -151,6 +188,10 @@ TranslateAnswer Caller::Translate(const v1::TranslateRequest& request, absl::Dur
 
 std::unique_ptr<PendingTranslate> Caller::StartTranslate(const v1::TranslateRequest& request, absl::Duration timeout) {
   return std::make_unique<PendingTranslateCall>(connection_->translation.get(), request, timeout);
+}
+
+std::unique_ptr<PendingStream> Caller::StreamTranslate(const v1::TranslateRequest& request, absl::Duration timeout) {
+  return std::make_unique<PendingStreamCall>(connection_->translation.get(), request, timeout);
 }
 
 AnswerOf<v1::SummarizeResponse> Caller::Summarize(const v1::SummarizeRequest& request) {

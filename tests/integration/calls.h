@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "heed/v1/model.pb.h"
+#include "heed/v1/stream.pb.h"
 #include "heed/v1/summarization.pb.h"
 #include "heed/v1/translation.pb.h"
 #include "tests/integration/process.h"
@@ -44,6 +45,18 @@ class PendingTranslate {
   virtual const TranslateAnswer& Wait() = 0;
 };
 
+// A StreamTranslate under way; gRPC reads ahead no more than its flow control lets it. Cancel is thread-safe; the rest
+// is for one thread.
+class PendingStream {
+ public:
+  virtual ~PendingStream() = default;  // cancels it and waits
+  // The next event; false: there are no more.
+  virtual bool Read(v1::StreamEvent* event) = 0;
+  virtual void Cancel() = 0;
+  // Reads and drops what is left, then says how the stream ended.
+  virtual const Answer& Wait() = 0;
+};
+
 // A health watch under way.
 class HealthWatch {
  public:
@@ -63,6 +76,8 @@ class Caller {
   TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout = kLongest);
   std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
                                                    absl::Duration timeout = kLongest);
+  std::unique_ptr<PendingStream> StreamTranslate(const v1::TranslateRequest& request,
+                                                 absl::Duration timeout = kLongest);
   AnswerOf<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request);
   AnswerOf<v1::ListModelsResponse> ListModels();
   AnswerOf<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request);
