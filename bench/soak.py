@@ -3,8 +3,9 @@
 
     bench/soak.py --texts newstest2019.kor [--minutes 10]
 
-Unary calls and streams of both tasks, beams of four with attention, batch priority; 1 % of requests are cancelled, and
-clients that are killed come and go. The rate is 0.9 of what the same mix gets when there is always more of it.
+Unary calls and streams of both tasks, beams of four with attention, batch priority. About 1 % of requests are cancelled
+(2 % are to be, at a random time in their first 200 ms), and clients that are killed come and go. The rate is 0.9 of what
+the same mix gets when there is always more of it.
 """
 
 import argparse
@@ -37,7 +38,8 @@ def capacity(arguments, server):
 def soak(arguments, server, rate):
     """(reports, resident bytes by second, clients killed)"""
     seconds = 60 * arguments.minutes
-    clients = start(arguments, server, rate, seconds, f"--interval={seconds / 10}s", "--cancel_fraction=0.01")
+    clients = start(arguments, server, rate, seconds, f"--interval={seconds / 10}s", "--cancel_fraction=0.02",
+                    "--cancel_within=200ms")
     dice, began, sizes, killed = random.Random(1), time.monotonic(), [], 0
     victim, until = None, 0.0
     while time.monotonic() < began + seconds:
