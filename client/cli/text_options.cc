@@ -39,6 +39,17 @@ FlagGroup ModelFlags(TextOptions* options) {
                       [model](const std::string& value) { model->set_target_language(value); })}};
 }
 
+FlagGroup TimeFlags(TextOptions* options) {
+  return {"Time",
+          {ChoiceFlag("priority", "who goes first when requests wait (default interactive)", {"interactive", "batch"},
+                      [options](const std::string& value) {
+                        options->priority = value == "batch" ? v1::PRIORITY_BATCH : v1::PRIORITY_INTERACTIVE;
+                      }),
+           DurationFlag("time_budget",
+                        "take what is decoded when this is over, per request (1ms to 24h; --timeout is later)",
+                        &options->time_budget)}};
+}
+
 FlagGroup OutputFlags(TextOptions* options) {
   return {"Output",
           {ChoiceFlag("output", "json: one object per text and line, with everything (default text)", {"text", "json"},
@@ -69,8 +80,13 @@ FlagGroup OutputFlags(TextOptions* options) {
 
 std::vector<FlagGroup> TextFlags(TextOptions* options) {
   std::vector<FlagGroup> search = SearchFlagGroups(&options->search);
-  return {InputFlags(options),  ModelFlags(options),  std::move(search[0]),
-          OutputFlags(options), std::move(search[1]), ConnectionFlags(&options->connection)};
+  return {InputFlags(options),
+          ModelFlags(options),
+          std::move(search[0]),
+          OutputFlags(options),
+          std::move(search[1]),
+          TimeFlags(options),
+          ConnectionFlags(&options->connection)};
 }
 
 absl::Status CheckTextOptions(const TextOptions& options, bool has_operands) {
@@ -95,6 +111,13 @@ std::optional<v1::AttentionOptions> AttentionOf(const TextOptions& options) {
   attention.set_unit(words ? v1::ATTENTION_UNIT_WORDS : v1::ATTENTION_UNIT_PIECES);
   for (auto name : absl::StrSplit(options.attends, ',', absl::SkipEmpty())) attention.add_attends(std::string(name));
   return attention;
+}
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration proto;
+  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  proto.set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(duration)));
+  return proto;
 }
 
 }  // namespace heed::cli

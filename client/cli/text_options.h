@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "client/cli/connection.h"
 #include "client/cli/flags.h"
+#include "google/protobuf/duration.pb.h"
 #include "heed/v1/text.pb.h"
 
 namespace heed::cli {
@@ -34,6 +36,8 @@ struct TextOptions {
   std::string unit;     // "words" or "pieces"; empty: words to look at, pieces where energies are asked for
   std::string attends;  // comma-separated names; empty: all
   std::optional<std::int64_t> max_reply_bytes;
+  v1::Priority priority = v1::PRIORITY_UNSPECIFIED;
+  absl::Duration time_budget = absl::InfiniteDuration();  // infinite: none
 
   // Output.
   bool json = false;
@@ -50,6 +54,8 @@ absl::Status CheckTextOptions(const TextOptions& options, bool has_operands);
 // What attention the flags ask for; none when there is nothing to return.
 std::optional<v1::AttentionOptions> AttentionOf(const TextOptions& options);
 
+google::protobuf::Duration ToProto(absl::Duration duration);
+
 // A TranslateRequest or a SummarizeRequest.
 template <typename Request>
 Request MakeRequest(const TextOptions& options, const std::vector<std::string>& texts) {
@@ -61,6 +67,10 @@ Request MakeRequest(const TextOptions& options, const std::vector<std::string>& 
   if (!options.shortlist) request.set_shortlist(false);
   if (const auto attention = AttentionOf(options)) *request.mutable_attention() = *attention;
   if (options.max_reply_bytes.has_value()) request.set_max_reply_bytes(*options.max_reply_bytes);
+  request.set_priority(options.priority);
+  if (options.time_budget < absl::InfiniteDuration()) {
+    *request.mutable_time_budget() = ToProto(options.time_budget);
+  }
   return request;
 }
 

@@ -135,6 +135,8 @@ absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
   HEED_RETURN_IF_ERROR(CheckTooLongPolicy(request.too_long));
   HEED_ASSIGN_OR_RETURN(common.shortlist, ResolveShortlist(request.shortlist, *common.model));
   HEED_ASSIGN_OR_RETURN(admitted.max_reply_bytes, ResolveReplyBytes(request.max_reply_bytes, limits_));
+  HEED_ASSIGN_OR_RETURN(admitted.priority, ResolvePriority(request.priority));
+  HEED_ASSIGN_OR_RETURN(admitted.time_budget, ResolveTimeBudget(request.time_budget));
   admitted.reply_bytes_bound = limits_.max_reply_bytes;
   common.truncate = request.too_long == v1::TOO_LONG_POLICY_TRUNCATE;
   admitted.model = common.model;
@@ -151,8 +153,10 @@ absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
     }
   }
   for (const DecodeJob& job : admitted.jobs) admitted.source_tokens += static_cast<std::int64_t>(job.source.size());
-  const std::int64_t bytes = EstimateReplyBytes(admitted);
-  if (bytes > admitted.max_reply_bytes) return ReplyTooLarge(admitted, bytes, /*before_decoding=*/true);
+  admitted.reply_bytes_estimate = EstimateReplyBytes(admitted);
+  if (admitted.reply_bytes_estimate > admitted.max_reply_bytes) {
+    return ReplyTooLarge(admitted, admitted.reply_bytes_estimate, /*before_decoding=*/true);
+  }
   return admitted;
 }
 

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/run/job.h"
+#include "google/protobuf/duration.pb.h"
 #include "heed/v1/text.pb.h"
 #include "server/admission/registry.h"
+#include "server/scheduler/scheduler.h"
 
 namespace heed {
 
@@ -26,6 +29,8 @@ struct TextRequest {
   std::optional<v1::AttentionOptions> attention;
   std::optional<std::int64_t> max_reply_bytes;
   std::optional<bool> shortlist;
+  v1::Priority priority = v1::PRIORITY_UNSPECIFIED;
+  std::optional<google::protobuf::Duration> time_budget;
 };
 
 // Every bound of a request; each is a flag.
@@ -59,9 +64,12 @@ struct AdmittedRequest {
   std::vector<AdmittedText> texts;
   std::vector<DecodeJob> jobs;
   std::optional<v1::AttentionOptions> attention;
+  Priority priority = Priority::kInteractive;
+  absl::Duration time_budget = absl::InfiniteDuration();  // from the receipt of the request
   std::int64_t source_tokens = 0;
-  std::int64_t max_reply_bytes = 0;    // of this reply
-  std::int64_t reply_bytes_bound = 0;  // what a request may raise max_reply_bytes to
+  std::int64_t max_reply_bytes = 0;       // of this reply
+  std::int64_t reply_bytes_bound = 0;     // what a request may raise max_reply_bytes to
+  std::int64_t reply_bytes_estimate = 0;  // EstimateReplyBytes
 };
 
 class Admission {

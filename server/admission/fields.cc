@@ -12,6 +12,9 @@
 namespace heed {
 namespace {
 
+constexpr absl::Duration kMinTimeBudget = absl::Milliseconds(1);
+constexpr absl::Duration kMaxTimeBudget = absl::Hours(24);
+
 std::string Range(const auto& low, const auto& high) { return absl::StrCat(low, " to ", high); }
 
 // NaN is outside every range, so the comparison is written to refuse it.
@@ -100,6 +103,29 @@ absl::StatusOr<std::int64_t> ResolveReplyBytes(const std::optional<std::int64_t>
 absl::Status CheckTooLongPolicy(v1::TooLongPolicy policy) {
   if (v1::TooLongPolicy_IsValid(policy)) return absl::OkStatus();
   return InvalidField("too_long", absl::StrCat(static_cast<int>(policy)), "a known TooLongPolicy");
+}
+
+absl::StatusOr<Priority> ResolvePriority(v1::Priority priority) {
+  switch (priority) {
+    case v1::PRIORITY_UNSPECIFIED:
+    case v1::PRIORITY_INTERACTIVE:
+      return Priority::kInteractive;
+    case v1::PRIORITY_BATCH:
+      return Priority::kBatch;
+    default:
+      return InvalidField("priority", absl::StrCat(static_cast<int>(priority)), "a known Priority");
+  }
+}
+
+absl::StatusOr<absl::Duration> ResolveTimeBudget(const std::optional<google::protobuf::Duration>& request) {
+  if (!request.has_value()) return absl::InfiniteDuration();
+  const absl::Duration budget = absl::Seconds(request->seconds()) + absl::Nanoseconds(request->nanos());
+  if (budget < kMinTimeBudget || budget > kMaxTimeBudget) {
+    return InvalidField("time_budget", absl::FormatDuration(budget),
+                        Range(absl::FormatDuration(kMinTimeBudget), absl::FormatDuration(kMaxTimeBudget)));
+  }
+  HEED_RETURN_IF_ERROR(CheckRange<std::int32_t>("time_budget.nanos", request->nanos(), 0, 999999999));
+  return budget;
 }
 
 }  // namespace heed

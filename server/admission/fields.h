@@ -26,4 +26,10 @@ absl::StatusOr<std::int64_t> ResolveReplyBytes(const std::optional<std::int64_t>
 
 absl::Status CheckTooLongPolicy(v1::TooLongPolicy policy);
 
+// Interactive where the request does not say.
+absl::StatusOr<Priority> ResolvePriority(v1::Priority priority);
+
+// 1 ms to 1 day; infinite when the request has none.
+absl::StatusOr<absl::Duration> ResolveTimeBudget(const std::optional<google::protobuf::Duration>& request);
+
 }  // namespace heed

@@ -31,14 +31,6 @@ std::int64_t WordCount(const std::string& text, const std::vector<v1::Token>& to
   return static_cast<std::int64_t>(GroupWords(text, ranges, absl::MakeConstSpan(special.get(), tokens.size())).size());
 }
 
-// Heads of the attends kept, over all of them.
-std::int64_t Matrices(const AdmittedRequest& request, const Capture& capture) {
-  if (!capture.any()) return 0;
-  std::int64_t heads = 0;
-  for (int attend : capture.attends) heads += request.model->plan->attends()[static_cast<std::size_t>(attend)].heads;
-  return heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
-}
-
 std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& text, const AdmittedSegment& segment) {
   std::int64_t bytes = kMessageBytes;
   for (const v1::Token& token : segment.source_tokens) {
@@ -53,7 +45,7 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   if (!job.copy_ids.empty()) token += kCopiedFromBytes;
   if (job.sources) token += kReplacedByBytes;
   std::int64_t hypothesis = kHypothesisBytes + likely_tokens * token + (segment.range.end - segment.range.begin);
-  const std::int64_t matrices = Matrices(request, job.capture);
+  const std::int64_t matrices = MatricesOf(request, job.capture);
   if (matrices > 0) {
     const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;
     const std::int64_t width = words ? WordCount(text, segment.source_tokens) : columns;
@@ -64,6 +56,13 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
 }
 
 }  // namespace
+
+std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture) {
+  if (!capture.any()) return 0;
+  std::int64_t heads = 0;
+  for (int attend : capture.attends) heads += request.model->plan->attends()[static_cast<std::size_t>(attend)].heads;
+  return heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
+}
 
 std::int64_t EstimateReplyBytes(const AdmittedRequest& request) {
   std::int64_t bytes = 128;  // the model's identity

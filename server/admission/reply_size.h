@@ -15,6 +15,9 @@ namespace heed {
 // request that asks for no matrices must not be refused for what it almost never gets. MakeReply checks the exact size.
 std::int64_t EstimateReplyBytes(const AdmittedRequest& request);
 
+// Attention matrices that each hypothesis of a job with this capture has.
+std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture);
+
 // RESOURCE_EXHAUSTED "the reply could take N bytes, more than max_reply_bytes (M); ..." with what would make it
 // smaller. Not to be retried as it stands, so it carries no retry delay.
 absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, bool before_decoding);

@@ -76,6 +76,18 @@ v1::ModelIdentity IdentityOf(const ServedModel& model) {
 
 namespace {
 
+v1::FinishReason ReasonOf(FinishReason finish) {
+  switch (finish) {
+    case FinishReason::kEos:
+      return v1::FINISH_REASON_EOS;
+    case FinishReason::kLength:
+      return v1::FINISH_REASON_LENGTH;
+    case FinishReason::kStopped:
+      break;
+  }
+  return v1::FINISH_REASON_TIME_BUDGET;
+}
+
 v1::Hypothesis MakeHypothesis(const ServedModel& model, const SourceSide& source, DecodedHypothesis decoded) {
   const v1::AttentionUnit unit = source.unit;
   DecodedText text =
@@ -84,7 +96,7 @@ v1::Hypothesis MakeHypothesis(const ServedModel& model, const SourceSide& source
   hypothesis.set_text(std::move(text.text));
   hypothesis.set_log_probability(decoded.log_probability);
   hypothesis.set_score(decoded.score);
-  hypothesis.set_finish_reason(decoded.finish == FinishReason::kEos ? v1::FINISH_REASON_EOS : v1::FINISH_REASON_LENGTH);
+  hypothesis.set_finish_reason(ReasonOf(decoded.finish));
   std::vector<v1::Token> tokens(decoded.tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = MakeToken(model, decoded, i);
@@ -139,6 +151,8 @@ v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text
   SourceSide source{.tokens = TypedSource(text.text, admitted), .unit = UnitOf(request)};
   if (source.unit == v1::ATTENTION_UNIT_WORDS) source.words = Words(text.text, admitted.source_tokens);
   DecodeResult& result = (*decoded)[static_cast<std::size_t>(admitted.job)];
+  // Search always finds one; none means that the time budget was over before its first step.
+  if (result.hypotheses.empty()) segment.add_hypotheses()->set_finish_reason(v1::FINISH_REASON_TIME_BUDGET);
   for (DecodedHypothesis& hypothesis : result.hypotheses) {
     *segment.add_hypotheses() = MakeHypothesis(*request.model, source, std::move(hypothesis));
   }

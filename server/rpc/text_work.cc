@@ -2,6 +2,7 @@
 
 #include "engine/base/status_macros.h"
 #include "server/admission/errors.h"
+#include "server/admission/work.h"
 
 namespace heed {
 
@@ -18,12 +19,7 @@ absl::Status TextWork::Admit(TextRequest request) {
 
 absl::Status TextWork::Schedule(std::function<void(int job, DecodedHypothesis fresh)> progress,
                                 std::function<void(WorkResult)> done) {
-  auto item = std::make_unique<WorkItem>();
-  item->model = admitted_.model->index;
-  item->jobs = std::move(admitted_.jobs);
-  if (progress != nullptr) {
-    for (DecodeJob& job : item->jobs) job.progress = true;
-  }
+  std::unique_ptr<WorkItem> item = MakeWork(&admitted_, call_->start(), /*streamed=*/progress != nullptr);
   item->deadline = call_->deadline();
   item->cancelled = call_->cancelled();
   item->progress = std::move(progress);

@@ -30,6 +30,8 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
   if (message->has_attention()) request.attention = message->attention();
   if (message->has_shortlist()) request.shortlist = message->shortlist();
   if (message->has_max_reply_bytes()) request.max_reply_bytes = message->max_reply_bytes();
+  request.priority = message->priority();
+  if (message->has_time_budget()) request.time_budget = message->time_budget();
   return request;
 }
 

@@ -131,6 +131,8 @@ TEST_F(Cli, PassesEveryOptionOn) {
                  "--attends=a,b",
                  "--max_reply_bytes=9000000",
                  "--noshortlist",
+                 "--priority=batch",
+                 "--time_budget=1.5s",
                  "text"}),
             0);
   const v1::TranslateRequest request = server_.requests().at(0);
@@ -139,7 +141,8 @@ TEST_F(Cli, PassesEveryOptionOn) {
             "search { beam_size: 5 n_best: 2 min_length: 1 max_length: 99 repetition_penalty: 1.5 "
             "no_repeat_ngram_size: 3 gnmt { alpha: 0.7 } } too_long: TOO_LONG_POLICY_TRUNCATE "
             "attention { components: ATTENTION_COMPONENT_WEIGHTS components: ATTENTION_COMPONENT_ENERGIES "
-            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000 shortlist: false");
+            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000 shortlist: false "
+            "priority: PRIORITY_BATCH time_budget { seconds: 1 nanos: 500000000 }");
 }
 
 TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {

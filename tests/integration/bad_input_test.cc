@@ -295,6 +295,13 @@ TEST_F(BadInput, UnknownEnumValuesAreRefused) {
               request->mutable_attention()->add_components(static_cast<v1::AttentionComponent>(77));
             }),
             "INVALID_ARGUMENT: attention.components[0] is 77; it must be a known AttentionComponent");
+  EXPECT_EQ(TranslateWith([](auto* request) { request->set_priority(static_cast<v1::Priority>(77)); }),
+            "INVALID_ARGUMENT: priority is 77; it must be a known Priority");
+}
+
+TEST_F(BadInput, ATimeBudgetOutOfBoundsIsRefused) {
+  EXPECT_EQ(TranslateWith([](auto* request) { request->mutable_time_budget()->set_seconds(-1); }),
+            "INVALID_ARGUMENT: time_budget is -1s; it must be 1ms to 24h");
 }
 
 TEST_F(BadInput, AttentionThatTheModelCannotGiveIsRefused) {

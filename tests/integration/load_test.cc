@@ -18,6 +18,7 @@ namespace heed {
 namespace {
 
 using ::testing::AnyOf;
+using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -94,6 +95,47 @@ TEST(Deadlines, ACallWithoutOneGetsTheServersDefault) {
   server->WaitUntilIdle();
   EXPECT_EQ(server->Metric(R"(heed_requests_total{code="DEADLINE_EXCEEDED",model="slow",rpc="Translate",version="1"})"),
             1);
+}
+
+// Each segment's best hypothesis: why it ended, and how many tokens it has.
+std::vector<std::pair<v1::FinishReason, int>> Ends(const v1::TranslateResponse& response) {
+  std::vector<std::pair<v1::FinishReason, int>> ends;
+  for (const v1::TextResult& result : response.results()) {
+    for (const v1::Segment& segment : result.output().segments()) {
+      for (const v1::Hypothesis& best : segment.hypotheses()) {
+        ends.emplace_back(best.finish_reason(), best.tokens_size());
+      }
+    }
+  }
+  return ends;
+}
+
+TEST(TimeBudgets, WhatIsDecodedByThenIsTheAnswer) {
+  const auto server = StartSlowServer();
+  v1::TranslateRequest request = SlowRequest(2, kVeryLong);
+  request.mutable_time_budget()->set_nanos(300000000);
+  const TranslateAnswer answer = server->caller().Translate(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  const auto ends = Ends(answer.response);
+  ASSERT_EQ(ends.size(), 2U);
+  EXPECT_EQ(ends[0].first, v1::FINISH_REASON_TIME_BUDGET);
+  EXPECT_LT(ends[0].second, kVeryLong);
+  EXPECT_EQ(ends[1], std::make_pair(v1::FINISH_REASON_TIME_BUDGET, 0)) << "there is one row, which the first one has";
+  server->WaitUntilIdle();
+}
+
+TEST(TimeBudgets, ARequestThatWaitsAllItsTimeGetsEmptyHypotheses) {
+  const auto server = StartSlowServer();
+  const auto running = server->caller().StartTranslate(SlowRequest(1, kVeryLong));
+  server->WaitForMetric("heed_live_segments", 1);
+  v1::TranslateRequest request = SlowRequest(1, 5);
+  request.mutable_time_budget()->set_nanos(50000000);
+  const TranslateAnswer answer = server->caller().Translate(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  EXPECT_THAT(Ends(answer.response), ElementsAre(std::make_pair(v1::FINISH_REASON_TIME_BUDGET, 0)));
+  EXPECT_EQ(server->Metric("heed_live_segments"), 1);
+  running->Cancel();
+  server->WaitUntilIdle();
 }
 
 TEST(Overload, AFullQueueSaysWhenToTryAgain) {

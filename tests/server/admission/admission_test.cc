@@ -8,6 +8,7 @@
 
 #include "server/admission/errors.h"
 #include "server/admission/reply_size.h"
+#include "server/admission/work.h"
 #include "tests/server/admission/fake_model.h"
 #include "tests/support/shortlist_file.h"
 
@@ -159,6 +160,32 @@ INSTANTIATE_TEST_SUITE_P(
                 "too_long is 7; it must be a known TooLongPolicy"},
         Refusal{"ReplyBytesZero", [](TextRequest* r) { r->max_reply_bytes = 0; },
                 "max_reply_bytes is 0; it must be 1 to 67108864"},
+        Refusal{"PriorityUnknown", [](TextRequest* r) { r->priority = static_cast<v1::Priority>(3); },
+                "priority is 3; it must be a known Priority"},
+        Refusal{"TimeBudgetZero", [](TextRequest* r) { r->time_budget.emplace(); },
+                "time_budget is 0; it must be 1ms to 24h"},
+        Refusal{"TimeBudgetShort", [](TextRequest* r) { r->time_budget.emplace().set_nanos(999999); },
+                "time_budget is 999.999us; it must be 1ms to 24h"},
+        Refusal{"TimeBudgetNegative", [](TextRequest* r) { r->time_budget.emplace().set_seconds(-1); },
+                "time_budget is -1s; it must be 1ms to 24h"},
+        Refusal{"TimeBudgetLong",
+                [](TextRequest* r) {
+                  r->time_budget.emplace().set_seconds(86400);
+                  r->time_budget->set_nanos(1);
+                },
+                "time_budget is 24h0.000000001s; it must be 1ms to 24h"},
+        Refusal{"TimeBudgetHuge",
+                [](TextRequest* r) { r->time_budget.emplace().set_seconds(std::numeric_limits<std::int64_t>::max()); },
+                "time_budget is 2562047788015215h30m7s; it must be 1ms to 24h"},
+        Refusal{"TimeBudgetOfTooManyNanoseconds",
+                [](TextRequest* r) { r->time_budget.emplace().set_nanos(1000000000); },
+                "time_budget.nanos is 1000000000; it must be 0 to 999999999"},
+        Refusal{"TimeBudgetOfTwoSigns",
+                [](TextRequest* r) {
+                  r->time_budget.emplace().set_seconds(1);
+                  r->time_budget->set_nanos(-1);
+                },
+                "time_budget.nanos is -1; it must be 0 to 999999999"},
         Refusal{"UnknownAttend", [](TextRequest* r) { r->attention.emplace().add_attends("zz"); },
                 "attention.attends[0] is \"zz\"; it must be an attend of the model: c"},
         Refusal{"ComponentTwice",
@@ -384,6 +411,26 @@ TEST_F(AdmissionTest, TheModelsShortlistHoldsUnlessTheRequestTurnsItOff) {
   EXPECT_THAT(MustAdmit(request).jobs.at(0).shortlist, SizeIs(8));
   request.shortlist = false;
   EXPECT_THAT(MustAdmit(request).jobs.at(0).shortlist, IsEmpty());
+}
+
+TEST_F(AdmissionTest, WorkHasThePriorityAndEndsOnceTheTimeBudgetIsOver) {
+  const absl::Time received = absl::FromUnixSeconds(1000);
+  AdmittedRequest plain = MustAdmit(Texts({"hello"}));
+  std::unique_ptr<WorkItem> work = MakeWork(&plain, received, /*streamed=*/false);
+  EXPECT_EQ(work->priority, Priority::kInteractive);
+  EXPECT_EQ(work->finish_by, absl::InfiniteFuture());
+  ASSERT_THAT(work->jobs, SizeIs(1));
+  EXPECT_FALSE(work->jobs[0].progress);
+
+  TextRequest request = Texts({"hello"});
+  request.priority = v1::PRIORITY_BATCH;
+  request.time_budget.emplace().set_nanos(1500000);
+  AdmittedRequest admitted = MustAdmit(std::move(request));
+  work = MakeWork(&admitted, received, /*streamed=*/true);
+  EXPECT_EQ(work->priority, Priority::kBatch);
+  EXPECT_EQ(work->finish_by, received + absl::Microseconds(1500));
+  ASSERT_THAT(work->jobs, SizeIs(1));
+  EXPECT_TRUE(work->jobs[0].progress);
 }
 
 TEST_F(AdmissionTest, AShortlistOfAModelWithoutIsAFailedPrecondition) {

@@ -215,6 +215,26 @@ TEST_F(ReplyTest, HypothesesCarryScoresAndWhyTheyEnded) {
   EXPECT_EQ(Answer(request).results[0].output().segments(0).hypotheses(0).finish_reason(), v1::FINISH_REASON_EOS);
 }
 
+TEST_F(ReplyTest, WhatATimeBudgetCutShortSaysSo) {
+  const AdmittedRequest admitted = Admit(Texts({"hello world. Hello day."}));
+  ASSERT_EQ(admitted.jobs.size(), 2U);
+  EchoEngine engine(64, 512);
+  StepReport report;
+  engine.Admit(1, &admitted.jobs[0]);
+  engine.Step(&report);
+  const auto reply = MakeReply(admitted, {engine.Finish(1), DecodeResult()});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  const v1::TextOutput& output = reply->results.at(0).output();
+  EXPECT_EQ(output.text(), "hello ");
+  ASSERT_EQ(output.segments_size(), 2);
+  ASSERT_EQ(output.segments(0).hypotheses_size(), 1);
+  EXPECT_EQ(output.segments(0).hypotheses(0).finish_reason(), v1::FINISH_REASON_TIME_BUDGET);
+  EXPECT_EQ(output.segments(0).hypotheses(0).text(), "hello");
+  ASSERT_EQ(output.segments(1).hypotheses_size(), 1) << "it had not begun";
+  EXPECT_EQ(output.segments(1).hypotheses(0).finish_reason(), v1::FINISH_REASON_TIME_BUDGET);
+  EXPECT_EQ(output.segments(1).hypotheses(0).tokens_size(), 0);
+}
+
 TEST_F(ReplyTest, AttentionOfPiecesIsDenseWithARowPerTargetToken) {
   TextRequest request = Texts({"hello world"});
   request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
