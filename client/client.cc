@@ -62,6 +62,29 @@ absl::StatusOr<Response> CallUnary(const Calling& calling, Stub* stub,
   return response;
 }
 
+// A streaming RPC of any service.
+template <typename Stub, typename Request, typename Response>
+absl::Status CallStream(const Calling& calling, Stub* stub,
+                        std::unique_ptr<grpc::ClientReader<Response>> (Stub::*rpc)(grpc::ClientContext*,
+                                                                                   const Request&),
+                        const Request& request, const std::function<void(const v1::StreamEvent&)>& on_event) {
+  bool began = false;
+  absl::Status ended;  // of a stream that began: not to be tried again
+  const absl::Status status = CallWithRetries(calling, [&](grpc::ClientContext* context) {
+    const auto reader = (stub->*rpc)(context, request);
+    Response response;
+    while (reader->Read(&response)) {
+      began = true;
+      on_event(response.event());
+    }
+    const grpc::Status finished = reader->Finish();
+    if (!began) return finished;
+    ended = FromGrpcStatus(finished);
+    return grpc::Status::OK;
+  });
+  return began ? ended : status;
+}
+
 absl::Status CheckOptions(const ClientOptions& options) {
   if (options.address.empty()) return absl::InvalidArgumentError("address is empty; it must be HOST:PORT");
   if (options.max_receive_bytes < 1 || options.max_receive_bytes > std::numeric_limits<int>::max()) {
@@ -123,6 +146,22 @@ absl::StatusOr<v1::TranslateResponse> Client::Translate(const v1::TranslateReque
 absl::StatusOr<v1::SummarizeResponse> Client::Summarize(const v1::SummarizeRequest& request, absl::Time deadline) {
   return CallUnary({retry_, environment_, deadline}, stubs_->summarization.get(),
                    &v1::SummarizationService::Stub::Summarize, request);
+}
+
+absl::Status Client::StreamTranslate(const v1::TranslateRequest& request, absl::Time deadline,
+                                     const std::function<void(const v1::StreamEvent&)>& on_event) {
+  v1::StreamTranslateRequest stream;
+  *stream.mutable_request() = request;
+  return CallStream({retry_, environment_, deadline}, stubs_->translation.get(),
+                    &v1::TranslationService::Stub::StreamTranslate, stream, on_event);
+}
+
+absl::Status Client::StreamSummarize(const v1::SummarizeRequest& request, absl::Time deadline,
+                                     const std::function<void(const v1::StreamEvent&)>& on_event) {
+  v1::StreamSummarizeRequest stream;
+  *stream.mutable_request() = request;
+  return CallStream({retry_, environment_, deadline}, stubs_->summarization.get(),
+                    &v1::SummarizationService::Stub::StreamSummarize, stream, on_event);
 }
 
 absl::StatusOr<v1::ListModelsResponse> Client::ListModels(absl::Time deadline) {

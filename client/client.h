@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,7 @@
 #include "client/retry.h"
 #include "grpc/health/v1/health.pb.h"
 #include "heed/v1/model.pb.h"
+#include "heed/v1/stream.pb.h"
 #include "heed/v1/summarization.pb.h"
 #include "heed/v1/translation.pb.h"
 
@@ -62,6 +64,11 @@ class Client {
   // the last failure is the answer.
   absl::StatusOr<v1::TranslateResponse> Translate(const v1::TranslateRequest& request, absl::Time deadline);
   absl::StatusOr<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request, absl::Time deadline);
+  // Streams: `on_event` is called for each event, in order, on this thread. Tried again only before the first event.
+  absl::Status StreamTranslate(const v1::TranslateRequest& request, absl::Time deadline,
+                               const std::function<void(const v1::StreamEvent&)>& on_event);
+  absl::Status StreamSummarize(const v1::SummarizeRequest& request, absl::Time deadline,
+                               const std::function<void(const v1::StreamEvent&)>& on_event);
   absl::StatusOr<v1::ListModelsResponse> ListModels(absl::Time deadline);
   absl::StatusOr<v1::GetModelResponse> GetModel(const v1::GetModelRequest& request, absl::Time deadline);
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/print_result.h"
 #include "client/cli/progress.h"
+#include "client/cli/stream_command.h"
 #include "client/cli/text_input.h"
 #include "client/cli/utf8.h"
 
@@ -117,8 +118,8 @@ int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptio
 
 }  // namespace
 
-int RunTextCommand(const std::string& usage, const SendTexts& send, const std::vector<std::string>& arguments,
-                   const Console& console) {
+int RunTextCommand(const std::string& usage, const SendTexts& send, const StreamTexts& stream,
+                   const std::vector<std::string>& arguments, const Console& console) {
   TextOptions options;
   ApplyEnvironment(console, &options.connection);
   bool help = false;
@@ -139,6 +140,7 @@ int RunTextCommand(const std::string& usage, const SendTexts& send, const std::v
   }
   const absl::StatusOr<std::unique_ptr<Client>> client = Connect(options.connection);
   if (!client.ok()) return PrintUsageError(std::string(client.status().message()), console);
+  if (options.stream) return RunStream(&input, stream, client->get(), options, console);
   return Run(&input, send, client->get(), options, console);
 }
 

@@ -51,29 +51,34 @@ FlagGroup TimeFlags(TextOptions* options) {
 }
 
 FlagGroup OutputFlags(TextOptions* options) {
-  return {"Output",
-          {ChoiceFlag("output", "json: one object per text and line, with everything (default text)", {"text", "json"},
-                      [options](const std::string& value) { options->json = value == "json"; }),
-           BoolFlag("attention", "draw what each output word attended to, as a heat map\n(json: return it)",
-                    &options->attention),
-           BoolFlag("energies", "the same for the numbers before the softmax", &options->energies),
-           ChoiceFlag("unit", "rows and columns of the maps (default words; pieces with --energies)",
-                      {"words", "pieces"}, [options](const std::string& value) { options->unit = value; }),
-           StringFlag("attends", "A,B", "only these attends of the model", &options->attends),
-           ChoiceFlag("color", "of the maps (default auto: on a terminal that has it, unless NO_COLOR is set)",
-                      {"auto", "always", "never"}, [options](const std::string& value) { options->color = value; }),
-           BoolFlag("progress", "show a bar for files, on a terminal (default true)", &options->progress),
-           IntFlag(
-               "max_reply_bytes", "largest reply to accept (default 4194304)",
-               [options](std::int64_t value) {
-                 options->max_reply_bytes = value;
-                 // The message around the texts' results needs a little more than they do.
-                 constexpr std::int64_t kMargin = 65536;
-                 if (value > 0 && value <= kIntMax - kMargin) {
-                   options->connection.client.max_receive_bytes = value + kMargin;
-                 }
-               },
-               std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max())}};
+  return {
+      "Output",
+      {ChoiceFlag("output", "json: one object per text and line, with everything (default text)", {"text", "json"},
+                  [options](const std::string& value) { options->json = value == "json"; }),
+       BoolFlag(
+           "stream",
+           "print words as they are decoded (of a text's first sentence; the others follow),\none text after the other",
+           &options->stream),
+       BoolFlag("attention", "draw what each output word attended to, as a heat map\n(json: return it)",
+                &options->attention),
+       BoolFlag("energies", "the same for the numbers before the softmax", &options->energies),
+       ChoiceFlag("unit", "rows and columns of the maps (default words; pieces with --energies)", {"words", "pieces"},
+                  [options](const std::string& value) { options->unit = value; }),
+       StringFlag("attends", "A,B", "only these attends of the model", &options->attends),
+       ChoiceFlag("color", "of the maps (default auto: on a terminal that has it, unless NO_COLOR is set)",
+                  {"auto", "always", "never"}, [options](const std::string& value) { options->color = value; }),
+       BoolFlag("progress", "show a bar for files, on a terminal (default true)", &options->progress),
+       IntFlag(
+           "max_reply_bytes", "largest reply to accept (default 4194304)",
+           [options](std::int64_t value) {
+             options->max_reply_bytes = value;
+             // The message around the texts' results needs a little more than they do.
+             constexpr std::int64_t kMargin = 65536;
+             if (value > 0 && value <= kIntMax - kMargin) {
+               options->connection.client.max_receive_bytes = value + kMargin;
+             }
+           },
+           std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max())}};
 }
 
 }  // namespace
@@ -95,6 +100,11 @@ absl::Status CheckTextOptions(const TextOptions& options, bool has_operands) {
   }
   if (has_operands && options.whole) {
     return absl::InvalidArgumentError("--whole is for --file and standard input; a text on the command line is whole");
+  }
+  if (options.stream && (options.json || options.attention || options.energies || options.search.n_best() > 1)) {
+    return absl::InvalidArgumentError(
+        "--stream prints the best text alone; leave out --output=json, --attention, "
+        "--energies and --n_best");
   }
   if (options.energies && options.unit == "words") {
     return absl::InvalidArgumentError("--energies cannot be folded to words; use --unit=pieces");

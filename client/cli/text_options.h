@@ -41,6 +41,7 @@ struct TextOptions {
 
   // Output.
   bool json = false;
+  bool stream = false;  // print words as they come
   std::string color = "auto";
   bool progress = true;
 };

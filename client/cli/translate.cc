@@ -25,10 +25,16 @@ absl::StatusOr<TextReply> Send(Client& client, const TextOptions& options, const
   return TextReply{{response->results().begin(), response->results().end()}, std::move(*response->mutable_model())};
 }
 
+absl::Status Stream(Client& client, const TextOptions& options, const std::vector<std::string>& texts,
+                    const std::function<void(const v1::StreamEvent&)>& on_event) {
+  return client.StreamTranslate(MakeRequest<v1::TranslateRequest>(options, texts),
+                                absl::Now() + options.connection.timeout, on_event);
+}
+
 }  // namespace
 
 int RunTranslate(const std::vector<std::string>& arguments, const Console& console) {
-  return RunTextCommand(kUsage, Send, arguments, console);
+  return RunTextCommand(kUsage, Send, Stream, arguments, console);
 }
 
 }  // namespace heed::cli

@@ -75,6 +75,17 @@ TEST_F(Cli, SummarizesStandardInputLineByLine) {
   EXPECT_THAT(server_.requests()[0].texts(), ElementsAre("one", "two", "last without an end"));
 }
 
+TEST_F(Cli, StreamsTextsOneAfterTheOther) {
+  EXPECT_EQ(Run({"translate", "--stream"}, "one\ntwo words\n"), 0) << err_;
+  EXPECT_EQ(out_, "ONE\nTWO WORDS\n");
+  EXPECT_EQ(server_.requests().size(), 2u);
+  server_.FailStream(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "too slow"));
+  EXPECT_EQ(Run({"translate", "--stream", "abcd"}), 7);
+  EXPECT_EQ(out_, "AB\n");
+  EXPECT_THAT(err_, StartsWith("heed: DEADLINE_EXCEEDED: too slow"));
+  EXPECT_EQ(Run({"translate", "--stream", "--attention", "one"}), 2);
+}
+
 TEST_F(Cli, SendsNothingForEmptyLines) {
   EXPECT_EQ(Run({"translate"}, "\n\n"), 0);
   EXPECT_EQ(out_, "\n\n");

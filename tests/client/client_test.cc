@@ -55,6 +55,27 @@ TEST_F(ClientTest, CallsEveryRpc) {
   EXPECT_TRUE(client.ListModels(Deadline()).ok());
 }
 
+TEST_F(ClientTest, StreamsAndTriesAgainOnlyBeforeTheFirstEvent) {
+  Client client = Make();
+  std::string text;
+  int events = 0;
+  const auto read = [&](const v1::StreamEvent& event) {
+    ++events;
+    text += event.progress().delta();
+  };
+  server_.Fail({{grpc::Status(grpc::StatusCode::UNAVAILABLE, "not yet"), ""}});
+  EXPECT_TRUE(client.StreamTranslate(Request(), Deadline(), read).ok());
+  EXPECT_EQ(text, "TEXT");
+  EXPECT_EQ(events, 4) << "model, two deltas, result";
+  EXPECT_EQ(slept_.size(), 1U);
+  server_.FailStream(grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone"));
+  events = 0;
+  EXPECT_EQ(client.StreamTranslate(Request(), Deadline(), read), absl::UnavailableError("gone"));
+  EXPECT_EQ(events, 2);
+  EXPECT_EQ(slept_.size(), 1U) << "what was told is not told twice";
+  EXPECT_EQ(client.StreamTranslate(Request(), absl::InfiniteFuture(), read).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(ClientTest, ChecksHealth) {
   using grpc::health::v1::HealthCheckResponse;
   Client client = Make();

@@ -57,6 +57,11 @@ class FakeServer : private v1::TranslationService::Service,
     absl::MutexLock lock(&mu_);
     failures_.insert(failures_.end(), failures.begin(), failures.end());
   }
+  // The next stream fails so after its first delta.
+  void FailStream(const grpc::Status& status) {
+    absl::MutexLock lock(&mu_);
+    stream_failure_ = status;
+  }
   // Changes what an output is like.
   void SetDecorator(std::function<void(const std::string& text, v1::TextResult* result)> decorate) {
     absl::MutexLock lock(&mu_);
@@ -106,6 +111,35 @@ class FakeServer : private v1::TranslationService::Service,
     requests_.push_back(std::move(same));
     Answer(request->texts(), response);
     return status;
+  }
+
+  // Each text's upper-case self as two deltas, then its result.
+  grpc::Status StreamTranslate(grpc::ServerContext* context, const v1::StreamTranslateRequest* request,
+                               grpc::ServerWriter<v1::StreamTranslateResponse>* writer) override {
+    v1::TranslateResponse whole;
+    grpc::Status status = Translate(context, &request->request(), &whole);
+    if (!status.ok()) return status;
+    v1::StreamTranslateResponse response;
+    response.mutable_event()->mutable_model()->set_name("fake");
+    writer->Write(response);
+    for (int text = 0; text < whole.results_size(); ++text) {
+      const std::string& all = whole.results(text).output().text();
+      for (const std::string& part : {all.substr(0, all.size() / 2), all.substr(all.size() / 2)}) {
+        response.mutable_event()->mutable_progress()->set_text(text);
+        response.mutable_event()->mutable_progress()->set_delta(part);
+        writer->Write(response);
+        if (const auto failure = TakeStreamFailure(); !failure.ok()) return failure;
+      }
+      response.mutable_event()->mutable_result()->set_text(text);
+      *response.mutable_event()->mutable_result()->mutable_result() = whole.results(text);
+      writer->Write(response);
+    }
+    return status;
+  }
+
+  grpc::Status TakeStreamFailure() {
+    absl::MutexLock lock(&mu_);
+    return std::exchange(stream_failure_, grpc::Status::OK);
   }
 
   grpc::Status ListModels(grpc::ServerContext* context, const v1::ListModelsRequest*,
@@ -161,6 +195,7 @@ class FakeServer : private v1::TranslationService::Service,
   std::function<void(const std::string&, v1::TextResult*)> decorate_ ABSL_GUARDED_BY(mu_);
   std::function<void(grpc::ServerContext*)> hook_ ABSL_GUARDED_BY(mu_);
   v1::ListModelsResponse models_ ABSL_GUARDED_BY(mu_);
+  grpc::Status stream_failure_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::TranslateRequest> requests_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<grpc::Server> server_;

@@ -238,16 +238,6 @@ TEST_F(SlowStreams, ADeadlineEndsThemWhileTheyTell) {
   server->WaitUntilIdle();
 }
 
-// Such a client answers pings, so its connection lives; gRPC itself would wait for it for ever.
-TEST_F(SlowStreams, AClientThatHasNoDeadlineAndNeverReadsIsEndedByTheServers) {
-  const auto server = Start({"--default_deadline=2s"});
-  const auto stream = server->caller().StreamTranslate(SlowRequest(4, 8000), absl::InfiniteDuration());
-  server->WaitForMetric("heed_requests_in_flight", 1);
-  server->WaitForMetric("heed_requests_in_flight", 0);
-  server->WaitUntilIdle();
-  EXPECT_FALSE(stream->Wait().ok());
-}
-
 TEST_F(SlowStreams, ADrainLetsThemEnd) {
   const auto server = Start({"--drain_time=1m"});
   const auto stream = server->caller().StreamTranslate(SlowRequest(1, 3000));

@@ -1,0 +1,76 @@
+#include "client/cli/stream_command.h"
+
+#include <ostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/utf8.h"
+
+namespace heed::cli {
+namespace {
+
+// Prints one text's events: its first sentence as it is decoded, the others, which are decoded beside it, with the
+// spaces between them when the text is done.
+class LivePrinter {
+ public:
+  explicit LivePrinter(std::ostream* out) : out_(out) {}
+
+  void Print(const v1::StreamEvent& event) {
+    if (event.has_progress() && event.progress().segment() == 0) {
+      *out_ << event.progress().delta() << std::flush;
+      printed_ += event.progress().delta();
+    } else if (event.has_result()) {
+      result_ = event.result().result();
+    }
+  }
+
+  // The rest of the text, with the source's own spacing between segments.
+  const v1::TextResult& End() {
+    const std::string& text = result_.output().text();
+    // Space before the first segment is the source's and comes with the whole text alone.
+    const std::size_t at = text.find(printed_);
+    *out_ << (at == std::string::npos ? "" : text.substr(at + printed_.size())) << "\n" << std::flush;
+    return result_;
+  }
+
+ private:
+  std::ostream* const out_;
+  std::string printed_;
+  v1::TextResult result_;
+};
+
+}  // namespace
+
+int RunStream(TextInput* input, const StreamTexts& stream, Client* client, const TextOptions& options,
+              const Console& console) {
+  bool all_well = true;
+  std::int64_t number = 0;
+  while (const std::optional<Batch> batch = input->Next()) {
+    for (const std::string& text : batch->texts) {
+      ++number;
+      if (const auto bad = FirstInvalidUtf8(text)) {
+        *console.out << "\n" << std::flush;
+        *console.err << "heed: text " << number << ": byte " << *bad << " is not valid UTF-8; the text was not sent\n";
+        all_well = false;
+        continue;
+      }
+      LivePrinter printer(console.out);
+      const absl::Status status =
+          stream(*client, options, {text}, [&](const v1::StreamEvent& event) { printer.Print(event); });
+      if (!status.ok()) {
+        *console.out << "\n" << std::flush;
+        return PrintError(status, options.connection.client.address, console);
+      }
+      const v1::TextResult& result = printer.End();
+      if (result.has_error()) {
+        *console.err << "heed: text " << number << ": " << result.error().message() << "\n";
+        all_well = false;
+      }
+      if (!*console.out) return PrintUsageError("standard output cannot be written", console);
+    }
+  }
+  if (!input->status().ok()) return PrintUsageError(std::string(input->status().message()), console);
+  return all_well ? kExitOk : kExitSomeTexts;
+}
+
+}  // namespace heed::cli
