@@ -26,9 +26,10 @@ def drain_once(arguments, seed):
         time.sleep(seconds)
         code = server.stop()
         run = servers.report(client)
-    ended = collections.Counter(e["code"] for e in server.log if e.get("event") == "request")
-    draining = next(e for e in server.log if e.get("event") == "draining")
-    cut_short = sum(1 for e in server.log
+        log = server.log()
+    ended = collections.Counter(e["code"] for e in log if e.get("event") == "request")
+    draining = next(e for e in log if e.get("event") == "draining")
+    cut_short = sum(1 for e in log
                     if e.get("event") == "request" and e["code"] != "OK" and int(e.get("segments", 0)) > 0)
     lost = max(cut_short, ended["OK"] - run["ok"])
     strange = {code: count for code, count in run["codes"].items() if code not in ("OK", "UNAVAILABLE") and count}

@@ -10,13 +10,14 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
+import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-# This process reads logs: it stays off the server's core.
+# This process stays off the server's core.
 os.sched_setaffinity(0, os.sched_getaffinity(0) - {0} or {0})
 
 
@@ -35,32 +36,32 @@ def metric(text, name, **labels):
 
 
 class Server:
-    """A server with one worker on free ports; `log` has its entries, complete once it has ended."""
+    """A server with one worker on free ports. Its log goes to a file: a reader of a pipe would cost the clients' core."""
 
     def __init__(self, program, flags, core=0):
         command = [program, "--workers=1", "--address=127.0.0.1:0", "--metrics_address=127.0.0.1:0"]
-        self.process = subprocess.Popen(pinned(core, [*command, "--log_format=json", *flags]), stderr=subprocess.PIPE,
-                                        text=True)
-        self.log = []
-        for line in self.process.stderr:
-            entry = self._read(line)
-            if entry.get("event") == "serving":
-                self.address = f"127.0.0.1:{entry['port']}"
-                self.metrics_address = f"127.0.0.1:{entry['metrics_port']}"
-                # The log must be read on, or the server would wait for room in the pipe.
-                self._reader = threading.Thread(target=lambda: [self._read(rest) for rest in self.process.stderr])
-                self._reader.daemon = True
-                self._reader.start()
-                return
-        sys.exit("the server did not start: " + json.dumps(self.log[-3:]))
+        self._log = tempfile.NamedTemporaryFile("r", suffix=".log", encoding="utf-8")
+        with open(self._log.name, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(pinned(core, [*command, "--log_format=json", *flags]), stderr=log)
+        for _ in range(600):
+            for entry in self.log():
+                if entry.get("event") == "serving":
+                    self.address = f"127.0.0.1:{entry['port']}"
+                    self.metrics_address = f"127.0.0.1:{entry['metrics_port']}"
+                    return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        self.process.kill()
+        sys.exit("the server did not start: " + pathlib.Path(self._log.name).read_text())
 
-    def _read(self, line):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = {"event": line.strip()}
-        self.log.append(entry)
-        return entry
+    def log(self):
+        """Its entries so far."""
+        entries = []
+        for line in pathlib.Path(self._log.name).read_text().splitlines():
+            with contextlib.suppress(ValueError):  # a line that is being written
+                entries.append(json.loads(line))
+        return entries
 
     def metrics(self):
         return urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10).read().decode()
@@ -73,9 +74,7 @@ class Server:
         """Its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(wait)
-        self._reader.join(wait)
-        return code
+        return self.process.wait(wait)
 
 
 @contextlib.contextmanager
