@@ -8,6 +8,7 @@ one sentence are taken, for the server splits texts into sentences and the engin
 """
 
 import argparse
+import contextlib
 import json
 import re
 import subprocess
@@ -23,7 +24,7 @@ def run_json(command):
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def judge(concurrency, runs):
+def judge(concurrency, awake, runs):
     def median(values):
         return sorted(values)[len(runs) // 2]
 
@@ -33,7 +34,8 @@ def judge(concurrency, runs):
     if concurrency == 1:
         added = median(run["server"]["ms_p50"] - run["engine"]["ms_p50"] for run in runs)
         engine = median(run["engine"]["ms_p50"] for run in runs)
-        yield "1 request, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
+        cores = "cores kept awake" if awake else "cores may halt"
+        yield f"1 request, {cores}, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
     else:
         ratio = median(run["server"]["tokens_per_s"] / run["engine"]["tokens_per_s"] for run in runs)
         engine = median(run["engine"]["tokens_per_s"] for run in runs)
@@ -59,18 +61,23 @@ def main():
                             [f"--models={arguments.models}", "--max_rows=64"]) as server:
         texts.write("".join(line + "\n" for line in lines))
         texts.flush()
-        for concurrency in (1, 32, 64):
+        def measure(concurrency, awake):
             sentences = count // 8 if concurrency == 1 else count
-            for _ in range(arguments.rounds):
+            with servers.awake() if awake else contextlib.nullcontext():
                 engine = run_json(servers.pinned(0, [
                     engine_bench, f"--bundle={bundle}", f"--texts={texts.name}", "--rows=64",
                     f"--concurrency={concurrency}", f"--sentences={sentences}", "--repeats=1"]))["results"][0]
                 served = run_json(servers.pinned(1, [
                     serve_bench, f"--address={server.address}", f"--texts={texts.name}",
                     f"--clients={concurrency}", f"--requests={sentences}", f"--model={arguments.model}"]))
-                figures["runs"].append({"concurrency": concurrency, "engine": engine, "server": served})
-    verdicts = [verdict for concurrency in (1, 32, 64)
-                for verdict in judge(concurrency, [r for r in figures["runs"] if r["concurrency"] == concurrency])]
+            return {"concurrency": concurrency, "awake": awake, "engine": engine, "server": served}
+
+        for _ in range(arguments.rounds):
+            figures["runs"] += [measure(1, False), measure(1, True), measure(32, False), measure(64, False)]
+    verdicts = []
+    for concurrency, awake in ((1, False), (1, True), (32, False), (64, False)):
+        runs = [run for run in figures["runs"] if (run["concurrency"], run["awake"]) == (concurrency, awake)]
+        verdicts += judge(concurrency, awake, runs)
     figures["machine after"] = servers.machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "overhead.json").write_text(json.dumps(figures, indent=1) + "\n")

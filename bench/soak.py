@@ -3,9 +3,9 @@
 
     bench/soak.py --texts newstest2019.kor [--minutes 10]
 
-Unary calls and streams of both tasks, beams of four with attention, batch priority. About 1 % of requests are cancelled
-(2 % are to be, at a random time in their first 200 ms), and clients that are killed come and go. The rate is 0.9 of what
-the same mix gets when there is always more of it.
+Unary calls and streams of both tasks, beams of four with attention, batch priority. About 1 % of requests are
+cancelled (2 % are to be, at a random time in their first 200 ms), and clients that are killed come and go. The rate is
+0.9 of what the same mix gets when there is always more of it.
 """
 
 import argparse
