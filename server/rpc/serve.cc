@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/config/flags.h"
+#include "server/lifecycle/allocator.h"
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/signals.h"
 #include "server/rpc/server.h"
@@ -19,6 +20,7 @@ int Fail(const absl::Status& status, int code) {
 }
 
 int Run(const ServerOptions& options, EngineWrapper wrap) {
+  SetUpAllocator();
   BlockShutdownSignals();
   StartLog(options.log_format, options.log_level);
   absl::StatusOr<std::unique_ptr<Core>> core = StartCore(options, std::move(wrap));

@@ -29,6 +29,11 @@ namespace {
 // After a drain only health watchers and reflection streams are left; they get this long to close by themselves.
 constexpr auto kCloseTime = std::chrono::milliseconds(200);
 
+// Streams of a connection beyond the requests that may be in flight: refusals on their way, and health checks. Past
+// them a client's own library queues calls, where nobody hears that the server is full: 10,000 refusals a second that
+// take 100 ms each are still heard.
+constexpr int kRefusedStreams = 1000;
+
 class TranslationEndpoint
     : public v1::TranslationService::WithRawCallbackMethod_Translate<
           v1::TranslationService::WithRawCallbackMethod_StreamTranslate<v1::TranslationService::Service>> {
@@ -151,8 +156,8 @@ void SetChannelOptions(const ServerOptions& options, grpc::ServerBuilder* builde
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder->SetMaxSendMessageSize(-1);  // replies are bounded by max_reply_bytes
-  // A few more streams than requests, so that a health check gets through and a refusal is heard instead of waited for.
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_requests + 16);
+  builder->SetResourceQuota(grpc::ResourceQuota("heed").Resize(static_cast<std::size_t>(options.max_transport_bytes)));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_requests + kRefusedStreams);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
                               static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time)));
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,

@@ -11,7 +11,10 @@ absl::Status TextWork::Admit(TextRequest request) {
   call_->sample().texts = static_cast<int>(request.texts.size());
   // Once more than Admit does, so that a request refused for another reason is still counted under its model.
   const auto model = call_->core()->registry->Select(task_, request.model);
-  if (model.ok()) call_->sample().model = (*model)->index;
+  if (model.ok()) {
+    call_->sample().model = (*model)->index;
+    HEED_RETURN_IF_ERROR(CheckRoom(**model, request));
+  }
   HEED_ASSIGN_OR_RETURN(admitted_, call_->core()->admission->Admit(std::move(request)));
   call_->sample().source_tokens = admitted_.source_tokens;
   return call_->CheckAlive();
@@ -26,9 +29,23 @@ absl::Status TextWork::Schedule(std::function<void(int job, DecodedHypothesis fr
   item->done = std::move(done);
   Core* const core = call_->core();
   call_->sample().before_scheduler = core->clock->Now() - call_->start();
-  absl::Status scheduled = core->scheduler->Schedule(item);
-  if (scheduled.code() != absl::StatusCode::kResourceExhausted) return scheduled;
-  return WithRetryDelay(std::move(scheduled), core->options.retry_pushback);
+  return WithPushback(core->scheduler->Schedule(item));
+}
+
+absl::Status TextWork::CheckRoom(const ServedModel& model, const TextRequest& request) const {
+  WorkItem least;
+  least.model = model.index;
+  least.priority = request.priority == v1::PRIORITY_BATCH ? Priority::kBatch : Priority::kInteractive;
+  least.deadline = call_->deadline();
+  // How long it may take does not matter here, only that it need not take all its time.
+  if (request.time_budget.has_value()) least.finish_by = least.deadline;
+  for (const std::string& text : request.texts) least.waiting_bytes += static_cast<std::int64_t>(text.size());
+  return WithPushback(call_->core()->scheduler->CheckRoom(least));
+}
+
+absl::Status TextWork::WithPushback(absl::Status status) const {
+  if (status.code() != absl::StatusCode::kResourceExhausted) return status;
+  return WithRetryDelay(std::move(status), call_->core()->options.retry_pushback);
 }
 
 void TextWork::TakeTimings(const WorkResult& result) {

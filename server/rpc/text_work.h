@@ -53,6 +53,11 @@ class TextWork {
   void TakeTimings(const WorkResult& result);
 
  private:
+  // A look at the queue before tokenising: a refusal should cost next to nothing.
+  absl::Status CheckRoom(const ServedModel& model, const TextRequest& request) const;
+  // Says when to try again, where that is worth it.
+  absl::Status WithPushback(absl::Status status) const;
+
   const v1::Task task_;
   Call* const call_;
   AdmittedRequest admitted_;

@@ -49,6 +49,10 @@ void Item::CloseTimings(absl::Time now) {
   }
 }
 
+JobRef Find(const std::vector<LiveJob>& live, JobId id) {
+  return std::find_if(live.begin(), live.end(), [id](const LiveJob& job) { return job.id == id; })->ref;
+}
+
 WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival) {
   WaitingRequest request;
   request.id = id;

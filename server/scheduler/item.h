@@ -38,7 +38,16 @@ struct JobRef {
   int index = 0;
 };
 
-// What the rule sees of an item. It has at least one job.
+// A job inside one of a worker's engines.
+struct LiveJob {
+  JobId id = 0;
+  JobRef ref;
+};
+
+// The job of that id, which is there.
+JobRef Find(const std::vector<LiveJob>& live, JobId id);
+
+// What the rule sees of an item.
 WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival);
 
 }  // namespace heed

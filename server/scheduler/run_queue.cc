@@ -24,20 +24,7 @@ absl::Status RunQueue::Add(WaitingRequest request) {
                                               " bytes of memory while it is decoded; it may take at most ",
                                               options_.max_request_bytes));
   }
-  if (request.waiting_bytes > options_.max_queue_bytes) {
-    return absl::OutOfRangeError(absl::StrCat("the request takes ", request.waiting_bytes,
-                                              " bytes of memory while it waits; it may take at most ",
-                                              options_.max_queue_bytes));
-  }
-  if (size_ + jobs > options_.max_queue) {
-    return absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", size_, " segments wait and at most ",
-                                                     options_.max_queue, " may; this request has ", jobs));
-  }
-  if (waiting_bytes_ + request.waiting_bytes > options_.max_queue_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", waiting_bytes_, " bytes wait and at most ",
-                                                     options_.max_queue_bytes, " may; this request has ",
-                                                     request.waiting_bytes));
-  }
+  HEED_RETURN_IF_ERROR(CheckRoom(jobs, request.waiting_bytes, /*at_least=*/false));
 
   auto flow = std::make_unique<Flow>();
   flow->request = std::move(request);
@@ -57,6 +44,25 @@ absl::Status RunQueue::Add(WaitingRequest request) {
   waiting_bytes_ += flow->request.waiting_bytes;
   const RequestId id = flow->request.id;
   flows_.emplace(id, std::move(flow));
+  return absl::OkStatus();
+}
+
+absl::Status RunQueue::CheckRoom(std::int64_t jobs, std::int64_t bytes, bool at_least) const {
+  const char* const least = at_least ? "at least " : "";
+  if (bytes > options_.max_queue_bytes) {
+    return absl::OutOfRangeError(absl::StrCat("the request takes ", least, bytes,
+                                              " bytes of memory while it waits; it may take at most ",
+                                              options_.max_queue_bytes));
+  }
+  if (size_ + jobs > options_.max_queue) {
+    return absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", size_, " segments wait and at most ",
+                                                     options_.max_queue, " may; this request has ", least, jobs));
+  }
+  if (waiting_bytes_ + bytes > options_.max_queue_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", waiting_bytes_, " bytes wait and at most ",
+                                                     options_.max_queue_bytes, " may; this request has ", least,
+                                                     bytes));
+  }
   return absl::OkStatus();
 }
 

@@ -50,8 +50,7 @@ struct WaitingRequest {
   absl::Time arrival = absl::InfinitePast();
   absl::Time give_up = absl::InfiniteFuture();   // its deadline, or the end of its time budget
   const std::atomic<bool>* cancelled = nullptr;  // null: never; outlives the request
-  std::int64_t waiting_bytes = 0;
-  std::int64_t running_bytes = 0;
+  std::int64_t waiting_bytes = 0, running_bytes = 0;
 };
 
 struct StartedJob {
@@ -78,6 +77,8 @@ class RunQueue {
   // Takes a request whole or refuses it whole, with the numbers: RESOURCE_EXHAUSTED while others leave it no room,
   // OUT_OF_RANGE where there never is enough.
   absl::Status Add(WaitingRequest request);
+  // Its errors for so many jobs and bytes that wait, or at least as many.
+  absl::Status CheckRoom(std::int64_t jobs, std::int64_t bytes, bool at_least) const;
 
   // Removes the job that `worker` starts next on its engine of `model`; none where it should not start one.
   std::optional<StartedJob> TakeNext(int model, int worker, const std::vector<WorkerLoad>& loads, absl::Time now);
@@ -143,8 +144,7 @@ class RunQueue {
   int size_ = 0;
   std::vector<int> sizes_;  // by model
   std::int64_t rows_ = 0;   // of the jobs that wait
-  std::int64_t waiting_bytes_ = 0;
-  std::int64_t leased_bytes_ = 0;
+  std::int64_t waiting_bytes_ = 0, leased_bytes_ = 0;
 };
 
 }  // namespace heed

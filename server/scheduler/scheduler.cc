@@ -20,16 +20,6 @@
 namespace heed {
 namespace {
 
-// A job inside one of a worker's engines.
-struct LiveJob {
-  JobId id = 0;
-  JobRef ref;
-};
-
-JobRef Find(const std::vector<LiveJob>& live, JobId id) {
-  return std::find_if(live.begin(), live.end(), [id](const LiveJob& job) { return job.id == id; })->ref;
-}
-
 constexpr char kDraining[] = "the server is shutting down";
 
 class ThreadedScheduler : public Scheduler {
@@ -58,6 +48,7 @@ class ThreadedScheduler : public Scheduler {
   ~ThreadedScheduler() override { Drain(absl::ZeroDuration()); }
 
   absl::Status Schedule(std::unique_ptr<WorkItem>& work) override;
+  absl::Status CheckRoom(const WorkItem& work) const override;
   void Nudge() override;
   void Drain(absl::Duration time) override;
   SchedulerStats stats() const override;
@@ -184,6 +175,15 @@ absl::Status ThreadedScheduler::CheckTime(const WaitingRequest& request, const W
   backlog.all_rows = static_cast<std::int64_t>(loads_.size()) * capacity_[request.model];
   return times_.Check(request.model, backlog, work.deadline - request.arrival,
                       work.finish_by != absl::InfiniteFuture());
+}
+
+absl::Status ThreadedScheduler::CheckRoom(const WorkItem& work) const {
+  absl::MutexLock lock(&mu_);
+  if (draining_) return absl::UnavailableError(kDraining);
+  WaitingRequest least = Waiting(work, next_request_, clock_->Now());
+  least.rows = {1};
+  HEED_RETURN_IF_ERROR(CheckTime(least, work));
+  return queue_.CheckRoom(1, work.waiting_bytes, /*at_least=*/true);
 }
 
 void ThreadedScheduler::GiveBack(std::int64_t bytes) {

@@ -118,6 +118,10 @@ class Scheduler {
   // memory than max_request_bytes).
   virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
 
+  // Whether Schedule would take a request of one row with this one's model, priority, deadline, finish_by and memory
+  // now; its errors. Cheap: for a look before anything is spent on what will be refused. `work` needs no jobs.
+  virtual absl::Status CheckRoom(const WorkItem& work) const = 0;
+
   // Has a worker look at the cancelled flags and deadlines of waiting jobs now.
   virtual void Nudge() = 0;
 

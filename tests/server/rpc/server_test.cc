@@ -30,6 +30,7 @@ class PuppetScheduler : public Scheduler {
     items_.push_back(std::move(item));
     return absl::OkStatus();
   }
+  absl::Status CheckRoom(const WorkItem&) const override { return absl::OkStatus(); }
   void Nudge() override {
     absl::MutexLock lock(&mu_);
     ++nudges_;

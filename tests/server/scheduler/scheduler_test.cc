@@ -167,6 +167,28 @@ TEST_F(SchedulerTest, RefusesWhatTheQueueCannotHoldAndLeavesItUntouched) {
   scheduler_->Drain(absl::ZeroDuration());
 }
 
+TEST_F(SchedulerTest, SaysBeforehandWhetherARequestWouldBeTaken) {
+  Start({.max_queue = 2, .max_queue_bytes = 100, .workers = 1});
+  Outcome& running = outcomes_.emplace_back();
+  Outcome& waiting = outcomes_.emplace_back();
+  WorkItem least;
+  EXPECT_TRUE(scheduler_->CheckRoom(least).ok());
+  Accept(Item({Job(1, 4)}, &running));
+  strings_.WaitForStep();
+  auto item = Item({Job(2)}, &waiting);
+  item->waiting_bytes = 60;
+  Accept(std::move(item));
+  EXPECT_TRUE(scheduler_->CheckRoom(least).ok());
+  least.waiting_bytes = 41;
+  EXPECT_EQ(scheduler_->CheckRoom(least).ToString(),
+            "RESOURCE_EXHAUSTED: the queue is full: 60 bytes wait and at most 100 may; this request has at least 41");
+  least.waiting_bytes = 0;
+  Accept(Item({Job(3)}, &outcomes_.emplace_back()));
+  EXPECT_EQ(scheduler_->CheckRoom(least).ToString(),
+            "RESOURCE_EXHAUSTED: the queue is full: 2 segments wait and at most 2 may; this request has at least 1");
+  EXPECT_EQ(scheduler_->stats().queued_jobs, 2) << "it takes nothing";
+}
+
 TEST_F(SchedulerTest, RefusesABeamThatNoEngineHasRowsFor) {
   Start();
   Outcome& outcome = outcomes_.emplace_back();
