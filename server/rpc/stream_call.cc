@@ -33,7 +33,7 @@ class StreamCall : public Reactor {
   void Start() {
     absl::Status entered = call_.Enter();
     if (!entered.ok()) return Finish(call_.Close(std::move(entered)));
-    call_.core()->text_pool->Submit([this] {
+    RunTextWork(call_.core(), request_->Length(), [this] {
       absl::Status status = AdmitAndSchedule();
       if (!status.ok()) Finish(call_.Close(std::move(status)));
     });

@@ -29,7 +29,7 @@ class TextCall : public UnaryCall {
 
  protected:
   void Run() override {
-    core()->text_pool->Submit([this] {
+    RunTextWork(core(), request().Length(), [this] {
       absl::Status status = AdmitAndSchedule();
       if (!status.ok()) FinishWith(std::move(status), nullptr);
     });

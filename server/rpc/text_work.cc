@@ -6,6 +6,12 @@
 
 namespace heed {
 
+void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work) {
+  constexpr std::size_t kShort = 1024;  // some 0.1 ms of tokenising
+  if (request_bytes <= kShort) return work();
+  core->text_pool->Submit(std::move(work));
+}
+
 absl::Status TextWork::Admit(TextRequest request) {
   HEED_RETURN_IF_ERROR(call_->CheckAlive());
   call_->sample().texts = static_cast<int>(request.texts.size());

@@ -35,6 +35,10 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
   return request;
 }
 
+// Runs the text work of a request of this many bytes: here and now where it is short, for handing it to another thread
+// would take longer, else on the text pool. The caller does not touch what `work` does afterwards.
+void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work);
+
 class TextWork {
  public:
   // Neither is changed or destroyed before the work is done. `call` outlives it.
