@@ -1,5 +1,8 @@
 #include "server/rpc/message.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
@@ -11,7 +14,48 @@
 
 namespace heed {
 
-absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+namespace {
+
+// Takes the fields of a message of this type from `left`; false once there are too many. Bytes that are no message are
+// the parser's to refuse.
+bool CountFields(const google::protobuf::Descriptor& type, google::protobuf::io::CodedInputStream* in, int depth,
+                 std::int64_t* left) {
+  using google::protobuf::internal::WireFormatLite;
+  while (const std::uint32_t tag = in->ReadTag()) {
+    if (--*left < 0) return false;
+    const auto* field = type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+    std::uint32_t length = 0;
+    if (depth > 0 && field != nullptr && field->message_type() != nullptr &&
+        WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED && in->ReadVarint32(&length)) {
+      const auto limit = in->PushLimit(static_cast<int>(length));
+      if (!CountFields(*field->message_type(), in, depth - 1, left)) return false;
+      in->PopLimit(limit);
+    } else if (!WireFormatLite::SkipField(in, tag)) {
+      break;
+    }
+  }
+  return true;
+}
+
+constexpr int kMaxDepth = 10;  // of a request's messages
+
+}  // namespace
+
+std::int64_t MaxFields(const AdmissionLimits& limits) { return 2 * std::int64_t{limits.max_texts} + 1000; }
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, std::int64_t max_fields, google::protobuf::Message* message) {
+  {
+    grpc::ByteBuffer shared(bytes);
+    grpc::ProtoBufferReader reader(&shared);
+    google::protobuf::io::CodedInputStream in(&reader);
+    std::int64_t left = max_fields;
+    if (reader.status().ok() && !CountFields(*message->GetDescriptor(), &in, kMaxDepth, &left)) {
+      return ErrorWithInfo(absl::StatusCode::kInvalidArgument,
+                           absl::StrCat("the request has more than ", max_fields,
+                                        " fields, those of messages inside it included; send fewer texts at a time"),
+                           "TOO_MANY_FIELDS", {{"bound", absl::StrCat(max_fields)}});
+    }
+  }
   // The reader takes a mutable buffer but only reads it; a copy shares the bytes.
   grpc::ByteBuffer shared(bytes);
   grpc::ProtoBufferReader reader(&shared);

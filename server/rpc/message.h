@@ -7,12 +7,20 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdint>
+
 #include "absl/status/status.h"
+#include "server/admission/admission.h"
 
 namespace heed {
 
-// INVALID_ARGUMENT naming the message's type: bytes that are none, a string that is not UTF-8.
-absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
+// INVALID_ARGUMENT: bytes that are none of the message's type, a string that is not UTF-8; more than `max_fields`
+// fields, elements of lists and fields of messages inside it counted one by one, which is seen before any is parsed: an
+// empty string takes 2 bytes on its way and dozens as an object.
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, std::int64_t max_fields, google::protobuf::Message* message);
+
+// Of a request within these limits; those of texts and a margin.
+std::int64_t MaxFields(const AdmissionLimits& limits);
 
 // INTERNAL when it does not fit a protobuf message (2 GiB).
 absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);

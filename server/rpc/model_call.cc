@@ -16,7 +16,8 @@ class ListModelsCall : public UnaryCall {
  protected:
   void Run() override {
     v1::ListModelsRequest message;
-    if (absl::Status status = ParseMessage(request(), &message); !status.ok()) return FinishWith(status, nullptr);
+    if (absl::Status status = ParseMessage(request(), MaxFields(core()->options.admission), &message); !status.ok())
+      return FinishWith(status, nullptr);
     v1::ListModelsResponse response;
     for (const v1::ModelSummary& summary : core()->registry->summaries()) *response.add_models() = summary;
     FinishWith(absl::OkStatus(), &response);
@@ -37,7 +38,7 @@ class GetModelCall : public UnaryCall {
  private:
   absl::Status Fill(v1::GetModelResponse* response) {
     v1::GetModelRequest message;
-    HEED_RETURN_IF_ERROR(ParseMessage(request(), &message));
+    HEED_RETURN_IF_ERROR(ParseMessage(request(), MaxFields(core()->options.admission), &message));
     std::optional<std::string> version;
     if (message.has_version()) version = message.version();
     HEED_ASSIGN_OR_RETURN(const ServedModel* model, core()->registry->Find(message.name(), version));

@@ -44,7 +44,7 @@ class StreamCall : public Reactor {
   absl::Status AdmitAndSchedule() {
     HEED_RETURN_IF_ERROR(call_.CheckAlive());
     Request message;
-    HEED_RETURN_IF_ERROR(ParseMessage(*request_, &message));
+    HEED_RETURN_IF_ERROR(ParseMessage(*request_, MaxFields(call_.core()->options.admission), &message));
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), message.mutable_request())));
     MakeStreams();
     return work_.Schedule([this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },

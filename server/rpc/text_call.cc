@@ -40,7 +40,7 @@ class TextCall : public UnaryCall {
   absl::Status AdmitAndSchedule() {
     HEED_RETURN_IF_ERROR(call().CheckAlive());
     Request message;
-    HEED_RETURN_IF_ERROR(ParseMessage(request(), &message));
+    HEED_RETURN_IF_ERROR(ParseMessage(request(), MaxFields(core()->options.admission), &message));
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), &message)));
     return work_.Schedule(nullptr, [this](WorkResult result) { OnDecoded(std::move(result)); });
   }

@@ -95,6 +95,54 @@ TEST_F(Memory, StaysWithinItsBudgetsUnderAnyLoad) {
   server->WaitForMetric("heed_queue_bytes", 0);
 }
 
+TEST_F(Memory, ManyLargeMessagesAtOnceStayWithinTheTransportsShare) {
+  const std::int64_t at_start = PeakBytes(server->process().pid());
+  const v1::TranslateRequest large = TranslateTexts(std::vector<std::string>(60, std::string(65000, 'a')));
+  std::vector<std::unique_ptr<PendingTranslate>> calls;
+  for (int i = 0; i < 80; ++i) calls.push_back(server->caller().StartTranslate(large));
+  // Some are refused for what they are, others dropped by gRPC, which has no room for them.
+  for (auto& call : calls) {
+    EXPECT_FALSE(call->Wait().ok());
+    call.reset();
+  }
+  const std::int64_t grown = PeakBytes(server->process().pid()) - at_start;
+  RecordProperty("grown_bytes", absl::StrCat(grown));
+  EXPECT_LT(grown, kRequestBytes + kQueueBytes + kTransportBytes + kConstantBytes);
+  EXPECT_TRUE(server->caller().Translate(TranslateTexts({"서버는"})).ok());
+}
+
+// Two bytes on their way, dozens as an object.
+TEST_F(Memory, MillionsOfEmptyFieldsAreRefusedBeforeTheyAreParsed) {
+  const std::int64_t at_start = PeakBytes(server->process().pid());
+  std::string texts, attends;
+  for (int i = 0; i < 2000000; ++i) texts += std::string("\x12\0", 2);
+  for (int i = 0; i < 2000000; ++i) attends += std::string("\x1a\0", 2);
+  const std::string attention = absl::StrCat("\x2a\x80\x92\xf4\x01", attends);  // field 5, 4000000 bytes
+  for (const std::string& bytes : {texts, attention}) {
+    EXPECT_EQ(
+        server->caller().SendBytes("/heed.v1.TranslationService/Translate", bytes).ToString(),
+        "INVALID_ARGUMENT: the request has more than 1512 fields, those of messages inside it included; send fewer "
+        "texts at a time");
+  }
+  EXPECT_LT(PeakBytes(server->process().pid()) - at_start, kTransportBytes + kConstantBytes);
+}
+
+// A token takes far more than its byte.
+TEST_F(Memory, TextOfManyTokensStaysWithinTheConstant) {
+  const std::int64_t at_start = PeakBytes(server->process().pid());
+  std::string text;
+  for (int sentence = 0; sentence < 100; ++sentence) {
+    for (int word = 0; word < 60; ++word) text += "서버는 ";
+    text += "돌려줍니다. ";
+  }
+  v1::TranslateRequest request = TranslateTexts(std::vector<std::string>(10, text));
+  request.set_max_reply_bytes(32 * kMiB);
+  EXPECT_EQ(server->caller().Translate(request).code, absl::StatusCode::kOutOfRange);
+  const std::int64_t grown = PeakBytes(server->process().pid()) - at_start;
+  RecordProperty("grown_bytes", absl::StrCat(grown));
+  EXPECT_LT(grown, kTransportBytes + kConstantBytes);
+}
+
 TEST_F(Memory, ARequestThatNeverFitsIsRefusedWithTheNumbersAndNotToBeTriedAgain) {
   v1::TranslateRequest request = Wide(100, 16);
   request.add_texts(request.texts(0));

@@ -20,13 +20,15 @@ grpc::ByteBuffer Bytes(const std::string& first, const std::string& second = "")
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
+constexpr std::int64_t kFields = 100;
+
 TEST(Message, SurvivesTheWayThroughBytes) {
   v1::TranslateRequest request;
   request.add_texts("안녕");
   grpc::ByteBuffer bytes;
   ASSERT_TRUE(SerializeMessage(request, &bytes).ok());
   v1::TranslateRequest back;
-  ASSERT_TRUE(ParseMessage(bytes, &back).ok());
+  ASSERT_TRUE(ParseMessage(bytes, kFields, &back).ok());
   EXPECT_EQ(back.texts(0), "안녕");
 }
 
@@ -35,19 +37,33 @@ TEST(Message, IsParsedAcrossSlicesAndWhenEmpty) {
   request.add_texts("hello");
   const std::string bytes = request.SerializeAsString();
   v1::TranslateRequest back;
-  ASSERT_TRUE(ParseMessage(Bytes(bytes.substr(0, 3), bytes.substr(3)), &back).ok());
+  ASSERT_TRUE(ParseMessage(Bytes(bytes.substr(0, 3), bytes.substr(3)), kFields, &back).ok());
   EXPECT_EQ(back.texts(0), "hello");
-  ASSERT_TRUE(ParseMessage(Bytes(""), &back).ok());
+  ASSERT_TRUE(ParseMessage(Bytes(""), kFields, &back).ok());
   EXPECT_EQ(back.texts_size(), 0);
 }
 
 TEST(Message, BytesThatAreNoneAndStringsThatAreNotUtf8AreInvalidArgument) {
   v1::TranslateRequest request;
   for (const std::string& bytes : {std::string("\x0a\xff\xff\xff"), std::string("\x12\x02\xff\xfe")}) {
-    const absl::Status status = ParseMessage(Bytes(bytes), &request);
+    const absl::Status status = ParseMessage(Bytes(bytes), kFields, &request);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), HasSubstr("does not parse as heed.v1.TranslateRequest"));
   }
+}
+
+TEST(Message, OfTooManyFieldsIsRefusedBeforeItIsParsed) {
+  v1::StreamTranslateRequest stream;
+  v1::TranslateRequest* request = stream.mutable_request();
+  for (int i = 0; i < 8; ++i) request->add_texts("");
+  for (int i = 0; i < 4; ++i) request->mutable_attention()->add_attends("");
+  const grpc::ByteBuffer bytes = Bytes(stream.SerializeAsString());
+  v1::StreamTranslateRequest back;
+  EXPECT_TRUE(ParseMessage(bytes, 14, &back).ok()) << "8, 4 and the two messages";
+  back.Clear();
+  EXPECT_EQ(ParseMessage(bytes, 13, &back).ToString().substr(0, 64),
+            "INVALID_ARGUMENT: the request has more than 13 fields, those of ");
+  EXPECT_EQ(back.request().texts_size(), 0);
 }
 
 TEST(Status, CarriesItsDetailsAsGoogleRpcStatus) {
