@@ -17,6 +17,8 @@ namespace heed {
 namespace {
 
 constexpr std::size_t kMaxRequestId = 64;
+// After the server's own deadline: for the words that say so to be sent before gRPC cuts the call off.
+constexpr absl::Duration kAnswerTime = absl::Seconds(1);
 constexpr char kRequestIdKey[] = "x-request-id";
 
 // gRPC gives its far future to a call that has no deadline; anything a century off means the same.
@@ -83,7 +85,7 @@ Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
       request_id_(RequestId(*context)),
       cancelled_(std::make_shared<std::atomic<bool>>(false)) {
   sample_.rpc = rpc;
-  if (!HasDeadline(*context, start_)) expiry_ = std::make_unique<Expiry>(context, deadline_);
+  if (!HasDeadline(*context, start_)) expiry_ = std::make_unique<Expiry>(context, deadline_ + kAnswerTime);
 }
 
 Call::~Call() = default;
