@@ -59,8 +59,8 @@ LogEvent ParseLogLine(const std::string& line) {
 }
 
 RunningServer::RunningServer(const std::string& models, const std::vector<std::string>& flags,
-                             const std::map<std::string, std::string>& environment)
-    : process_(ServerProgram(), Arguments(models, flags), {.environment = environment}) {
+                             const std::map<std::string, std::string>& environment, const std::string& program)
+    : process_(program, Arguments(models, flags), {.environment = environment}) {
   LogEvent serving;
   process_.WaitForErrorLine([&serving](const std::string& line) {
     serving = ParseLogLine(line);
@@ -101,8 +101,8 @@ void RunningServer::WaitForMetric(const std::string& sample, double value) const
 }
 
 void RunningServer::WaitUntilIdle() const {
-  for (const char* gauge :
-       {"heed_requests_in_flight", "heed_queue_segments", "heed_live_segments", "heed_rows_in_use"}) {
+  for (const char* gauge : {"heed_requests_in_flight", "heed_queue_segments", "heed_live_segments", "heed_rows_in_use",
+                            "heed_queue_bytes", "heed_leased_bytes"}) {
     WaitForMetric(gauge, 0);
   }
 }

@@ -24,7 +24,8 @@ class RunningServer {
  public:
   // --models, --log_format=json and free ports; `flags` come after them. Aborts the test when it does not come up.
   explicit RunningServer(const std::string& models, const std::vector<std::string>& flags = {},
-                         const std::map<std::string, std::string>& environment = {});
+                         const std::map<std::string, std::string>& environment = {},
+                         const std::string& program = ServerProgram());
 
   int port() const { return port_; }
   // "127.0.0.1:PORT"
