@@ -3,8 +3,9 @@
 
     bench/overhead.py --texts test.src
 
-The same sentences, rows and concurrency, one step thread on core 0; the server's callers are on core 1. Only texts of
-one sentence are taken, for the server splits texts into sentences and the engine's benchmark does not.
+The same sentences, rows and concurrency, one step thread; the engine is on core 0, callers are on core 1. The server has
+core 0 for all its threads, then both cores, so that threads other than the step's may run beside the callers. Only texts
+of one sentence are taken, for the server splits texts into sentences and the engine's benchmark does not.
 """
 
 import argparse
@@ -20,26 +21,30 @@ import servers
 MORE_THAN_ONE_SENTENCE = re.compile(r"[.!?。？！…]['\"”’)\]]*\s+\S")
 
 
+CORES = {"one core": "0", "two cores": "0,1"}
+CASES = ((1, False), (1, True), (32, False), (64, False))  # requests at a time, cores kept awake
+
+
 def run_json(command):
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def judge(concurrency, awake, runs):
+def judge(concurrency, awake, cores, runs):
     def median(values):
         return sorted(values)[len(runs) // 2]
 
     tokens = [(run["server"]["tokens"], run["engine"]["tokens"]) for run in runs]
-    yield (f"{concurrency} at a time, the same tokens",
+    yield (f"{concurrency} at a time, server on {cores}, the same tokens",
            all(abs(ours - theirs) <= 0.01 * theirs for ours, theirs in tokens), tokens)
     if concurrency == 1:
         added = median(run["server"]["ms_p50"] - run["engine"]["ms_p50"] for run in runs)
         engine = median(run["engine"]["ms_p50"] for run in runs)
-        cores = "cores kept awake" if awake else "cores may halt"
-        yield f"1 request, {cores}, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
+        halt = "cores kept awake" if awake else "cores may halt"
+        yield f"1 request, {halt}, server on {cores}, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
     else:
         ratio = median(run["server"]["tokens_per_s"] / run["engine"]["tokens_per_s"] for run in runs)
         engine = median(run["engine"]["tokens_per_s"] for run in runs)
-        yield (f"{concurrency} requests, at least 90 % of the engine's tokens/s", ratio >= 0.9,
+        yield (f"{concurrency} requests, server on {cores}, at least 90 % of the engine's tokens/s", ratio >= 0.9,
                f"{100 * ratio:.1f} % of {engine:,.0f}")
 
 
@@ -56,12 +61,11 @@ def main():
     engine_bench, serve_bench = (arguments.build / "bench" / name for name in ("engine_bench", "serve_bench"))
     bundle = arguments.models / arguments.model
     figures = {"machine": servers.machine(), "runs": []}
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as texts, \
-            servers.serving(arguments.build / "server/heed-server",
-                            [f"--models={arguments.models}", "--max_rows=64"]) as server:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as texts:
         texts.write("".join(line + "\n" for line in lines))
         texts.flush()
-        def measure(concurrency, awake):
+
+        def measure(server, cores, concurrency, awake):
             sentences = count // 8 if concurrency == 1 else count
             with servers.awake() if awake else contextlib.nullcontext():
                 engine = run_json(servers.pinned(0, [
@@ -70,14 +74,19 @@ def main():
                 served = run_json(servers.pinned(1, [
                     serve_bench, f"--address={server.address}", f"--texts={texts.name}",
                     f"--clients={concurrency}", f"--requests={sentences}", f"--model={arguments.model}"]))
-            return {"concurrency": concurrency, "awake": awake, "engine": engine, "server": served}
+            return {"concurrency": concurrency, "awake": awake, "cores": cores, "engine": engine, "server": served}
 
-        for _ in range(arguments.rounds):
-            figures["runs"] += [measure(1, False), measure(1, True), measure(32, False), measure(64, False)]
+        for cores, pin in CORES.items():
+            with servers.serving(arguments.build / "server/heed-server",
+                                 [f"--models={arguments.models}", "--max_rows=64"], pin) as server:
+                for _ in range(arguments.rounds):
+                    figures["runs"] += [measure(server, cores, *case) for case in CASES]
     verdicts = []
-    for concurrency, awake in ((1, False), (1, True), (32, False), (64, False)):
-        runs = [run for run in figures["runs"] if (run["concurrency"], run["awake"]) == (concurrency, awake)]
-        verdicts += judge(concurrency, awake, runs)
+    for cores in CORES:
+        for concurrency, awake in CASES:
+            runs = [run for run in figures["runs"]
+                    if (run["cores"], run["concurrency"], run["awake"]) == (cores, concurrency, awake)]
+            verdicts += judge(concurrency, awake, cores, runs)
     figures["machine after"] = servers.machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "overhead.json").write_text(json.dumps(figures, indent=1) + "\n")

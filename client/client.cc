@@ -77,7 +77,7 @@ absl::Status CallStream(const Calling& calling, Stub* stub,
       began = true;
       on_event(response.event());
     }
-    const grpc::Status finished = reader->Finish();
+    grpc::Status finished = reader->Finish();
     if (!began) return finished;
     ended = FromGrpcStatus(finished);
     return grpc::Status::OK;

@@ -15,7 +15,7 @@ namespace {
 bool Summarizes(Rpc rpc) { return rpc == Rpc::kSummarize || rpc == Rpc::kStreamSummarize; }
 
 std::string Serialized(Rpc rpc, const v1::TranslateRequest& request) {
-  const std::string bytes = request.SerializeAsString();
+  std::string bytes = request.SerializeAsString();
   if (rpc == Rpc::kTranslate) return bytes;
   if (rpc == Rpc::kStreamTranslate) {
     v1::StreamTranslateRequest stream;

@@ -31,7 +31,7 @@ struct Curve {
 
 Curve CurveOf(const Report& report, const std::string& label);
 // Of a file that Json wrote. INVALID_ARGUMENT for anything else.
-absl::StatusOr<Curve> CurveOfJson(const std::string& json);
+absl::StatusOr<Curve> CurveOfJson(const std::string& text);
 
 // Latency over percentiles, whose axis gives each further nine the same width; latencies on a logarithmic axis.
 std::string Svg(const std::vector<Curve>& curves, const std::string& title);
