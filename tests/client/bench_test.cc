@@ -63,7 +63,7 @@ TEST(HistogramTest, EdgesAreKept) {
 TEST(ArrivalsTest, PoissonHasItsRateAndIsTheSameForASeed) {
   Arrivals arrivals = Arrivals::Poisson(50, 7), same = Arrivals::Poisson(50, 7), other = Arrivals::Poisson(50, 8);
   EXPECT_NE(other.Next(), Arrivals::Poisson(50, 7).Next());
-  absl::Duration last, sum_of_squares;
+  absl::Duration last;
   double squares = 0;
   for (int i = 0; i < 10000; ++i) {
     const absl::Duration next = *arrivals.Next();

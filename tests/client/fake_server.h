@@ -128,7 +128,7 @@ class FakeServer : private v1::TranslationService::Service,
         response.mutable_event()->mutable_progress()->set_text(text);
         response.mutable_event()->mutable_progress()->set_delta(part);
         writer->Write(response);
-        if (const auto failure = TakeStreamFailure(); !failure.ok()) return failure;
+        if (auto failure = TakeStreamFailure(); !failure.ok()) return failure;
       }
       response.mutable_event()->mutable_result()->set_text(text);
       *response.mutable_event()->mutable_result()->mutable_result() = whole.results(text);

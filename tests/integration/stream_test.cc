@@ -18,7 +18,6 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::Eq;
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // What a stream told of one segment, put together.
