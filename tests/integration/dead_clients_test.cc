@@ -15,7 +15,6 @@
 namespace heed {
 namespace {
 
-constexpr int kVeryLong = 65536;  // target tokens: seconds of work for the slow model
 constexpr char kSlowSamples[] = R"(model="slow",rpc="Translate",version="1"})";
 
 class DeadClients : public ::testing::Test {
