@@ -37,7 +37,7 @@ const Buckets& RowBuckets() {
   return *buckets;
 }
 
-// The gauges whose truth lives elsewhere: read when Prometheus asks, so that nobody has to keep them up to date.
+// What is counted elsewhere: read when Prometheus asks, so that nobody has to keep them up to date.
 class GaugeReader : public prometheus::Collectable {
  public:
   void ReadFrom(std::function<Gauges()> read) {
@@ -55,8 +55,12 @@ class GaugeReader : public prometheus::Collectable {
         Gauge("heed_requests_in_flight", "RPCs that were accepted and are not answered yet.", now.requests_in_flight),
         Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
         Gauge("heed_queue_bytes", "Memory that waiting requests hold.", now.scheduler.queued_bytes),
+        Gauge("heed_queue_bytes_limit", "Memory that waiting requests may hold.", now.scheduler.max_queue_bytes),
         Gauge("heed_leased_bytes", "Memory leased to started requests until they are answered.",
               now.scheduler.leased_bytes),
+        Gauge("heed_leased_bytes_limit", "Memory that may be leased.", now.scheduler.max_request_bytes),
+        Counter("heed_early_refusals_total", "Requests refused because their deadline could not be met.",
+                now.scheduler.early_refusals),
         Gauge("heed_live_segments", "Segments that are being encoded or decoded.", now.scheduler.live_jobs),
         Gauge("heed_rows_in_use", "Rows (hypotheses) in use, over all workers and models.", now.scheduler.rows_in_use),
         Gauge("heed_rows_limit", "Rows that there are, over all workers and models.", now.scheduler.max_rows),
@@ -68,6 +72,11 @@ class GaugeReader : public prometheus::Collectable {
     prometheus::ClientMetric metric;
     metric.gauge.value = value;
     return {name, help, prometheus::MetricType::Gauge, {metric}};
+  }
+  static prometheus::MetricFamily Counter(const char* name, const char* help, std::int64_t value) {
+    prometheus::ClientMetric metric;
+    metric.counter.value = static_cast<double>(value);
+    return {name, help, prometheus::MetricType::Counter, {metric}};
   }
 
   mutable absl::Mutex mu_;

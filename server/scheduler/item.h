@@ -44,6 +44,14 @@ struct LiveJob {
   JobRef ref;
 };
 
+// One that leaves its engine before its end.
+struct Leaving {
+  int model = 0;
+  LiveJob job;
+  bool finish = false;  // its time budget is over: what it has is its result
+  DecodeResult result;
+};
+
 // The job of that id, which is there.
 JobRef Find(const std::vector<LiveJob>& live, JobId id);
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26,7 +27,8 @@ class ThreadedScheduler : public Scheduler {
  public:
   ThreadedScheduler(const SchedulerOptions& options, int models, EngineFactory factory, StepObserver* observer,
                     Clock* clock)
-      : models_(models),
+      : options_(options),
+        models_(models),
         factory_(std::move(factory)),
         observer_(observer),
         clock_(clock),
@@ -54,13 +56,6 @@ class ThreadedScheduler : public Scheduler {
   SchedulerStats stats() const override;
 
  private:
-  // A job that leaves its engine before its end.
-  struct Leaving {
-    int model = 0;
-    LiveJob job;
-    bool finish = false;  // its time budget is over: what it has is its result
-    DecodeResult result;
-  };
   // One step thread and what only it touches.
   struct Worker {
     Worker(int worker_number, int models) : number(worker_number), live(models), share(models), live_jobs(models) {}
@@ -103,6 +98,7 @@ class ThreadedScheduler : public Scheduler {
   void GiveBack(std::int64_t bytes);
 
   // Constant.
+  const SchedulerOptions options_;
   const int models_;
   const EngineFactory factory_;
   StepObserver* const observer_;
@@ -114,10 +110,11 @@ class ThreadedScheduler : public Scheduler {
   RunQueue queue_ ABSL_GUARDED_BY(mu_);
   TimeModel times_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<RequestId, std::unique_ptr<Item>> items_ ABSL_GUARDED_BY(mu_);
-  std::vector<WorkerLoad> loads_ ABSL_GUARDED_BY(mu_);  // by worker, as of its last boundary
-  std::vector<int> live_jobs_ ABSL_GUARDED_BY(mu_);     // by worker
-  std::vector<int> max_rows_ ABSL_GUARDED_BY(mu_);      // by model, of one engine
-  std::vector<int> capacity_ ABSL_GUARDED_BY(mu_);      // by model, of one engine: rows that it takes in
+  std::vector<WorkerLoad> loads_ ABSL_GUARDED_BY(mu_);            // by worker, as of its last boundary
+  std::vector<int> live_jobs_ ABSL_GUARDED_BY(mu_);               // by worker
+  std::vector<int> max_rows_ ABSL_GUARDED_BY(mu_);                // by model, of one engine
+  std::vector<int> capacity_ ABSL_GUARDED_BY(mu_);                // by model, of one engine: rows that it takes in
+  mutable std::int64_t early_refusals_ ABSL_GUARDED_BY(mu_) = 0;  // a look beforehand counts too
   RequestId next_request_ ABSL_GUARDED_BY(mu_) = 1;
   JobId next_job_ ABSL_GUARDED_BY(mu_) = 1;
   int ready_ ABSL_GUARDED_BY(mu_) = 0;
@@ -166,15 +163,17 @@ absl::Status ThreadedScheduler::Add(std::unique_ptr<WorkItem>& work) {
 
 absl::Status ThreadedScheduler::CheckTime(const WaitingRequest& request, const WorkItem& work) const {
   if (work.deadline == absl::InfiniteFuture() || queue_.size(request.model) == 0) return absl::OkStatus();
-  std::int64_t rows = 0;
-  for (int of_job : request.rows) rows += of_job;
+  // With a time budget it takes what there is, and only its start matters.
+  const bool has_budget = work.finish_by < work.deadline;
+  const std::int64_t rows = has_budget ? request.rows[0] : std::accumulate(request.rows.begin(), request.rows.end(), 0);
   Backlog backlog;
   backlog.segments = queue_.size(request.model);
   backlog.rows_ahead = queue_.RowsAhead(request.model, request.priority, rows) + rows;
   for (const WorkerLoad& load : loads_) backlog.free_rows += load.free_rows[request.model];
   backlog.all_rows = static_cast<std::int64_t>(loads_.size()) * capacity_[request.model];
-  return times_.Check(request.model, backlog, work.deadline - request.arrival,
-                      work.finish_by != absl::InfiniteFuture());
+  absl::Status in_time = times_.Check(request.model, backlog, work.deadline - request.arrival, has_budget);
+  if (!in_time.ok()) ++early_refusals_;
+  return in_time;
 }
 
 absl::Status ThreadedScheduler::CheckRoom(const WorkItem& work) const {
@@ -233,6 +232,9 @@ SchedulerStats ThreadedScheduler::stats() const {
   stats.queued_jobs = queue_.size();
   stats.queued_bytes = queue_.waiting_bytes();
   stats.leased_bytes = queue_.leased_bytes();
+  stats.max_queue_bytes = options_.max_queue_bytes;
+  stats.max_request_bytes = options_.max_request_bytes;
+  stats.early_refusals = early_refusals_;
   for (const WorkerLoad& load : loads_) stats.rows_in_use += load.rows;
   for (int jobs : live_jobs_) stats.live_jobs += jobs;
   for (int rows : max_rows_) stats.max_rows += rows * static_cast<int>(loads_.size());
@@ -286,6 +288,7 @@ void ThreadedScheduler::FindDead(Worker* me) {
   queue_.TakeDead(now, nudged_ || !me->leaving.empty(), &me->dropped);
   nudged_ = false;
   DropWaiting(me->dropped, now, &me->over);
+  if (!me->dropped.empty()) work_.SignalAll();  // their claims on memory are gone
   me->dropped.clear();
 }
 

@@ -73,7 +73,8 @@ struct WorkItem {
   std::int64_t waiting_bytes = 0;  // memory that the request holds while it waits
   std::int64_t running_bytes = 0;  // memory that it takes from its first start until its reply has been sent
   // Null: no progress. Told, on the worker's thread and never under a lock, of tokens of jobs with
-  // DecodeJob::progress that can change no more: quick. All calls come before `done`.
+  // DecodeJob::progress that can change no more: quick. A job's calls come in order and before `done`; those of two
+  // jobs may come at the same time, from two workers.
   std::function<void(int job, DecodedHypothesis fresh)> progress;
   // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null:
   // never.
@@ -89,7 +90,10 @@ struct SchedulerStats {
   int rows_in_use = 0;
   int max_rows = 0;
   std::int64_t queued_bytes = 0;
+  std::int64_t max_queue_bytes = 0;
   std::int64_t leased_bytes = 0;  // of started requests
+  std::int64_t max_request_bytes = 0;
+  std::int64_t early_refusals = 0;  // so far, of requests whose deadline could not be met
 };
 
 // Told of each step that did something, on the worker's thread: quick and allocation-free.

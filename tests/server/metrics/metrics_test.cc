@@ -55,7 +55,10 @@ std::string Scrape(Metrics* metrics) {
                         .rows_in_use = 12,
                         .max_rows = 64,
                         .queued_bytes = 5,
-                        .leased_bytes = 6000000000};
+                        .max_queue_bytes = 50,
+                        .leased_bytes = 6000000000,
+                        .max_request_bytes = 7000000000,
+                        .early_refusals = 8};
     gauges.requests_in_flight = 5;
     return gauges;
   });
@@ -102,6 +105,9 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("heed_rows_limit 64"));
   EXPECT_THAT(text, HasSubstr("heed_queue_bytes 5\n"));
   EXPECT_THAT(text, HasSubstr("heed_leased_bytes 6000000000\n"));
+  EXPECT_THAT(text, HasSubstr("heed_queue_bytes_limit 50\n"));
+  EXPECT_THAT(text, HasSubstr("heed_leased_bytes_limit 7000000000\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_early_refusals_total counter\nheed_early_refusals_total 8\n"));
   EXPECT_THAT(text, HasSubstr("heed_requests_in_flight 5"));
   EXPECT_THAT(text, HasSubstr("heed_model_load_seconds{model=\"koen\",version=\"1\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));

@@ -189,6 +189,41 @@ TEST_F(SchedulerTest, SaysBeforehandWhetherARequestWouldBeTaken) {
   EXPECT_EQ(scheduler_->stats().queued_jobs, 2) << "it takes nothing";
 }
 
+TEST_F(SchedulerTest, RefusesWhatCannotMeetItsDeadline) {
+  Start();
+  for (int round = 0; round < 4; ++round) {  // 16 segments of a second each are measured
+    Outcome& measured = outcomes_.emplace_back();
+    Accept(Item({Job(1), Job(2), Job(3), Job(4)}, &measured));
+    strings_.WaitForStep();
+    clock_.Advance(absl::Seconds(1));
+    for (TokenId name : {1, 2, 3, 4}) strings_.FinishInNextStep(name);
+    strings_.LetStep();
+    EXPECT_EQ(measured.Code(), absl::StatusCode::kOk);
+  }
+  const auto due_in = [this](int jobs, absl::Duration left) {
+    auto item = Item(std::vector<DecodeJob>(static_cast<std::size_t>(jobs), Job(9)), &outcomes_.emplace_back());
+    item->deadline = clock_.Now() + left;
+    return item;
+  };
+  Accept(Item({Job(5, 4)}, &outcomes_.emplace_back()));
+  strings_.WaitForStep();
+  Accept(due_in(1, absl::Milliseconds(1)));  // nothing waits: not even this is refused
+  auto late = due_in(1, absl::Milliseconds(700));
+  const std::string refusal =
+      "RESOURCE_EXHAUSTED: the deadline cannot be met: 1 segments wait and the predicted time is 1.5s; the deadline "
+      "leaves 700ms";
+  EXPECT_EQ(scheduler_->CheckRoom(*late).ToString(), refusal);
+  EXPECT_EQ(scheduler_->Schedule(late).ToString(), refusal);
+  ASSERT_NE(late, nullptr);
+  late->deadline += absl::Milliseconds(50);  // half of the prediction
+  Accept(std::move(late));
+  auto many = due_in(90, absl::Seconds(5));
+  EXPECT_EQ(scheduler_->Schedule(many).code(), absl::StatusCode::kResourceExhausted);
+  many->finish_by = clock_.Now() + absl::Seconds(4);  // it takes what there is by then
+  Accept(std::move(many));
+  EXPECT_EQ(scheduler_->stats().early_refusals, 3);
+}
+
 TEST_F(SchedulerTest, RefusesABeamThatNoEngineHasRowsFor) {
   Start();
   Outcome& outcome = outcomes_.emplace_back();
@@ -604,6 +639,32 @@ TEST(SchedulerOfTwoWorkers, SpreadsTheJobsOfAnItemAndEndsThemTogether) {
   EXPECT_EQ(outcome.Code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(scheduler->stats().rows_in_use, 0);
   EXPECT_EQ(scheduler->stats().live_jobs, 0);
+}
+
+TEST(SchedulerOfTwoWorkers, TheIdleOneTakesWhatWaitedBehindAClaimThatIsGone) {
+  FakeClock clock;
+  PuppetStrings strings[2];
+  std::atomic<int> made = 0;
+  auto scheduler = Scheduler::Start(
+      {.max_request_bytes = 100, .workers = 2}, 1, [&](int) { return strings[made++].MakeEngine(4); }, nullptr, &clock);
+  Outcome running, claiming, behind;  // their leases end before the scheduler
+  const auto accept = [&](TokenId name, int beam_size, std::int64_t bytes, Outcome* outcome, absl::Duration time) {
+    auto item = Item({Job(name, beam_size)}, outcome);
+    item->running_bytes = bytes;
+    item->deadline = clock.Now() + time;
+    ASSERT_TRUE(scheduler->Schedule(item).ok());
+  };
+  accept(1, 3, 60, &running, absl::InfiniteDuration());
+  while (strings[0].steps() + strings[1].steps() == 0) std::this_thread::yield();
+  const int busy = strings[0].steps() > 0 ? 0 : 1;
+  accept(2, 1, 70, &claiming, absl::Hours(1));
+  accept(3, 1, 10, &behind, absl::InfiniteDuration());
+  clock.Advance(absl::Hours(1));
+  strings[busy].LetStep();
+  EXPECT_EQ(claiming.Code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(strings[1 - busy].WaitForStep(), ElementsAre(3));
+  for (PuppetStrings& each : strings) each.CutLoose();
+  scheduler->Drain(absl::ZeroDuration());
 }
 
 }  // namespace
