@@ -22,7 +22,8 @@ std::optional<absl::Duration> Pushback(const std::string& pushback_ms) {
 std::optional<absl::Duration> NextWait(const RetryOptions& options, int attempts, const Failure& failure,
                                        double uniform) {
   if (attempts >= options.max_attempts) return std::nullopt;
-  const bool unavailable = failure.code == absl::StatusCode::kUnavailable;
+  const bool unavailable =
+      failure.code == absl::StatusCode::kUnavailable || failure.code == absl::StatusCode::kCancelled;
   if (!unavailable && failure.code != absl::StatusCode::kResourceExhausted) return std::nullopt;
   if (failure.pushback_ms.has_value()) {
     const std::optional<absl::Duration> pushback = Pushback(*failure.pushback_ms);

@@ -1,7 +1,8 @@
 // When a call that failed is tried again, and after how long. Arithmetic over plain values; client.cc does the calling.
 //
 // Every RPC of heed is idempotent, so trying again is always safe. It happens on UNAVAILABLE (the server cannot be
-// reached or is draining), and on RESOURCE_EXHAUSTED only if the server asked for it with a `grpc-retry-pushback-ms`
+// reached or is draining), on CANCELLED (nobody on this side cancels: a call that arrived just when a draining server
+// closed its connections), and on RESOURCE_EXHAUSTED only if the server asked for it with a `grpc-retry-pushback-ms`
 // trailer (the queue is full), and never past the caller's deadline.
 //
 // Plain values and functions, thread-safe.

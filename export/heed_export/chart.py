@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Sequence
 
-COLOURS = ("#c2571a", "#2f7fc1", "#3a9a5b", "#8a63c9")
+COLOURS = ("#c2571a", "#2f7fc1", "#3a9a5b", "#8a63c9", "#8a4f00")
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 44, 58
 

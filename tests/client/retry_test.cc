@@ -32,6 +32,7 @@ INSTANTIATE_TEST_SUITE_P(
         RetryCase{"UnavailableDoubles", 2, {StatusCode::kUnavailable, {}}, 0, Milliseconds(200)},
         RetryCase{"UnavailableDoublesAgain", 4, {StatusCode::kUnavailable, {}}, 0, Milliseconds(800)},
         RetryCase{"JitterShortens", 1, {StatusCode::kUnavailable, {}}, 0.5, Milliseconds(75)},
+        RetryCase{"CancelledByAServerThatCloses", 2, {StatusCode::kCancelled, {}}, 0, Milliseconds(200)},
         RetryCase{"LastAttempt", 5, {StatusCode::kUnavailable, {}}, 0, kGiveUp},
         RetryCase{"ExhaustedWithoutPushback", 1, {StatusCode::kResourceExhausted, {}}, 0, kGiveUp},
         RetryCase{"ExhaustedWithPushback", 1, {StatusCode::kResourceExhausted, "250"}, 0, Milliseconds(250)},
