@@ -22,19 +22,20 @@ std::int64_t LastOf(int bucket) {
 
 }  // namespace
 
-Histogram::Histogram() : counts_(static_cast<std::size_t>(BucketOf(kMost)) + 1, 0) {}
-
 void Histogram::Add(absl::Duration latency) {
   const std::int64_t value =
       std::clamp<std::int64_t>(absl::ToInt64Nanoseconds(std::min(latency, absl::Hours(1))), 0, kMost);
-  ++counts_[static_cast<std::size_t>(BucketOf(value))];
+  const auto bucket = static_cast<std::size_t>(BucketOf(value));
+  if (bucket >= counts_.size()) counts_.resize(bucket + 1);
+  ++counts_[bucket];
   ++count_;
   max_ = std::max(max_, value);
   sum_ += static_cast<double>(value);
 }
 
 void Histogram::Merge(const Histogram& other) {
-  for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  if (counts_.size() < other.counts_.size()) counts_.resize(other.counts_.size());
+  for (std::size_t i = 0; i < other.counts_.size(); ++i) counts_[i] += other.counts_[i];
   count_ += other.count_;
   max_ = std::max(max_, other.max_);
   sum_ += other.sum_;

@@ -13,8 +13,6 @@ namespace heed::bench {
 
 class Histogram {
  public:
-  Histogram();
-
   // Negative latencies count as 0, those beyond an hour as an hour.
   void Add(absl::Duration latency);
   void Merge(const Histogram& other);
@@ -27,7 +25,7 @@ class Histogram {
   absl::Duration Percentile(double percent) const;
 
  private:
-  std::vector<std::int64_t> counts_;
+  std::vector<std::int64_t> counts_;  // up to the greatest bucket that holds something
   std::int64_t count_ = 0;
   std::int64_t max_ = 0;
   double sum_ = 0;  // nanoseconds

@@ -3,6 +3,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -116,7 +119,7 @@ class Generator {
       }
       stubs_.push_back(std::make_unique<Stub>(*channel));
     }
-    start_ = absl::Now();
+    start_ = std::chrono::steady_clock::now();
     return absl::OkStatus();
   }
 
@@ -125,7 +128,11 @@ class Generator {
       const std::optional<absl::Duration> due = arrivals.Next();
       if (!due.has_value() || *due >= options_.duration) break;
       if (!SleepUntil(*due)) break;
-      Send(*due);
+      if (recorder_->in_flight() < options_.max_in_flight) {
+        Send(*due);
+      } else {
+        recorder_->NotSent(*due);
+      }
     }
   }
 
@@ -142,39 +149,61 @@ class Generator {
         absl::MutexLock lock(&mu_);
         if (calls_ == 0) return;
       }
-      if (stop_ && !cancelled_all_) CancelAll();
+      if (stop_) {
+        CancelAll();
+        absl::SleepFor(absl::Milliseconds(20));
+      }
       SleepUntil(Now() + absl::Milliseconds(20));
     }
   }
 
  private:
-  absl::Duration Now() const { return absl::Now() - start_; }
+  absl::Duration Now() const { return absl::FromChrono(std::chrono::steady_clock::now() - start_); }
 
-  // Cancels what is due on the way; false: stopped.
+  // Does what is due on the way; false: stopped.
   bool SleepUntil(absl::Duration time) {
     for (;;) {
       const absl::Duration now = Now();
-      absl::Duration until = std::min(time, now + absl::Milliseconds(50));
+      const absl::Duration next = std::min(CancelDue(now), SendAfterPauses(now));
       {
         absl::MutexLock lock(&mu_);
-        while (!cancels_.empty() && cancels_.top().first <= now) {
-          if (const auto call = live_.find(cancels_.top().second); call != live_.end()) {
-            call->second->outcome.cancelled = true;
-            call->second->context.TryCancel();
-          }
-          cancels_.pop();
-        }
-        if (!cancels_.empty()) until = std::min(until, cancels_.top().first);
         if (options_.concurrency > 0 && calls_ == 0) return true;  // a closed loop of a fixed number is through
       }
       if (stop_) return time <= now;
       if (now >= time) return true;
-      absl::SleepFor(until - now);
+      absl::SleepFor(std::min({time, next, now + absl::Milliseconds(50)}) - now);
+    }
+  }
+
+  // Cancels the requests whose time it is; returns when the next is due.
+  absl::Duration CancelDue(absl::Duration now) {
+    absl::MutexLock lock(&mu_);
+    while (!cancels_.empty() && cancels_.top().first <= now) {
+      if (const auto call = live_.find(cancels_.top().second); call != live_.end()) {
+        call->second->outcome.cancelled = true;
+        call->second->context.TryCancel();
+      }
+      cancels_.pop();
+    }
+    return cancels_.empty() ? absl::InfiniteDuration() : cancels_.top().first;
+  }
+
+  // Sends for the callers whose pause is over; returns when the next one's is.
+  absl::Duration SendAfterPauses(absl::Duration now) {
+    for (;;) {
+      {
+        absl::MutexLock lock(&mu_);
+        if (pauses_.empty()) return absl::InfiniteDuration();
+        if (pauses_.front() > now) return pauses_.front();
+        pauses_.pop_front();
+      }
+      SendNextOfClosedLoop();
+      absl::MutexLock lock(&mu_);
+      --calls_;
     }
   }
 
   void CancelAll() {
-    cancelled_all_ = true;
     absl::MutexLock lock(&mu_);
     for (auto& [number, call] : live_) {
       call->outcome.cancelled = true;
@@ -209,6 +238,7 @@ class Generator {
     call->request = grpc::ByteBuffer(&slice, 1);
     call->context.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
     call->outcome.rpc = prepared.rpc;
+    call->outcome.batch = prepared.batch;
     call->outcome.due = due;
     call->outcome.sent = Now();
     call->ended = [this, number](Call* ended, const grpc::Status& status) { End(number, ended, status); };
@@ -246,16 +276,22 @@ class Generator {
   }
 
   void End(std::int64_t number, Call* call, const grpc::Status& status) {
+    const bool unavailable = status.error_code() == grpc::StatusCode::UNAVAILABLE;
     call->outcome.code = static_cast<absl::StatusCode>(status.error_code());
+    call->outcome.message = status.error_message();
     {
       absl::MutexLock lock(&mu_);
       live_.erase(number);
     }
     recorder_->Add(call->outcome);
     delete call;
-    if (options_.concurrency > 0) SendNextOfClosedLoop();
+    if (options_.concurrency > 0 && !unavailable) SendNextOfClosedLoop();
     absl::MutexLock lock(&mu_);
-    --calls_;
+    if (options_.concurrency > 0 && unavailable) {
+      pauses_.push_back(Now() + absl::Milliseconds(50));
+    } else {
+      --calls_;
+    }
   }
 
   const LoadOptions& options_;
@@ -263,15 +299,15 @@ class Generator {
   const std::atomic<bool>& stop_;
   Recorder* const recorder_;
   std::vector<std::unique_ptr<Stub>> stubs_;
-  absl::Time start_;
-  bool cancelled_all_ = false;
+  std::chrono::steady_clock::time_point start_;
 
   absl::Mutex mu_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
   std::int64_t number_ ABSL_GUARDED_BY(mu_) = 0;  // requests sent
-  std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;   // that have not ended, or whose successor is being sent
+  std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;   // that have not ended, or whose successor is still to be sent
   std::map<std::int64_t, Call*> live_ ABSL_GUARDED_BY(mu_);
-  using Cancel = std::pair<absl::Duration, std::int64_t>;  // when, which
+  std::deque<absl::Duration> pauses_ ABSL_GUARDED_BY(mu_);  // of callers of a closed loop: when each goes on
+  using Cancel = std::pair<absl::Duration, std::int64_t>;   // when, which
   std::priority_queue<Cancel, std::vector<Cancel>, std::greater<>> cancels_ ABSL_GUARDED_BY(mu_);
 };
 

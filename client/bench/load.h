@@ -21,13 +21,15 @@ namespace heed::bench {
 // A request as it goes over the wire.
 struct Prepared {
   Rpc rpc = Rpc::kTranslate;
-  std::string bytes;  // of the RPC's request message
+  bool batch = false;  // its priority
+  std::string bytes;   // of the RPC's request message
 };
 
 struct LoadOptions {
   ClientOptions client;
-  int connections = 4;  // each one of its own; requests take turns
-  int concurrency = 0;  // above 0: closed loop, so many requests at a time; `arrivals` is not read
+  int connections = 4;        // each one of its own; requests take turns
+  int concurrency = 0;        // above 0: closed loop, so many requests at a time; `arrivals` is not read
+  int max_in_flight = 20000;  // open loop: a request that is due while so many are under way is not sent
   absl::Duration duration = absl::Seconds(10);      // in which requests are due, warm-up included
   std::int64_t requests = 0;                        // at most so many; 0: as many as the duration takes
   absl::Duration timeout = absl::Seconds(60);       // deadline of each, from when it is sent
@@ -37,7 +39,8 @@ struct LoadOptions {
 };
 
 // Sends prepared[0], prepared[1], ... and from the first again, until the plan is over and every request has ended, or
-// until `stop` is true: then what is under way is cancelled. UNAVAILABLE when no connection can be made at the start.
+// until `stop` is true: then what is under way is cancelled. A caller of a closed loop who was told UNAVAILABLE waits
+// 50 ms. UNAVAILABLE when no connection can be made at the start.
 absl::Status RunLoad(const LoadOptions& options, Arrivals arrivals, const std::vector<Prepared>& prepared,
                      const std::atomic<bool>& stop, Recorder* recorder);
 

@@ -18,32 +18,45 @@ std::string Escape(const std::string& text) {
 }
 
 struct Axes {
-  double nines = 2;           // shown from 0
+  Over over = Over::kPercentiles;
+  double last = 99;           // of the axis below: a percentile, or seconds
   double low = 1, high = 10;  // milliseconds
 
-  double X(double percent) const { return kLeft + (kWidth - kLeft - kRight) * -std::log10(1 - percent / 100) / nines; }
+  // Distance from the axis' begin, in nines or seconds.
+  double Along(double x) const { return over == Over::kTime ? x : -std::log10(1 - x / 100); }
+  double X(double x) const { return kLeft + (kWidth - kLeft - kRight) * Along(x) / Along(last); }
   double Y(double ms) const {
     const double share = (std::log10(std::max(ms, low)) - std::log10(low)) / (std::log10(high) - std::log10(low));
     return kHeight - kBottom - share * (kHeight - kTop - kBottom);
   }
 };
 
-Axes AxesOf(const std::vector<Curve>& curves) {
-  Axes axes;
-  double least = 1e9, most = 0, last = 0;
+Axes AxesOf(const std::vector<Curve>& curves, Over over) {
+  Axes axes{over, over == Over::kTime ? 1.0 : 90.0};
+  double least = 1e9, most = 0;
   for (const Curve& curve : curves) {
-    for (const auto& [percent, ms] : curve.points) {
+    for (const auto& [x, ms] : curve.points) {
       least = std::min(least, ms);
       most = std::max(most, ms);
-      last = std::max(last, percent);
+      axes.last = std::max(axes.last, x);
     }
   }
   if (most <= 0) return axes;
-  axes.nines = std::max(1.0, -std::log10(1 - last / 100));
   axes.low = std::pow(10, std::floor(std::log10(std::max(least, 1e-3))));
   axes.high = std::pow(10, std::ceil(std::log10(most * 1.01)));
   if (axes.high <= axes.low) axes.high = axes.low * 10;
   return axes;
+}
+
+// Where the axis below has its numbers.
+std::vector<double> TicksOf(const Axes& axes) {
+  if (axes.over == Over::kPercentiles) return {0, 50, 90, 97, 99, 99.9, 99.99};
+  double step = std::pow(10, std::floor(std::log10(axes.last / 4)));
+  if (axes.last / step > 20) step *= 5;
+  if (axes.last / step > 8) step *= 2;
+  std::vector<double> ticks;
+  for (int i = 0; i * step <= axes.last * 1.001; ++i) ticks.push_back(i * step);
+  return ticks;
 }
 
 std::string Grid(const Axes& axes) {
@@ -59,27 +72,29 @@ std::string Grid(const Axes& axes) {
                             kLeft, kWidth - kRight, axes.Y(ms), axes.Y(ms), kLeft - 8, axes.Y(ms) + 4, ms);
     }
   }
-  for (double percent : {0.0, 50.0, 90.0, 97.0, 99.0, 99.9, 99.99}) {
-    if (-std::log10(1 - percent / 100) > axes.nines + 1e-9) break;
+  for (double tick : TicksOf(axes)) {
+    if (axes.Along(tick) > axes.Along(axes.last) * 1.001) break;
     absl::StrAppendFormat(&out,
                           R"x(<line x1="%.1f" x2="%.1f" y1="%g" y2="%g"/><text x="%.1f" y="%g" )x"
                           R"x(text-anchor="middle">%g</text>)x"
                           "\n",
-                          axes.X(percent), axes.X(percent), kTop, kHeight - kBottom, axes.X(percent),
-                          kHeight - kBottom + 20, percent);
+                          axes.X(tick), axes.X(tick), kTop, kHeight - kBottom, axes.X(tick), kHeight - kBottom + 20,
+                          tick);
   }
   absl::StrAppendFormat(&out,
-                        R"x(<text x="%g" y="%g" text-anchor="middle">percentile of requests</text>)x"
+                        R"x(<text x="%g" y="%g" text-anchor="middle">%s</text>)x"
                         R"x(<text transform="translate(18 %g) rotate(-90)" text-anchor="middle">latency, ms</text>)x"
                         "\n",
-                        (kLeft + kWidth - kRight) / 2, kHeight - 14, (kTop + kHeight - kBottom) / 2);
+                        (kLeft + kWidth - kRight) / 2, kHeight - 14,
+                        axes.over == Over::kTime ? "seconds after the warm-up" : "percentile of requests",
+                        (kTop + kHeight - kBottom) / 2);
   return out;
 }
 
 }  // namespace
 
-std::string Svg(const std::vector<Curve>& curves, const std::string& title) {
-  const Axes axes = AxesOf(curves);
+std::string Svg(const std::vector<Curve>& curves, Over over, const std::string& title) {
+  const Axes axes = AxesOf(curves, over);
   std::string out = absl::StrFormat(
       R"x(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img">)x"
       "\n"
@@ -101,8 +116,7 @@ std::string Svg(const std::vector<Curve>& curves, const std::string& title) {
     const Curve& curve = curves[i];
     const char* colour = kColours[i % std::size(kColours)];
     std::string points;
-    for (const auto& [percent, ms] : curve.points)
-      absl::StrAppendFormat(&points, "%.1f,%.1f ", axes.X(percent), axes.Y(ms));
+    for (const auto& [x, ms] : curve.points) absl::StrAppendFormat(&points, "%.1f,%.1f ", axes.X(x), axes.Y(ms));
     above = std::max(y, above + 17);
     absl::StrAppendFormat(&out,
                           R"x(<polyline points="%s" fill="none" stroke="%s" stroke-width="2.5"/>)x"

@@ -75,8 +75,9 @@ std::vector<Prepared> Prepare(const PrepareOptions& options, std::size_t least) 
       if (!options.summarize_model.empty()) request.mutable_model()->set_name(options.summarize_model);
     }
     for (std::size_t t = 0; t < each; ++t) request.add_texts(texts[(i * each + t) % texts.size()]);
-    if (batch(random)) request.set_priority(v1::PRIORITY_BATCH);
-    prepared.push_back({rpc, Serialized(rpc, request)});
+    const bool is_batch = batch(random);
+    if (is_batch) request.set_priority(v1::PRIORITY_BATCH);
+    prepared.push_back({rpc, is_batch, Serialized(rpc, request)});
   }
   return prepared;
 }

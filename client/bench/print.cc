@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -57,11 +59,13 @@ std::string Table(const Report& report) {
       absl::StrAppend(&out, Row(absl::StrCat("  ", Name(static_cast<Rpc>(rpc))), report.by_rpc[rpc]));
     }
   }
+  if (report.batch.count() > 0) absl::StrAppend(&out, Row("  batch priority", report.batch));
   if (report.first_token.count() > 0) absl::StrAppend(&out, Row("first token", report.first_token));
   if (report.refusals.count() > 0) absl::StrAppend(&out, Row("refusals", report.refusals));
   for (const auto& [code, count] : report.codes) {
     if (code != "OK") absl::StrAppendFormat(&out, "%s: %d\n", code, count);
   }
+  if (!report.first_error.ok()) absl::StrAppend(&out, "the first error: ", report.first_error.message(), "\n");
   return out;
 }
 
@@ -80,7 +84,9 @@ std::string Json(const Report& report, const std::string& label, double offered)
               {"most_in_flight", report.most_in_flight},
               {"in_flight_at_end", report.in_flight_at_end},
               {"codes", report.codes},
+              {"first_error", std::string(report.first_error.message())},
               {"latency", Latencies(report.latency)},
+              {"batch", Latencies(report.batch)},
               {"first_token", Latencies(report.first_token)},
               {"refusals", Latencies(report.refusals)}};
   for (int rpc = 0; rpc < kRpcs; ++rpc) {
@@ -93,6 +99,7 @@ std::string Json(const Report& report, const std::string& label, double offered)
     latencies["errors"] = interval.errors;
     out["intervals"].push_back(std::move(latencies));
   }
+  out["curve"] = json::array();
   for (const auto& [percent, ms] : CurveOf(report, label).points) out["curve"].push_back({percent, ms});
   return out.dump(1) + "\n";
 }
@@ -122,19 +129,57 @@ Curve CurveOf(const Report& report, const std::string& label) {
   return curve;
 }
 
-absl::StatusOr<Curve> CurveOfJson(const std::string& text) {
-  const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const absl::Status bad = absl::InvalidArgumentError("it is not what `heed bench --json` writes");
-  if (!parsed.is_object() || !parsed.contains("curve") || !parsed["curve"].is_array()) return bad;
+namespace {
+
+std::optional<double> NumberIn(const json& object, const std::string& name, double most) {
+  if (!object.is_object() || !object.contains(name) || !object[name].is_number()) return std::nullopt;
+  const auto number = object[name].get<double>();
+  return number >= 0 && number <= most ? std::optional<double>(number) : std::nullopt;
+}
+
+std::optional<Curve> OverPercentiles(const json& run) {
   Curve curve;
-  if (parsed.contains("label") && parsed["label"].is_string()) curve.label = parsed["label"].get<std::string>();
-  for (const json& point : parsed["curve"]) {
-    if (!point.is_array() || point.size() != 2 || !point[0].is_number() || !point[1].is_number()) return bad;
+  for (const json& point : run["curve"]) {
+    if (!point.is_array() || point.size() != 2 || !point[0].is_number() || !point[1].is_number()) return std::nullopt;
     const auto percent = point[0].get<double>(), ms = point[1].get<double>();
-    if (!(percent >= 0 && percent < 100 && ms >= 0 && ms < 1e9)) return bad;
+    if (!(percent >= 0 && percent < 100 && ms >= 0 && ms < 1e9)) return std::nullopt;
     curve.points.emplace_back(percent, ms);
   }
   return curve;
+}
+
+// A percentile of each interval that has one, at the interval's begin.
+std::optional<Curve> OverTime(const json& run, const std::string& percentile) {
+  const std::optional<double> interval = NumberIn(run, "interval_s", 1e9);
+  if (!interval.has_value() || !run.contains("intervals") || !run["intervals"].is_array()) return std::nullopt;
+  Curve curve;
+  double at = 0;
+  for (const json& part : run["intervals"]) {
+    const std::optional<double> count = NumberIn(part, "count", 1e18), ms = NumberIn(part, percentile + "_ms", 1e9);
+    if (!count.has_value() || !ms.has_value()) return std::nullopt;
+    if (*count > 0) curve.points.emplace_back(at, *ms);
+    at += *interval;
+  }
+  return curve;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Curve>> CurvesOfJson(const std::string& text, Over over) {
+  const json run = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const absl::Status bad = absl::InvalidArgumentError("it is not what `heed bench --json` writes");
+  if (!run.is_object() || !run.contains("curve") || !run["curve"].is_array()) return bad;
+  std::string label;
+  if (run.contains("label") && run["label"].is_string()) label = run["label"].get<std::string>();
+  std::vector<Curve> curves;
+  for (const char* percentile : {"p50", "p99"}) {
+    std::optional<Curve> curve = over == Over::kTime ? OverTime(run, percentile) : OverPercentiles(run);
+    if (!curve.has_value()) return bad;
+    curve->label = over == Over::kTime ? absl::StrCat(label, " ", percentile) : label;
+    curves.push_back(*std::move(curve));
+    if (over == Over::kPercentiles) break;
+  }
+  return curves;
 }
 
 }  // namespace heed::bench

@@ -23,17 +23,21 @@ std::string Json(const Report& report, const std::string& label, double offered)
 // {"probes": [...], "best_rate": number or null}
 std::string Json(const std::vector<Probe>& probes);
 
-// A line of a plot: latency in milliseconds by percentile.
+// What a plot's latencies are drawn over.
+enum class Over { kPercentiles, kTime };
+
+// A line of a plot.
 struct Curve {
   std::string label;
-  std::vector<std::pair<double, double>> points;  // percentile, milliseconds; ascending
+  std::vector<std::pair<double, double>> points;  // percentile or second, milliseconds; ascending
 };
 
+// Over percentiles.
 Curve CurveOf(const Report& report, const std::string& label);
-// Of a file that Json wrote. INVALID_ARGUMENT for anything else.
-absl::StatusOr<Curve> CurveOfJson(const std::string& text);
+// Of a run's JSON: one curve over percentiles, or p50 and p99 over time. INVALID_ARGUMENT for anything else.
+absl::StatusOr<std::vector<Curve>> CurvesOfJson(const std::string& text, Over over);
 
-// Latency over percentiles, whose axis gives each further nine the same width; latencies on a logarithmic axis.
-std::string Svg(const std::vector<Curve>& curves, const std::string& title);
+// Percentiles on an axis that gives each further nine the same width; latencies on a logarithmic axis.
+std::string Svg(const std::vector<Curve>& curves, Over over, const std::string& title);
 
 }  // namespace heed::bench

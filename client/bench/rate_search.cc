@@ -13,6 +13,7 @@ absl::StatusOr<std::vector<Probe>> FindRate(const RateSearchOptions& options,
   constexpr double kLeast = 0.01;
   while (rate >= kLeast && rate <= options.max_rate) {
     absl::StatusOr<Probe> probe = run(rate);
+    if (absl::IsCancelled(probe.status())) break;
     if (!probe.ok()) return probe.status();
     probe->rate = rate;
     probe->passed = probe->latency <= options.limit && probe->error_share <= options.max_error_share;

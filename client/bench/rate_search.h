@@ -30,8 +30,8 @@ struct RateSearchOptions {
 };
 
 // Doubles the rate until a run fails, then halves the interval. A run passes if its latency and its errors are within
-// their limits. Every probe in order; the best is the passed one with the highest rate, if any passed. Fails only as
-// `run` does.
+// their limits. Every probe in order; the best is the passed one with the highest rate, if any passed. A `run` that is
+// CANCELLED ends the search with the probes before it; another error of it is the search's own.
 absl::StatusOr<std::vector<Probe>> FindRate(const RateSearchOptions& options,
                                             const std::function<absl::StatusOr<Probe>(double rate)>& run);
 

@@ -1,8 +1,14 @@
 #include "client/bench/recorder.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace heed::bench {
+namespace {
+
+constexpr std::size_t kMostIntervals = 3600;
+
+}  // namespace
 
 const char* Name(Rpc rpc) {
   switch (rpc) {
@@ -34,6 +40,30 @@ void Recorder::Sent(absl::Duration due) {
   if (due >= options_.warmup) ++report_.sent;
 }
 
+void Recorder::NotSent(absl::Duration due) {
+  absl::MutexLock lock(&mu_);
+  if (due < options_.warmup) return;
+  ++report_.sent;
+  ++report_.codes["NOT_SENT"];
+  ++IntervalOf(due).errors;
+}
+
+Interval& Recorder::IntervalOf(absl::Duration due) {
+  std::vector<Interval>& intervals = report_.intervals;
+  const auto at = [&] { return static_cast<std::size_t>(absl::FDivDuration(due - options_.warmup, report_.interval)); };
+  while (at() >= kMostIntervals) {
+    report_.interval *= 2;
+    for (std::size_t i = 0; i < intervals.size(); ++i) {
+      Interval taken = std::exchange(intervals[i], {});
+      intervals[i / 2].latency.Merge(taken.latency);
+      intervals[i / 2].errors += taken.errors;
+    }
+    intervals.resize((intervals.size() + 1) / 2);
+  }
+  if (intervals.size() <= at()) intervals.resize(at() + 1);
+  return intervals[at()];
+}
+
 void Recorder::Add(const Outcome& outcome) {
   absl::MutexLock lock(&mu_);
   --in_flight_;
@@ -45,20 +75,21 @@ void Recorder::Add(const Outcome& outcome) {
     return;
   }
   ++report_.codes[absl::StatusCodeToString(outcome.code)];
-  const auto at = static_cast<std::size_t>(absl::FDivDuration(outcome.due - options_.warmup, options_.interval));
-  if (report_.intervals.size() <= at) report_.intervals.resize(at + 1);
+  Interval& interval = IntervalOf(outcome.due);
   const absl::Duration latency = outcome.ended - outcome.due;
   if (outcome.code == absl::StatusCode::kResourceExhausted || outcome.code == absl::StatusCode::kUnavailable) {
     report_.refusals.Add(latency);
   }
   if (outcome.code != absl::StatusCode::kOk) {
-    ++report_.intervals[at].errors;
+    ++interval.errors;
+    if (report_.first_error.ok()) report_.first_error = absl::Status(outcome.code, outcome.message);
     return;
   }
   report_.tokens += outcome.tokens;
   report_.latency.Add(latency);
   report_.by_rpc[static_cast<int>(outcome.rpc)].Add(latency);
-  report_.intervals[at].latency.Add(latency);
+  interval.latency.Add(latency);
+  if (outcome.batch) report_.batch.Add(latency);
   if (outcome.first > absl::ZeroDuration()) report_.first_token.Add(outcome.first - outcome.due);
 }
 
@@ -75,7 +106,6 @@ int Recorder::in_flight() const {
 Report Recorder::report() const {
   absl::MutexLock lock(&mu_);
   Report report = report_;
-  report.interval = options_.interval;
   report.measured = std::max(absl::ZeroDuration(), last_end_ - options_.warmup);
   return report;
 }

@@ -25,16 +25,18 @@ const char* Name(Rpc rpc);
 // One request that has ended. Times since the start of the run.
 struct Outcome {
   Rpc rpc = Rpc::kTranslate;
+  bool batch = false;  // priority
   absl::Duration due, sent, ended;
   absl::Duration first;  // first token of a stream; zero: none came
   absl::StatusCode code = absl::StatusCode::kOk;
+  std::string message;      // of an error
   bool cancelled = false;   // by the generator, on purpose
   std::int64_t tokens = 0;  // target tokens of the best hypotheses
 };
 
 struct RecorderOptions {
   absl::Duration warmup;                        // requests due before it do not count
-  absl::Duration interval = absl::Seconds(1);   // of the time series
+  absl::Duration interval = absl::Seconds(1);   // of the time series; doubled where there would be more than 3600
   absl::Duration late = absl::Milliseconds(1);  // a request sent more than this after it was due counts as late
 };
 
@@ -49,10 +51,12 @@ struct Report {
   std::int64_t sent = 0;    // that were due after the warm-up, whatever became of them
   std::int64_t late = 0;
   std::int64_t cancelled = 0;                 // on purpose
-  std::map<std::string, std::int64_t> codes;  // of the others, by gRPC code
+  std::map<std::string, std::int64_t> codes;  // of the others, by gRPC code, and "NOT_SENT"
+  absl::Status first_error;                   // OK: there was none
   std::int64_t tokens = 0;                    // of answered requests
   Histogram latency;                          // of those answered OK
   Histogram by_rpc[kRpcs];
+  Histogram batch;        // of requests with batch priority
   Histogram first_token;  // of streams
   Histogram refusals;     // RESOURCE_EXHAUSTED and UNAVAILABLE
   std::vector<Interval> intervals;
@@ -67,9 +71,11 @@ struct Report {
 
 class Recorder {
  public:
-  explicit Recorder(const RecorderOptions& options) : options_(options) {}
+  explicit Recorder(const RecorderOptions& options) : options_(options) { report_.interval = options.interval; }
 
   void Sent(absl::Duration due);
+  // A request that was due was not sent: too many were under way. It counts as an error.
+  void NotSent(absl::Duration due);
   void Add(const Outcome& outcome);
   // The last request was sent.
   void Close();
@@ -78,6 +84,9 @@ class Recorder {
   Report report() const;
 
  private:
+  // The interval of a request that was due after the warm-up.
+  Interval& IntervalOf(absl::Duration due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const RecorderOptions options_;
   mutable absl::Mutex mu_;
   Report report_ ABSL_GUARDED_BY(mu_);

@@ -8,8 +8,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "client/bench/load.h"
 #include "client/bench/prepare.h"
 #include "client/bench/print.h"
@@ -128,6 +130,45 @@ TEST(RecorderTest, LatencyCountsFromWhenARequestWasDue) {
   EXPECT_EQ(report.intervals[1].errors, 2);
 }
 
+TEST(RecorderTest, WhatWasNotSentIsAnError) {
+  Recorder recorder({.warmup = absl::Seconds(1)});
+  recorder.NotSent(absl::ZeroDuration());
+  recorder.NotSent(absl::Seconds(1));
+  const Report report = recorder.report();
+  EXPECT_EQ(report.sent, 1);
+  EXPECT_EQ(report.errors(), 1);
+  EXPECT_EQ(report.codes.at("NOT_SENT"), 1);
+  EXPECT_EQ(report.intervals.at(0).errors, 1);
+}
+
+TEST(RecorderTest, IntervalsGrowWhereThereWouldBeTooMany) {
+  Recorder recorder({.interval = Ms(10)});
+  constexpr int kSeconds = 100;
+  for (int i = 0; i < 100 * kSeconds; ++i) recorder.Add({.due = Ms(10 * i), .ended = Ms(10 * i + 5)});
+  Report report = recorder.report();
+  EXPECT_EQ(report.interval, Ms(40)) << "10,000 intervals were two doublings too many";
+  ASSERT_EQ(report.intervals.size(), 2500u);
+  for (const Interval& interval : report.intervals) ASSERT_EQ(interval.latency.count(), 4);
+  recorder.Add({.due = absl::Hours(1000), .ended = absl::Hours(1000), .code = absl::StatusCode::kInternal});
+  report = recorder.report();
+  EXPECT_LE(report.intervals.size(), 3600u);
+  EXPECT_EQ(report.intervals.front().latency.count(), 100 * kSeconds);
+  EXPECT_EQ(report.intervals.back().errors, 1);
+}
+
+TEST(RecorderTest, TheFirstErrorAndBatchPriorityAreTold) {
+  Recorder recorder({});
+  recorder.Add({.ended = Ms(1)});
+  recorder.Add({.batch = true, .ended = Ms(2)});
+  recorder.Add({.code = absl::StatusCode::kNotFound, .message = "no such model"});
+  recorder.Add({.code = absl::StatusCode::kInternal, .message = "later"});
+  const Report report = recorder.report();
+  EXPECT_EQ(report.batch.count(), 1);
+  EXPECT_EQ(report.batch.max(), Ms(2));
+  EXPECT_EQ(report.first_error, absl::NotFoundError("no such model"));
+  EXPECT_THAT(Table(report), HasSubstr("the first error: no such model"));
+}
+
 TEST(PrepareTest, MixesRpcsAndPrioritiesInTheirShares) {
   PrepareOptions options;
   options.mix = *ParseMix("translate=3,summarize=1,stream_translate=1");
@@ -152,6 +193,7 @@ TEST(PrepareTest, MixesRpcsAndPrioritiesInTheirShares) {
     EXPECT_EQ(request.texts(0), options.texts[i % 3]);
     EXPECT_EQ(request.model().name(), prepared[i].rpc == Rpc::kSummarize ? "short" : "long");
     batch += static_cast<int>(request.priority() == v1::PRIORITY_BATCH);
+    EXPECT_EQ(prepared[i].batch, request.priority() == v1::PRIORITY_BATCH);
   }
   EXPECT_NEAR(count[Rpc::kTranslate], 2400, 150);
   EXPECT_NEAR(count[Rpc::kSummarize], 800, 120);
@@ -191,6 +233,16 @@ TEST(RateSearchTest, ErrorsAndFailuresCount) {
   EXPECT_EQ(Best(*probes), nullptr);
   EXPECT_EQ(FindRate({}, [](double) { return absl::StatusOr<Probe>(absl::UnavailableError("gone")); }).status(),
             absl::UnavailableError("gone"));
+}
+
+TEST(RateSearchTest, AnInterruptedSearchHasWhatItFoundBefore) {
+  int runs = 0;
+  const auto probes = FindRate({.first_rate = 1, .limit = Ms(100)}, [&](double rate) {
+    return ++runs == 4 ? absl::StatusOr<Probe>(absl::CancelledError("interrupted")) : Queue(rate, 100);
+  });
+  ASSERT_TRUE(probes.ok());
+  EXPECT_EQ(probes->size(), 3u);
+  EXPECT_EQ(Best(*probes)->rate, 4);
 }
 
 std::vector<Prepared> Texts(int count) {
@@ -239,6 +291,57 @@ TEST(Load, AClosedLoopKeepsExactlySoManyInFlight) {
   ASSERT_TRUE(RunLoad(options, Arrivals::Constant(1), Texts(5), kNever, &recorder).ok());
   EXPECT_EQ(recorder.report().ok(), 40);
   EXPECT_EQ(recorder.report().most_in_flight, 3);
+}
+
+TEST(Load, AStalledServerShowsInAllThatWereDueMeanwhile) {
+  FakeServer server;
+  // The first request is answered when the last, which is due 100 ms later, has arrived.
+  absl::Notification last;
+  std::atomic<int> arrived{0};
+  server.SetHook([&] {
+    if (++arrived == 11) last.Notify();
+    last.WaitForNotification();
+  });
+  std::vector<absl::Duration> due;
+  for (int i = 0; i <= 10; ++i) due.push_back(Ms(10 * i));
+  Recorder recorder({});
+  ASSERT_TRUE(RunLoad(To(server), Arrivals::Recorded(due), Texts(5), kNever, &recorder).ok());
+  const Report report = recorder.report();
+  ASSERT_EQ(report.ok(), 11);
+  EXPECT_GE(report.latency.max(), Ms(100));
+  EXPECT_GE(report.latency.Percentile(50), Ms(50)) << "half of them were due 50 ms or more before the last";
+}
+
+TEST(Load, ARequestThatIsDueWhileTooManyAreUnderWayIsNotSent) {
+  FakeServer server;
+  absl::Notification all_due;
+  server.SetHook([&] { all_due.WaitForNotification(); });
+  LoadOptions options = To(server);
+  options.max_in_flight = 3;
+  Recorder recorder({});
+  std::thread release([&] {
+    while (recorder.report().sent < 8) absl::SleepFor(absl::Milliseconds(1));
+    all_due.Notify();
+  });
+  ASSERT_TRUE(RunLoad(options, Arrivals::Recorded(std::vector<absl::Duration>(8)), Texts(5), kNever, &recorder).ok());
+  release.join();
+  EXPECT_EQ(server.calls(), 3);
+  EXPECT_EQ(recorder.report().ok(), 3);
+  EXPECT_EQ(recorder.report().codes.at("NOT_SENT"), 5);
+}
+
+TEST(Load, CallersOfAClosedLoopGoOnAfterUnavailable) {
+  FakeServer server;
+  server.Fail({{grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining"), ""},
+               {grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining"), ""}});
+  LoadOptions options = To(server);
+  options.concurrency = 2;
+  options.requests = 6;
+  Recorder recorder({});
+  ASSERT_TRUE(RunLoad(options, Arrivals::Constant(1), Texts(5), kNever, &recorder).ok());
+  EXPECT_EQ(recorder.report().ok(), 4);
+  EXPECT_EQ(recorder.report().first_error, absl::UnavailableError("draining"));
+  EXPECT_EQ(server.calls(), 6);
 }
 
 TEST(Load, ErrorsAreCountedByCode) {
@@ -294,18 +397,35 @@ TEST(PrintTest, JsonIsReadBackForPlots) {
   const auto parsed = nlohmann::json::parse(json);
   EXPECT_EQ(parsed["ok"], 1000);
   EXPECT_NEAR(parsed["latency"]["p97_ms"].get<double>(), 970, 9.7);
-  const auto curve = CurveOfJson(json);
-  ASSERT_TRUE(curve.ok()) << curve.status();
-  EXPECT_EQ(curve->label, "a <run>");
-  EXPECT_EQ(curve->points.size(), CurveOf(recorder.report(), "").points.size());
-  EXPECT_NEAR(curve->points.back().first, 99.9, 0.1) << "the percentiles that 1,000 requests tell";
-  const std::string svg = Svg({*curve}, "Latency");
+  const auto curves = CurvesOfJson(json, Over::kPercentiles);
+  ASSERT_TRUE(curves.ok()) << curves.status();
+  ASSERT_EQ(curves->size(), 1u);
+  EXPECT_EQ(curves->front().label, "a <run>");
+  EXPECT_EQ(curves->front().points.size(), CurveOf(recorder.report(), "").points.size());
+  EXPECT_NEAR(curves->front().points.back().first, 99.9, 0.1) << "the percentiles that 1,000 requests tell";
+  const std::string svg = Svg(*curves, Over::kPercentiles, "Latency");
   EXPECT_THAT(svg, HasSubstr("a &lt;run&gt;"));
   EXPECT_THAT(svg, HasSubstr("<polyline"));
   for (const char* bad : {"", "[]", "{}", R"({"curve":[[1]]})", R"({"curve":[[100,1]]})", R"({"curve":[["a",1]]})"}) {
-    EXPECT_FALSE(CurveOfJson(bad).ok()) << bad;
+    EXPECT_FALSE(CurvesOfJson(bad, Over::kPercentiles).ok()) << bad;
+    EXPECT_FALSE(CurvesOfJson(bad, Over::kTime).ok()) << bad;
   }
-  EXPECT_THAT(Svg({}, "nothing"), HasSubstr("</svg>")) << "no run, no line";
+  for (Over over : {Over::kPercentiles, Over::kTime}) {
+    EXPECT_THAT(Svg({}, over, "nothing"), HasSubstr("</svg>")) << "no run, no line";
+  }
+}
+
+TEST(PrintTest, OverTimeEachIntervalHasItsPercentiles) {
+  Recorder recorder({.interval = absl::Seconds(2)});
+  for (double due : {0.0, 1.0, 5.0}) recorder.Add({.due = absl::Seconds(due), .ended = absl::Seconds(due) + Ms(10)});
+  const auto curves = CurvesOfJson(Json(recorder.report(), "run", 1), Over::kTime);
+  ASSERT_TRUE(curves.ok()) << curves.status();
+  ASSERT_EQ(curves->size(), 2u);
+  EXPECT_EQ(curves->at(1).label, "run p99");
+  ASSERT_EQ(curves->at(1).points.size(), 2u) << "in seconds 2 and 3 nothing was due";
+  EXPECT_EQ(curves->at(1).points[1].first, 4);
+  EXPECT_NEAR(curves->at(1).points[1].second, 10, 0.1);
+  EXPECT_THAT(Svg(*curves, Over::kTime, ""), HasSubstr("seconds after the warm-up"));
 }
 
 }  // namespace

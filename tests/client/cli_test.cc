@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "absl/strings/str_split.h"
@@ -466,6 +468,65 @@ TEST_F(Cli, ColorsMapsWhereTheTerminalHasColors) {
   EXPECT_THAT(out_, Not(HasSubstr("\x1b[")));
   Run(with("--color=always"));
   EXPECT_THAT(out_, HasSubstr("\x1b[48;2;"));
+}
+
+TEST_F(Cli, BenchReportsAClosedLoopAsATableAndAsJson) {
+  const std::string texts = WriteFile("one\r\n\ntwo\n");
+  const std::vector<std::string> command = {"bench", "--texts=" + texts, "--concurrency=2", "--requests=7"};
+  EXPECT_EQ(Run(command), 0) << err_;
+  EXPECT_THAT(out_, AllOf(StartsWith("7 requests in "), HasSubstr("7 OK, 0 errors"), HasSubstr("p99.9")));
+  std::multiset<std::string> sent;
+  for (const v1::TranslateRequest& request : server_.requests()) sent.insert(request.texts(0));
+  EXPECT_EQ(sent.count("one"), 4u);
+  EXPECT_EQ(sent.count("two"), 3u);
+
+  const std::string json = ::testing::TempDir() + "/bench.json", svg = ::testing::TempDir() + "/bench.svg";
+  EXPECT_EQ(Run({"bench", "--texts=" + texts, "--rate=1000", "--requests=5", "--json=" + json, "--label=first"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(std::ifstream(json))["ok"], 5);
+  EXPECT_EQ(Run({"bench", "plot", "--svg=" + svg, "--title=Both", json, json}), 0) << err_;
+  EXPECT_EQ(Run({"bench", "plot", "--over_time", "--svg=" + svg + ".time", json}), 0) << err_;
+  std::stringstream plot;
+  plot << std::ifstream(svg).rdbuf();
+  EXPECT_THAT(plot.str(), AllOf(HasSubstr("<title>Both</title>"), HasSubstr(">first</text>")));
+}
+
+TEST_F(Cli, BenchSaysWhyNothingWasAnswered) {
+  const std::string texts = WriteFile("one\n");
+  server_.Fail({{grpc::Status(grpc::StatusCode::NOT_FOUND, "no such model"), ""},
+                {grpc::Status(grpc::StatusCode::NOT_FOUND, "no such model"), ""}});
+  EXPECT_EQ(Run({"bench", "--texts=" + texts, "--concurrency=1", "--requests=1", "--json=-"}), 3);
+  EXPECT_EQ(nlohmann::json::parse(out_)["codes"]["NOT_FOUND"], 1);
+  EXPECT_EQ(err_, "heed: NOT_FOUND: no such model\n");
+  EXPECT_EQ(Run({"bench", "--texts=" + texts, "--find_rate", "--requests=1", "--first_rate=1000"}), 3)
+      << "no rate would change it";
+}
+
+TEST_F(Cli, BenchRefusesFlagsThatMakeNoSenseInOneLine) {
+  const std::string texts = WriteFile("one\n");
+  const std::map<std::vector<std::string>, std::string> wrong = {
+      {{"--texts=" + texts}, "give one of --rate, --arrivals, --concurrency and --find_rate"},
+      {{"--texts=" + texts, "--rate=1", "--find_rate"},
+       "give one of --rate, --arrivals, --concurrency and --find_rate"},
+      {{"--rate=1"}, "--texts is missing"},
+      {{"--rate=nan"}, "--rate is \"nan\"; it must be a number from 0.001 to 1e+06"},
+      {{"--cancel_fraction=2"}, "--cancel_fraction is \"2\"; it must be a number from 0 to 1"},
+      {{"--retries=2"}, "there is no flag --retries"},
+      {{"--texts=" + texts, "--rate=1", "--mix=fly=1"}, "--mix: 'fly=1' is no share"},
+      {{"--texts=" + texts, "--rate=1", "--warmup=10s"}, "--duration must be longer than --warmup"},
+      {{"--texts=" + texts, "--rate=1", "--json=/nonexistent/run"}, "--json: cannot write /nonexistent/run"},
+      {{"--texts=/nonexistent", "--rate=1"}, "--texts: cannot read /nonexistent"},
+      {{"--texts=" + texts, "--arrivals=" + texts}, "--arrivals: " + texts + ": line 1 is no time"}};
+  for (const auto& [flags, message] : wrong) {
+    std::vector<std::string> command = {"bench"};
+    command.insert(command.end(), flags.begin(), flags.end());
+    EXPECT_EQ(Run(command), 2) << message;
+    EXPECT_THAT(err_, StartsWith("heed: " + message));
+    EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1) << err_;
+  }
+  const std::string bytes = WriteFile("one\n\xff\n");
+  EXPECT_EQ(Run({"bench", "--texts=" + bytes, "--rate=1"}), 2);
+  EXPECT_THAT(err_, HasSubstr(": line 2, byte 0 is not valid UTF-8"));
+  EXPECT_EQ(server_.calls(), 0);
 }
 
 v1::ListModelsResponse TwoModels() {
