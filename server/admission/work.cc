@@ -11,7 +11,11 @@ std::unique_ptr<WorkItem> MakeWork(AdmittedRequest* request, absl::Time received
   auto work = std::make_unique<WorkItem>();
   work->model = request->model->index;
   work->jobs = std::move(request->jobs);
-  for (DecodeJob& job : work->jobs) job.progress = streamed;
+  for (DecodeJob& job : work->jobs) {
+    // What a beam's token was copied from, and so how it is written, is known at its end alone.
+    const bool typed = !job.copy_ids.empty() || job.sources;
+    job.progress = streamed && (job.search.beam_size == 1 || !typed);
+  }
   work->waiting_bytes = cost.waiting;
   work->running_bytes = cost.running;
   work->priority = request->priority;

@@ -81,12 +81,12 @@ std::size_t SegmentStream::Settled(const DecodedText& text) const {
 }
 
 std::optional<v1::SegmentProgress> SegmentStream::Take(bool end) {
-  if (told_ == decoded_.tokens.size()) return std::nullopt;
+  if (decoded_.tokens.empty() || (told_ == decoded_.tokens.size() && !end)) return std::nullopt;
   const ServedModel& model = *request_->model;
   const DecodedText text =
       model.target_tokenizer->Decode(decoded_.tokens, TypedTokens(decoded_, model.spec.target(), source_));
   const std::size_t settled = end ? decoded_.tokens.size() : Settled(text);
-  if (settled == told_) return std::nullopt;
+  if (settled == told_ && !(end && told_bytes_ < text.text.size())) return std::nullopt;
 
   v1::SegmentProgress progress;
   progress.set_text(text_index_);

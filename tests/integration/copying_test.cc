@@ -98,6 +98,22 @@ class Copying : public ::testing::Test {
 TempFolder* Copying::folder = nullptr;
 RunningServer* Copying::server = nullptr;
 
+TEST_F(Copying, StreamsTellTheWordsThatTheUnaryCallWrites) {
+  for (const char* model : {"pointer", "mixed", "replacing"}) {
+    for (int beam : {1, 4}) {
+      v1::TranslateRequest request = Request(model);
+      request.mutable_search()->set_beam_size(beam);
+      const std::string text = Translate(request).hypotheses(0).text();
+      std::string told;
+      const auto stream = server->caller().StreamTranslate(request);
+      v1::StreamEvent event;
+      while (stream->Read(&event)) told += event.progress().delta();
+      EXPECT_TRUE(stream->Wait().ok()) << stream->Wait().ToString();
+      EXPECT_EQ(told, text) << model << " beam " << beam;
+    }
+  }
+}
+
 TEST_F(Copying, WordsThatNoVocabularyHasComeOutAsTheyWereTyped) {
   v1::TranslateRequest request = Request("pointer");
   request.mutable_search()->set_beam_size(4);
