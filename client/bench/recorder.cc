@@ -50,8 +50,8 @@ void Recorder::NotSent(absl::Duration due) {
 
 Interval& Recorder::IntervalOf(absl::Duration due) {
   std::vector<Interval>& intervals = report_.intervals;
-  const auto at = [&] { return static_cast<std::size_t>(absl::FDivDuration(due - options_.warmup, report_.interval)); };
-  while (at() >= kMostIntervals) {
+  const absl::Duration since = due - options_.warmup;
+  while (static_cast<std::size_t>(absl::FDivDuration(since, report_.interval)) >= kMostIntervals) {
     report_.interval *= 2;
     for (std::size_t i = 0; i < intervals.size(); ++i) {
       Interval taken = std::exchange(intervals[i], {});
@@ -60,8 +60,9 @@ Interval& Recorder::IntervalOf(absl::Duration due) {
     }
     intervals.resize((intervals.size() + 1) / 2);
   }
-  if (intervals.size() <= at()) intervals.resize(at() + 1);
-  return intervals[at()];
+  const auto at = static_cast<std::size_t>(absl::FDivDuration(since, report_.interval));
+  if (intervals.size() <= at) intervals.resize(at + 1);
+  return intervals[at];
 }
 
 void Recorder::Add(const Outcome& outcome) {

@@ -4,6 +4,7 @@
 // Recorder is thread-safe; the others are plain values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -55,7 +56,7 @@ struct Report {
   absl::Status first_error;                   // OK: there was none
   std::int64_t tokens = 0;                    // of answered requests
   Histogram latency;                          // of those answered OK
-  Histogram by_rpc[kRpcs];
+  std::array<Histogram, kRpcs> by_rpc;
   Histogram batch;        // of requests with batch priority
   Histogram first_token;  // of streams
   Histogram refusals;     // RESOURCE_EXHAUSTED and UNAVAILABLE

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,7 +29,10 @@ class StallingEngine : public StepEngine {
   void Admit(JobId id, const DecodeJob* job) override { engine_->Admit(id, job); }
   void Release(JobId id) override { engine_->Release(id); }
   void Step(StepReport* report) override {
-    while (std::filesystem::exists(file_)) absl::SleepFor(absl::Milliseconds(1));
+    while (std::filesystem::exists(file_)) {
+      std::ofstream(file_ + ".stalled") << "stalled";  // tells the test that it has
+      absl::SleepFor(absl::Milliseconds(1));
+    }
     engine_->Step(report);
   }
   DecodeResult Take(JobId id) override { return engine_->Take(id); }

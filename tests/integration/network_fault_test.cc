@@ -44,6 +44,7 @@ TEST_F(StalledWorker, LeavesTheOtherServing) {
   const auto one = server_->caller().StartTranslate(SlowRequest(2, 3000));
   server_->WaitForMetric("heed_live_segments", 2);
   Stall();
+  EXPECT_TRUE(WaitUntil([&] { return std::filesystem::exists(file_ + ".stalled"); }));
   for (int i = 0; i < 10; ++i) {
     // Taken by whoever is free: the stalled one takes nothing.
     const TranslateAnswer answer = server_->caller().Translate(SlowRequest(1, 50));
