@@ -97,7 +97,6 @@ TEST(RealEngines, SayTheSameToTheBitWhateverElseRunsAndIsCancelled) {
         item->jobs = record->jobs;
         item->priority = random() % 3 == 0 ? Priority::kBatch : Priority::kInteractive;
         item->cancelled = record->cancelled;
-        if (random() % 8 == 0) item->deadline = absl::Now() + absl::Microseconds(random() % 5000);
         record->may_be_cut = random() % 8 == 0;
         if (record->may_be_cut) item->finish_by = absl::Now() + absl::Microseconds(random() % 5000);
         item->progress = [record](int job, const DecodedHypothesis& fresh) {
