@@ -87,9 +87,10 @@ class StreamReader : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     if (!ok) return;
     Response response;
     if (Parse(&bytes_, &response)) {
-      const int fresh = response.event().progress().tokens_size();
-      if (fresh > 0 && call_->outcome.first == absl::ZeroDuration()) call_->outcome.first = now_();
-      if (response.event().has_result()) call_->outcome.tokens += TokensOf(response.event().result().result());
+      const std::int64_t whole = TokensOf(response.event().result().result());
+      const bool told = response.event().progress().tokens_size() > 0 || whole > 0;
+      if (told && call_->outcome.first == absl::ZeroDuration()) call_->outcome.first = now_();
+      call_->outcome.tokens += whole;
     }
     StartRead(&bytes_);
   }
@@ -129,7 +130,7 @@ class Generator {
       if (!due.has_value() || *due >= options_.duration) break;
       if (!SleepUntil(*due)) break;
       if (recorder_->in_flight() < options_.max_in_flight) {
-        Send(*due);
+        Send(*due, TakeNumber());
       } else {
         recorder_->NotSent(*due);
       }
@@ -213,19 +214,24 @@ class Generator {
 
   void SendNextOfClosedLoop() {
     const absl::Duration now = Now();
-    {
-      absl::MutexLock lock(&mu_);
-      if (stop_ || now >= options_.duration || (options_.requests > 0 && number_ >= options_.requests)) return;
-    }
-    Send(now);
-  }
-
-  void Send(absl::Duration due) {
-    auto* call = new Call();
     std::int64_t number = 0;
     {
       absl::MutexLock lock(&mu_);
+      if (stop_ || now >= options_.duration || (options_.requests > 0 && number_ >= options_.requests)) return;
       number = number_++;
+    }
+    Send(now, number);
+  }
+
+  std::int64_t TakeNumber() {
+    absl::MutexLock lock(&mu_);
+    return number_++;
+  }
+
+  void Send(absl::Duration due, std::int64_t number) {
+    auto* call = new Call();
+    {
+      absl::MutexLock lock(&mu_);
       ++calls_;
       if (options_.cancel_fraction > 0 && std::bernoulli_distribution(options_.cancel_fraction)(random_)) {
         const double part = std::uniform_real_distribution<double>(0, 1)(random_);
@@ -303,7 +309,7 @@ class Generator {
 
   absl::Mutex mu_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
-  std::int64_t number_ ABSL_GUARDED_BY(mu_) = 0;  // requests sent
+  std::int64_t number_ ABSL_GUARDED_BY(mu_) = 0;  // requests sent, or about to be
   std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;   // that have not ended, or whose successor is still to be sent
   std::map<std::int64_t, Call*> live_ ABSL_GUARDED_BY(mu_);
   std::deque<absl::Duration> pauses_ ABSL_GUARDED_BY(mu_);  // of callers of a closed loop: when each goes on

@@ -344,6 +344,19 @@ TEST(Load, CallersOfAClosedLoopGoOnAfterUnavailable) {
   EXPECT_EQ(server.calls(), 6);
 }
 
+TEST(Load, AClosedLoopOfManyCallersSendsNoMoreThanItWasAskedTo) {
+  FakeServer server;
+  LoadOptions options = To(server);
+  options.concurrency = 24;
+  options.requests = 100;
+  for (int round = 1; round <= 10; ++round) {
+    Recorder recorder({});
+    ASSERT_TRUE(RunLoad(options, Arrivals::Constant(1), Texts(5), kNever, &recorder).ok());
+    EXPECT_EQ(recorder.report().sent, 100);
+    EXPECT_EQ(server.calls(), 100 * round);
+  }
+}
+
 TEST(Load, ErrorsAreCountedByCode) {
   FakeServer server;
   server.Fail({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full"), "5"},
