@@ -47,8 +47,7 @@ def main():
     for seed in range(arguments.times):
         runs.append(drain_once(arguments, seed))
         print(json.dumps(runs[-1]), flush=True)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "drain.json").write_text(json.dumps({"machine": servers.machine(), "runs": runs}, indent=1) + "\n")
+    servers.keep(arguments.out, "drain", {"machine": servers.machine(), "runs": runs})
     return servers.say([
         (f"{len(runs)} drains, no accepted request lost", not any(run["lost"] for run in runs),
          f"{sum(run['in_flight'] for run in runs)} in flight at SIGTERM, {sum(run['lost'] for run in runs)} lost"),

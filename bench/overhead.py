@@ -12,9 +12,7 @@ import argparse
 import contextlib
 import json
 import re
-import subprocess
 import sys
-import tempfile
 
 import servers
 
@@ -25,10 +23,6 @@ CORES = {"one core": "0", "two cores": "0,1"}
 CASES = ((1, False), (1, True), (32, False), (64, False))  # requests at a time, cores kept awake
 
 
-def run_json(command):
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-
-
 def judge(concurrency, awake, cores, runs):
     def median(values):
         return sorted(values)[len(runs) // 2]
@@ -37,7 +31,7 @@ def judge(concurrency, awake, cores, runs):
     yield (f"{concurrency} at a time, server on {cores}, the same tokens",
            all(abs(ours - theirs) <= 0.01 * theirs for ours, theirs in tokens), tokens)
     if concurrency == 1:
-        added = median(run["server"]["ms_p50"] - run["engine"]["ms_p50"] for run in runs)
+        added = median(run["server"]["latency"]["p50_ms"] - run["engine"]["ms_p50"] for run in runs)
         engine = median(run["engine"]["ms_p50"] for run in runs)
         halt = "cores kept awake" if awake else "cores may halt"
         yield f"1 request, {halt}, server on {cores}, at most 0.5 ms added", added <= 0.5, f"{added:.2f} ms to {engine:.2f} ms"
@@ -56,24 +50,19 @@ def main():
     arguments = parser.parse_args()
     lines = [line for line in arguments.texts.read_text(encoding="utf-8").splitlines() if 0 < len(line) < 150]
     lines = [line for line in lines if not MORE_THAN_ONE_SENTENCE.search(line)]
-    count = min(arguments.sentences, len(lines))
-    lines = [lines[i * len(lines) // count] for i in range(count)]
-    engine_bench, serve_bench = (arguments.build / "bench" / name for name in ("engine_bench", "serve_bench"))
+    many, few = (servers.evenly(lines, n) for n in (arguments.sentences, arguments.sentences // 8))
     bundle = arguments.models / arguments.model
     figures = {"machine": servers.machine(), "runs": []}
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as texts:
-        texts.write("".join(line + "\n" for line in lines))
-        texts.flush()
+    with servers.file_of(many) as many_texts, servers.file_of(few) as few_texts:
 
         def measure(server, cores, concurrency, awake):
-            sentences = count // 8 if concurrency == 1 else count
+            texts, sentences = (few_texts, len(few)) if concurrency == 1 else (many_texts, len(many))
             with servers.awake() if awake else contextlib.nullcontext():
-                engine = run_json(servers.pinned(0, [
-                    engine_bench, f"--bundle={bundle}", f"--texts={texts.name}", "--rows=64",
+                engine = servers.run_json(servers.pinned(0, [
+                    arguments.build / "bench/engine_bench", f"--bundle={bundle}", f"--texts={texts}", "--rows=64",
                     f"--concurrency={concurrency}", f"--sentences={sentences}", "--repeats=1"]))["results"][0]
-                served = run_json(servers.pinned(1, [
-                    serve_bench, f"--address={server.address}", f"--texts={texts.name}",
-                    f"--clients={concurrency}", f"--requests={sentences}", f"--model={arguments.model}"]))
+                served = servers.closed_loop(arguments.build, server, texts, concurrency, sentences,
+                                             f"--model={arguments.model}")
             return {"concurrency": concurrency, "awake": awake, "cores": cores, "engine": engine, "server": served}
 
         for cores, pin in CORES.items():
@@ -88,8 +77,7 @@ def main():
                     if (run["cores"], run["concurrency"], run["awake"]) == (cores, concurrency, awake)]
             verdicts += judge(concurrency, awake, cores, runs)
     figures["machine after"] = servers.machine()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "overhead.json").write_text(json.dumps(figures, indent=1) + "\n")
+    servers.keep(arguments.out, "overhead", figures)
     print(json.dumps(figures["machine after"]))
     return servers.say(verdicts)
 

@@ -26,8 +26,7 @@ def main():
     # Time until the last accepted request has ended is no longer one of overload.
     goodput = run["ok"] / run["seconds"]
     figures = {"machine": servers.machine(), "capacity_per_s": [before, after], "overload": run}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "overload.json").write_text(json.dumps(figures, indent=1) + "\n")
+    servers.keep(arguments.out, "overload", figures)
     print(json.dumps(figures["machine"]))
     refused = sum(count for code, count in run["codes"].items() if code in ("RESOURCE_EXHAUSTED", "UNAVAILABLE"))
     return servers.say([

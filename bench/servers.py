@@ -7,14 +7,14 @@ import os
 import pathlib
 import platform
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "export"))
+from heed_export import serving as heed_serving  # noqa: E402
 
 
 # This process stays off the server's core.
@@ -35,33 +35,11 @@ def metric(text, name, **labels):
     return total
 
 
-class Server:
-    """A server with one worker on free ports. Its log goes to a file: reading a pipe would cost the clients' core."""
+class Server(heed_serving.Process):
+    """A server on its core."""
 
     def __init__(self, program, flags, core=0):
-        command = [program, "--workers=1", "--address=127.0.0.1:0", "--metrics_address=127.0.0.1:0"]
-        self._log = tempfile.NamedTemporaryFile("r", suffix=".log", encoding="utf-8")
-        with open(self._log.name, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(pinned(core, [*command, "--log_format=json", *flags]), stderr=log)
-        for _ in range(600):
-            for entry in self.log():
-                if entry.get("event") == "serving":
-                    self.address = f"127.0.0.1:{entry['port']}"
-                    self.metrics_address = f"127.0.0.1:{entry['metrics_port']}"
-                    return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        self.process.kill()
-        sys.exit("the server did not start: " + pathlib.Path(self._log.name).read_text())
-
-    def log(self):
-        """Its entries so far."""
-        entries = []
-        for line in pathlib.Path(self._log.name).read_text().splitlines():
-            with contextlib.suppress(ValueError):  # a line that is being written
-                entries.append(json.loads(line))
-        return entries
+        super().__init__(pinned(core, [program, "--metrics_address=127.0.0.1:0", *flags]))
 
     def metrics(self):
         return urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10).read().decode()
@@ -69,12 +47,6 @@ class Server:
     def resident_bytes(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * int(re.search(r"^VmRSS:\s+(\d+)", status, re.M).group(1))
-
-    def stop(self, number=signal.SIGTERM, wait=60):
-        """Its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(wait)
 
 
 @contextlib.contextmanager
@@ -106,6 +78,33 @@ def heed_bench(build, server, texts, *flags, core=1):
     """`heed bench` under way; report() waits for it."""
     command = [build / "client/heed", "bench", f"--address={server.address}", f"--texts={texts}", "--json=-", *flags]
     return subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE, text=True)
+
+
+def closed_loop(build, server, texts, callers, requests, *flags, core=1):
+    """The report of `callers` callers, each with a connection and one request at a time, `requests` in all."""
+    return report(heed_bench(build, server, texts, f"--concurrency={callers}", f"--connections={callers}",
+                             f"--requests={requests}", *flags, core=core))
+
+
+@contextlib.contextmanager
+def file_of(lines):
+    """A file of these lines; its name."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write("".join(line + "\n" for line in lines))
+        file.flush()
+        yield file.name
+
+
+def evenly(lines, count):
+    """`count` of the lines, or all where there are fewer, taken evenly."""
+    count = min(count, len(lines))
+    return [lines[i * len(lines) // count] for i in range(count)]
+
+
+def run_json(command, **options):
+    """A command's standard output, parsed."""
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True, **options)
+    return json.loads(done.stdout)
 
 
 def report(process):
@@ -151,6 +150,12 @@ class Results:
     def save(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(self.values, indent=1) + "\n")
+
+
+def keep(out, name, figures):
+    """Writes figures to OUT/NAME.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def say(verdicts):

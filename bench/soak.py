@@ -94,8 +94,7 @@ def main():
     early, late = p99(reports[0], (2, 3)), p99(reports[0], (9, 10))
     figures = {"machine": servers.machine(), "capacity_per_s": full, "rate_per_s": rate, "killed": killed,
                "resident_bytes": sizes, "reports": reports}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "soak.json").write_text(json.dumps(figures, indent=1) + "\n")
+    servers.keep(arguments.out, "soak", figures)
     print(json.dumps(figures["machine"]))
     return servers.say([
         ("no error that was not caused", not any(report["errors"] for report in reports),

@@ -74,14 +74,14 @@ def speed(server: Server, names: dict[str, str], texts: pathlib.Path, length: in
 
     Outputs have `length` tokens, as the sources have, whatever the model would say.
     """
-    flags = [f"--clients={clients}", f"--requests={requests}", f"--length={length}"]
+    flags = [f"--concurrency={clients}", f"--connections={clients}", f"--requests={requests}", f"--length={length}"]
     rounds: dict[str, list[tuple[float, float, float]]] = {key: [] for key in names}
     for _ in range(3):
         for key, name in names.items():
             before = server.cpu_seconds()
-            found = server.bench(name, texts, flags)
+            found = server.bench(name, texts, *flags)
             used = server.cpu_seconds() - before
-            rounds[key].append((used / requests, found["tokens"] / used, found["ms_p50"]))
+            rounds[key].append((used / requests, found["tokens"] / used, found["latency"]["p50_ms"]))
     return {
         key: {
             "cpu_ms_per_sentence": 1e3 * statistics.median(r[0] for r in values),

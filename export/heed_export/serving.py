@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
-import threading
+import tempfile
+import time
 from typing import Sequence
+
+
+class Process:
+    """A heed-server under way on free ports, with one worker; `command` is its program and further flags.
+
+    Its log goes to a file: a pipe that nobody reads would stop it, and reading one takes a core's time.
+    """
+
+    def __init__(self, command: Sequence[object]):
+        self._log = tempfile.NamedTemporaryFile("r", suffix=".log", encoding="utf-8")
+        flags = ["--workers=1", "--address=127.0.0.1:0", "--log_format=json"]
+        with open(self._log.name, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([str(c) for c in [*command, *flags]], stderr=log)
+        while True:
+            ended = self.process.poll() is not None  # before the log is read, so that its last words are there
+            serving = next((entry for entry in self.log() if entry.get("event") == "serving"), None)
+            if serving or ended:
+                break
+            time.sleep(0.05)
+        if not serving:
+            raise RuntimeError(f"the server did not start: {pathlib.Path(self._log.name).read_text().strip()}")
+        self.address = f"127.0.0.1:{serving['port']}"
+        self.metrics_address = f"127.0.0.1:{serving['metrics_port']}"
+
+    def log(self) -> list[dict]:
+        """Its entries so far."""
+        entries = []
+        for line in pathlib.Path(self._log.name).read_text().splitlines():
+            with contextlib.suppress(ValueError):  # a line that is being written
+                entries.append(json.loads(line))
+        return entries
+
+    def stop(self, number: int = signal.SIGTERM, wait: float | None = 60) -> int:
+        """Its exit code, after this signal."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(wait)
 
 
 class Server:
@@ -18,31 +58,17 @@ class Server:
         self._models = models
 
     def __enter__(self) -> Server:
-        command = [self._build / "server/heed-server", f"--models={self._models}", "--workers=1", "--text_threads=1"]
-        command += ["--address=127.0.0.1:0", "--metrics_address=", "--log_format=json"]
-        self._process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True)
-        told = []
-        for line in self._process.stderr:
-            told.append(line)
-            entry = json.loads(line)
-            if entry.get("event") == "serving":
-                # The log must be read on, or the server would wait for room in the pipe.
-                self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
-                self._reader.start()
-                self.address = f"127.0.0.1:{entry['port']}"
-                return self
-        self._process.wait()
-        raise RuntimeError(f"the server did not start: {''.join(told).strip()}")
+        program = self._build / "server/heed-server"
+        self._server = Process([program, f"--models={self._models}", "--text_threads=1", "--metrics_address="])
+        self.address = self._server.address
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._reader.join()
-        self._process.stderr.close()
+        self._server.stop(wait=None)
 
     def cpu_seconds(self) -> float:
         """The processor time that the server has used, all threads: what other work on the machine does not change."""
-        fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = pathlib.Path(f"/proc/{self._server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def ask(self, command: str, model: str, texts: pathlib.Path, *flags: str) -> str:
@@ -51,8 +77,8 @@ class Server:
         call += [f"--file={texts}", "--output=json", "--timeout=10m", *flags]
         return subprocess.run([str(c) for c in call], stdout=subprocess.PIPE, text=True, check=True).stdout
 
-    def bench(self, model: str, texts: pathlib.Path, flags: Sequence[str]) -> dict:
-        """What bench/serve_bench measured."""
-        call = [self._build / "bench/serve_bench", f"--address={self.address}", f"--model={model}", f"--texts={texts}"]
-        done = subprocess.run([*map(str, call), *flags], stdout=subprocess.PIPE, text=True, check=True)
-        return json.loads(done.stdout)
+    def bench(self, model: str, texts: pathlib.Path, *flags: str) -> dict:
+        """What `heed bench` reports of a run over these texts."""
+        call = [self._build / "client/heed", "bench", f"--address={self.address}", f"--model={model}"]
+        call += [f"--texts={texts}", "--json=-", *flags]
+        return json.loads(subprocess.run([str(c) for c in call], stdout=subprocess.PIPE, text=True, check=True).stdout)
