@@ -17,6 +17,7 @@
 namespace heed {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::Eq;
@@ -136,6 +137,25 @@ TEST(TimeBudgets, ARequestThatWaitsAllItsTimeGetsEmptyHypotheses) {
   EXPECT_EQ(server->Metric("heed_live_segments"), 1);
   running->Cancel();
   server->WaitUntilIdle();
+}
+
+TEST(Overload, ADeadlineThatCannotBeMetIsRefusedAtOnceAndSaysWhenToTryAgain) {
+  const auto server = StartSlowServer();
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(server->caller().Translate(SlowRequest(1, 1000)).ok());  // measured
+  std::vector<std::unique_ptr<PendingTranslate>> before;
+  for (int i = 0; i < 61; ++i) before.push_back(server->caller().StartTranslate(SlowRequest(1, kVeryLong)));
+  server->WaitForMetric("heed_queue_segments", 60);
+  const TranslateAnswer refused = server->caller().Translate(SlowRequest(1, 1000), absl::Milliseconds(300));
+  EXPECT_THAT(
+      refused.ToString(),
+      AllOf(StartsWith("RESOURCE_EXHAUSTED: the deadline cannot be met: 60 segments wait and the predicted time "
+                       "is "),
+            HasSubstr("; the deadline leaves ")));
+  EXPECT_EQ(refused.trailers.count("grpc-retry-pushback-ms"), 1U);
+  EXPECT_EQ(server->Metric("heed_early_refusals_total"), 1);
+  for (const auto& call : before) call->Cancel();
+  server->WaitUntilIdle();
+  EXPECT_TRUE(server->caller().Translate(SlowRequest(1, 1000), absl::Seconds(30)).ok());
 }
 
 TEST(Overload, AFullQueueSaysWhenToTryAgain) {

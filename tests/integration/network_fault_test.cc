@@ -125,6 +125,8 @@ TEST(Partition, ACutNetworkFreesRowsAndAClientThatTriesAgainSucceedsAfterIt) {
   server.WaitForMetric("heed_live_segments", 1);
   other.Cut();
   server.WaitForMetric("heed_live_segments", 0);  // noticed by the ping that nobody answered
+  EXPECT_EQ(server.Metric(R"(heed_requests_total{code="CANCELLED",model="slow",rpc="Translate",version="1"})"), 1)
+      << "it ended by itself";
   const auto waiting = other.Start(
       ClientProgram(), {"translate", address, "--max_length=20", "--timeout=60s", "--retries=1000", "하나"});
   EXPECT_TRUE(server.caller().Translate(SlowRequest(1, 5)).ok());
