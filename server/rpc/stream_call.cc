@@ -7,6 +7,7 @@
 // At most one of Pump and a write is under way; `busy_` says whether one is.
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -101,12 +102,12 @@ class StreamCall : public Reactor {
         *event.mutable_model() = IdentityOf(*work_.admitted().model);
         Push(std::move(event));
       }
-      std::map<int, bool> changed;
+      std::set<int> changed;
       for (auto& [job, hypothesis] : fresh) {
         streams_.at(job).Add(std::move(hypothesis));
-        changed[job] = true;
+        changed.insert(job);
       }
-      for (const auto& [job, yes] : changed) PushProgress(job, /*end=*/false);
+      for (const int job : changed) PushProgress(job, /*end=*/false);
       if (over) {
         if (absl::Status status = PushResults(); !status.ok()) return End(std::move(status));
       }

@@ -11,9 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -143,18 +140,6 @@ int Process::Wait() {
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(&closed_));
   return WIFEXITED(*status_) ? WEXITSTATUS(*status_) : 128 + WTERMSIG(*status_);
-}
-
-std::int64_t Process::resident_bytes() const {
-  std::ifstream statm(absl::StrCat("/proc/", pid_, "/statm"));
-  std::int64_t size = 0, resident = 0, shared = 0;
-  statm >> size >> resident >> shared;
-  return (resident - shared) * sysconf(_SC_PAGESIZE);
-}
-
-int Process::open_files() const {
-  const std::filesystem::directory_iterator files(absl::StrCat("/proc/", pid_, "/fd"));
-  return static_cast<int>(std::distance(begin(files), end(files)));
 }
 
 std::string Process::output() const {

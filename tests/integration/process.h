@@ -9,7 +9,6 @@
 // it, so start them on the test's main thread. Otherwise thread-safe.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -49,9 +48,6 @@ class Process {
   // kills the process and returns -1.
   int Wait();
   bool running();
-  // What it holds just now: memory of its own that is in RAM, and descriptors.
-  std::int64_t resident_bytes() const;
-  int open_files() const;
 
   // What it has written so far; all of it after Wait.
   std::string output() const;

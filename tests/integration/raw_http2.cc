@@ -59,14 +59,6 @@ bool RawConnection::Send(const std::string& bytes) {
   return true;
 }
 
-bool RawConnection::ClosedByServer() {
-  char buffer[65536];
-  ssize_t size = 0;
-  while ((size = recv(socket_, buffer, sizeof buffer, MSG_DONTWAIT)) > 0) {
-  }
-  return size == 0 || errno != EAGAIN;
-}
-
 namespace http2 {
 
 std::string Frame(FrameType type, int flags, std::uint32_t stream, const std::string& payload) {

@@ -20,8 +20,6 @@ class RawConnection {
   // Sends all of it, as long as the server takes it; whether it did. False when the server closed the connection, or
   // when it reads no more and the buffers between are full.
   bool Send(const std::string& bytes);
-  // Whether the server has closed the connection. Throws away what it sent.
-  bool ClosedByServer();
 
  private:
   int socket_ = -1;

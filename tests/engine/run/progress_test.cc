@@ -8,24 +8,15 @@
 #include <random>
 #include <string>
 
-#include "engine/model/checker.h"
-#include "engine/run/plan.h"
 #include "tests/support/attention_models.h"
+#include "tests/support/make_plan.h"
 
 namespace heed {
 namespace {
 
 constexpr TokenId kEos = 2;
 
-std::shared_ptr<const Plan> MakePlan(BundleBuilder builder) {
-  const Bundle bundle = builder.Build();
-  const auto program = CheckProgram(bundle);
-  EXPECT_TRUE(program.ok()) << program.status();
-  EngineOptions options;
-  options.max_rows = 11;
-  options.encode_positions_per_step = 7;
-  return Plan::Make(bundle, *program, options).value();
-}
+constexpr EngineOptions kOptions = {.max_rows = 11, .encode_positions_per_step = 7};
 
 std::vector<DecodeJob> RandomJobs(std::mt19937& random, const Plan& plan, int count) {
   std::vector<DecodeJob> jobs(count);
@@ -107,13 +98,13 @@ class EveryKind : public testing::TestWithParam<int> {
   static std::shared_ptr<const Plan> MakeIt() {
     switch (GetParam()) {
       case 0:
-        return MakePlan(LuongLstm({}, 3));
+        return MakePlan(LuongLstm({}, 3), kOptions);
       case 1:
-        return MakePlan(PointerGenerator({}, 3));
+        return MakePlan(PointerGenerator({}, 3), kOptions);
       case 2:
-        return MakePlan(Student({}, 3));
+        return MakePlan(Student({}, 3), kOptions);
       default:
-        return MakePlan(NoAttention({}, 3));
+        return MakePlan(NoAttention({}, 3), kOptions);
     }
   }
 };
@@ -189,7 +180,7 @@ TEST_P(EveryKind, TellsTheBeginningOfWhatTheJobGivesInTheEnd) {
 INSTANTIATE_TEST_SUITE_P(Models, EveryKind, testing::Range(0, 4));
 
 TEST(Progress, IsEveryTokenAsItComesOfAGreedyJobAndNothingOfAJobThatWantsNone) {
-  const auto plan = MakePlan(LuongLstm({}, 4));
+  const auto plan = MakePlan(LuongLstm({}, 4), kOptions);
   const auto engine = plan->MakeEngine();
   std::vector<DecodeJob> jobs(2);
   for (DecodeJob& job : jobs) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/run/plan.h"
+#include "server/admission/admission.h"
 #include "server/admission/registry.h"
 
 namespace heed {
@@ -183,6 +184,19 @@ class EchoEngine : public StepEngine {
   const int max_target_tokens_;
   std::map<JobId, Live> jobs_;
 };
+
+// What the echo engine answers to a request's jobs.
+inline std::vector<DecodeResult> EchoAll(const AdmittedRequest& request) {
+  std::vector<DecodeResult> results;
+  for (const DecodeJob& job : request.jobs) {
+    EchoEngine engine(64, 512);
+    StepReport report;
+    engine.Admit(1, &job);
+    while (report.finished.empty()) engine.Step(&report);
+    results.push_back(engine.Take(1));
+  }
+  return results;
+}
 
 class FakePlan : public Plan {
  public:

@@ -27,18 +27,6 @@ bool AllocationsAreCounted() {
   return Allocated() >= before + static_cast<std::int64_t>(probe.size());
 }
 
-std::vector<DecodeResult> Decode(const AdmittedRequest& request) {
-  std::vector<DecodeResult> results;
-  for (const DecodeJob& job : request.jobs) {
-    EchoEngine engine(64, 512);
-    StepReport report;
-    engine.Admit(1, &job);
-    while (report.finished.empty()) engine.Step(&report);
-    results.push_back(engine.Take(1));
-  }
-  return results;
-}
-
 std::string Words(int count) {
   std::string text;
   for (int i = 0; i < count; ++i) text += "hello world ";
@@ -90,7 +78,7 @@ TEST_P(MemoryCostTest, IsAtLeastWhatIsAllocatedAndNotManyTimesThat) {
   // The fake plan says little of its jobs, and their results are gone when the reply is there.
   std::int64_t jobs = 0;
   for (const DecodeJob& job : admitted->jobs) jobs += admitted->model->plan->JobBytes(job);
-  std::vector<DecodeResult> decoded = Decode(*admitted);
+  std::vector<DecodeResult> decoded = EchoAll(*admitted);
   const std::int64_t with_results = Allocated();
   auto reply = MakeReply(*admitted, std::move(decoded));
   ASSERT_TRUE(reply.ok()) << reply.status();

@@ -23,22 +23,9 @@ class ReplyTest : public ::testing::Test {
     return *std::move(admitted);
   }
 
-  // What the echo engine answers to the request's jobs.
-  static std::vector<DecodeResult> Decode(const AdmittedRequest& request) {
-    std::vector<DecodeResult> results;
-    for (const DecodeJob& job : request.jobs) {
-      EchoEngine engine(64, 512);
-      StepReport report;
-      engine.Admit(1, &job);
-      while (report.finished.empty()) engine.Step(&report);
-      results.push_back(engine.Take(1));
-    }
-    return results;
-  }
-
   Reply Answer(TextRequest request) {
     const AdmittedRequest admitted = Admit(std::move(request));
-    auto reply = MakeReply(admitted, Decode(admitted));
+    auto reply = MakeReply(admitted, EchoAll(admitted));
     EXPECT_TRUE(reply.ok()) << reply.status();
     return *std::move(reply);
   }
@@ -167,7 +154,7 @@ TEST_F(ReplyTest, SentencesWithoutASpaceBetweenGetOneWhereTheTargetLanguageUsesS
     admitted.texts[0].segments[1].range = {6, 15};
     admitted.texts[0].segments[1].job = 1;
     admitted.jobs.push_back(other.jobs[0]);
-    EXPECT_EQ(MakeReply(admitted, Decode(admitted))->results[0].output().text(), expected);
+    EXPECT_EQ(MakeReply(admitted, EchoAll(admitted))->results[0].output().text(), expected);
   }
 }
 
@@ -285,7 +272,7 @@ TEST(Fold, SumsColumnsAndAveragesRows) {
 TEST_F(ReplyTest, AReplyThatTurnsOutTooLargeIsRefusedAllTheSame) {
   AdmittedRequest admitted = Admit(Texts({"hello"}));
   admitted.max_reply_bytes = 100;
-  const absl::Status status = MakeReply(admitted, Decode(admitted)).status();
+  const absl::Status status = MakeReply(admitted, EchoAll(admitted)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("over max_reply_bytes (100)"));
 }

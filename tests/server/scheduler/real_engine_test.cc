@@ -11,9 +11,8 @@
 
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
-#include "engine/model/checker.h"
-#include "engine/run/plan.h"
 #include "server/scheduler/scheduler.h"
+#include "tests/support/make_plan.h"
 #include "tests/support/test_models.h"
 
 namespace heed {
@@ -22,15 +21,7 @@ namespace {
 constexpr TokenId kEos = 2;
 constexpr int kClients = 3, kItems = 40;
 
-std::shared_ptr<const Plan> MakePlan(BundleBuilder builder) {
-  const Bundle bundle = builder.Build();
-  const auto program = CheckProgram(bundle);
-  EXPECT_TRUE(program.ok()) << program.status();
-  EngineOptions options;
-  options.max_rows = 9;
-  options.encode_positions_per_step = 5;
-  return Plan::Make(bundle, *program, options).value();
-}
+constexpr EngineOptions kOptions = {.max_rows = 9, .encode_positions_per_step = 5};
 
 DecodeJob RandomJob(std::mt19937& random) {
   DecodeJob job;
@@ -77,7 +68,8 @@ struct Sent {
 };
 
 TEST(RealEngines, SayTheSameToTheBitWhateverElseRunsAndIsCancelled) {
-  const std::vector<std::shared_ptr<const Plan>> plans = {MakePlan(LuongLstm()), MakePlan(BahdanauGru())};
+  const std::vector<std::shared_ptr<const Plan>> plans = {MakePlan(LuongLstm(), kOptions),
+                                                          MakePlan(BahdanauGru(), kOptions)};
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);  // outlives the scheduler, whose memory it may hold
   auto scheduler = Scheduler::Start(
       {.max_queue = 10000, .workers = 2}, 2,
