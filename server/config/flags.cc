@@ -114,6 +114,10 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
       {"tls_client_ca", "FILE", d.tls.client_ca,
        "PEM certificates that must have signed a client's; needs --tls_cert. Empty: clients need none.",
        Text(HEED_FIELD(tls.client_ca))},
+      {"max_connections", "CONNECTIONS", Unparse(d.max_connections),
+       "Connections open at a time; more are closed as they come. Fewer where the system lets the process open fewer "
+       "files.",
+       Number(HEED_FIELD(max_connections), 1, 1 << 20)},
       {"keepalive_time", "DURATION", absl::FormatDuration(d.keepalive_time),
        "Silence after which a connection is pinged, so that a client that vanished frees its rows.",
        Time(HEED_FIELD(keepalive_time), absl::Seconds(1), absl::Hours(24))},

@@ -36,6 +36,7 @@ struct ServerOptions {
 
   std::int64_t max_message_bytes = 4 << 20;      // of a request as received
   std::int64_t max_transport_bytes = 256 << 20;  // of gRPC's own, all connections together
+  int max_connections = 1000;                    // open at a time; more are closed as they come
   int max_concurrent_requests = 256;             // of text in flight; more are refused with RESOURCE_EXHAUSTED
   int text_threads = 0;                          // of the pool for text work; 0: one per two granted cores, at least 1
   absl::Duration default_deadline = absl::Seconds(30);      // of a call that has none

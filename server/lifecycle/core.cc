@@ -63,7 +63,11 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
   const int text_threads = options.text_threads > 0 ? options.text_threads : std::max(1, GrantedCores() / 2);
   core->text_pool = std::make_unique<TextPool>(text_threads);
   Core* raw = core.get();
-  core->metrics->ReadGaugesFrom([raw] { return Gauges{raw->scheduler->stats(), raw->gate.inside()}; });
+  core->metrics->ReadGaugesFrom([raw] {
+    const ConnectionStats connections = raw->connections.stats();
+    return Gauges{raw->scheduler->stats(), raw->gate.inside(), connections.open, connections.limit,
+                  connections.refused};
+  });
   return core;
 }
 

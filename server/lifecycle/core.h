@@ -12,6 +12,7 @@
 #include "server/admission/admission.h"
 #include "server/admission/registry.h"
 #include "server/config/options.h"
+#include "server/lifecycle/connections.h"
 #include "server/lifecycle/gate.h"
 #include "server/lifecycle/text_pool.h"
 #include "server/metrics/metrics.h"
@@ -21,11 +22,14 @@ namespace heed {
 
 struct Core {
   explicit Core(const ServerOptions& server_options)
-      : options(server_options), gate(server_options.max_concurrent_requests) {}
+      : options(server_options),
+        connections(server_options.max_connections, clock),
+        gate(server_options.max_concurrent_requests) {}
   ~Core();
 
   ServerOptions options;
   Clock* clock = Clock::Real();
+  Connections connections;
   Gate gate;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Admission> admission;

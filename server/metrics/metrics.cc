@@ -53,6 +53,10 @@ class GaugeReader : public prometheus::Collectable {
     }
     return {
         Gauge("heed_requests_in_flight", "RPCs that were accepted and are not answered yet.", now.requests_in_flight),
+        Gauge("heed_connections", "Connections that clients have open.", now.connections),
+        Gauge("heed_connections_limit", "Connections that may be open.", now.max_connections),
+        Counter("heed_refused_connections_total", "Connections closed at once, for there were as many as may be.",
+                now.refused_connections),
         Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
         Gauge("heed_queue_bytes", "Memory that waiting requests hold.", now.scheduler.queued_bytes),
         Gauge("heed_queue_bytes_limit", "Memory that waiting requests may hold.", now.scheduler.max_queue_bytes),

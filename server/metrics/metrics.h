@@ -4,6 +4,7 @@
 // Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -50,6 +51,9 @@ struct RequestSample {
 struct Gauges {
   SchedulerStats scheduler;
   int requests_in_flight = 0;
+  int connections = 0;
+  int max_connections = 0;
+  std::int64_t refused_connections = 0;  // so far
 };
 
 struct MetricsOptions {

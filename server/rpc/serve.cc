@@ -7,6 +7,7 @@
 
 #include "server/config/flags.h"
 #include "server/lifecycle/allocator.h"
+#include "server/lifecycle/descriptors.h"
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/signals.h"
 #include "server/rpc/server.h"
@@ -19,12 +20,23 @@ int Fail(const absl::Status& status, int code) {
   return code;
 }
 
+// As many connections as --max_connections says need files; a system that lets this process open fewer gets fewer.
+void FitConnections(int max_connections, Connections* connections) {
+  constexpr int kOwn = 64;  // files of the server itself: polls, threads' wake-ups, logs, the metrics port
+  const int limit = RaiseDescriptorLimit(max_connections + kOwn);
+  if (limit >= max_connections + kOwn) return;
+  connections->Lower(limit - kOwn);
+  Log(LogLevel::kWarning, "connections_limited",
+      {{"connections", std::int64_t{connections->stats().limit}}, {"open_files_limit", std::int64_t{limit}}});
+}
+
 int Run(const ServerOptions& options, EngineWrapper wrap) {
   SetUpAllocator();
   BlockShutdownSignals();
   StartLog(options.log_format, options.log_level);
   absl::StatusOr<std::unique_ptr<Core>> core = StartCore(options, std::move(wrap));
   if (!core.ok()) return Fail(core.status(), 1);
+  FitConnections(options.max_connections, &(*core)->connections);
   absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(core->get());
   if (!server.ok()) return Fail(server.status(), 1);
   Log(LogLevel::kInfo, "serving",

@@ -7,21 +7,19 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
 #include "heed/v1/model.grpc.pb.h"
 #include "heed/v1/summarization.grpc.pb.h"
 #include "heed/v1/translation.grpc.pb.h"
 #include "server/lifecycle/log.h"
 #include "server/rpc/calls.h"
+#include "server/rpc/credentials.h"
+#include "server/rpc/listener.h"
 
 namespace heed {
 namespace {
@@ -87,73 +85,18 @@ class ModelEndpoint : public v1::ModelService::WithRawCallbackMethod_ListModels<
   Core* const core_;
 };
 
-// gRPC tells why it cannot listen only to its log. This keeps the system's words for the one line that a person gets,
-// and hands the rest to our own log; protobuf's lines (a field that is not UTF-8) too, for a client can make any
-// number.
-class GrpcLog {
- public:
-  static void Install() {
-    gpr_set_log_function(&GrpcLog::OnMessage);
-    google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
-      Log(LogLevel::kDebug, "protobuf", {{"message", message}});
-    });
-  }
-
-  static std::string TakeReason() {
-    absl::MutexLock lock(&mu_);
-    return std::exchange(Reason(), "");
-  }
-
- private:
-  static std::string& Reason() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    static auto* reason = new std::string();
-    return *reason;
-  }
-
-  static void OnMessage(gpr_log_func_args* args) {
+// gRPC's lines go to our own log; protobuf's (a field that is not UTF-8) too, for a client can make any number.
+void InstallLibraryLogs() {
+  gpr_set_log_function([](gpr_log_func_args* args) {
     if (args->severity != GPR_LOG_SEVERITY_ERROR) return;
     Log(LogLevel::kDebug, "grpc", {{"message", std::string(args->message)}});
-    constexpr absl::string_view kKey = "os_error:\"";
-    const absl::string_view message(args->message);
-    const std::size_t at = message.find(kKey);
-    if (at == absl::string_view::npos) return;
-    const absl::string_view rest = message.substr(at + kKey.size());
-    absl::MutexLock lock(&mu_);
-    Reason() = std::string(rest.substr(0, rest.find('"')));
-  }
-
-  static absl::Mutex mu_;
-};
-
-ABSL_CONST_INIT absl::Mutex GrpcLog::mu_(absl::kConstInit);
-
-absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
-  if (path.empty()) return std::string();
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file.is_open() || text.find("-----BEGIN") == std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("--", flag, " is ", path, "; it must be a readable PEM file"));
-  }
-  return text;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const TlsOptions& tls) {
-  if (tls.cert.empty()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options;
-  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  HEED_ASSIGN_OR_RETURN(pair.cert_chain, ReadPem("tls_cert", tls.cert));
-  HEED_ASSIGN_OR_RETURN(pair.private_key, ReadPem("tls_key", tls.key));
-  HEED_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("tls_client_ca", tls.client_ca));
-  options.pem_key_cert_pairs.push_back(std::move(pair));
-  if (!tls.client_ca.empty()) {
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
+  });
+  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+    Log(LogLevel::kDebug, "protobuf", {{"message", message}});
+  });
 }
 
 void SetChannelOptions(const ServerOptions& options, grpc::ServerBuilder* builder) {
-  // Off, so that a port in use is an error and not two servers that share it.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder->SetMaxSendMessageSize(-1);  // replies are bounded by max_reply_bytes
   builder->SetResourceQuota(grpc::ResourceQuota("heed").Resize(static_cast<std::size_t>(options.max_transport_bytes)));
@@ -174,34 +117,39 @@ class GrpcServer : public RpcServer {
   ~GrpcServer() override { Drain(); }
 
   absl::Status Listen() {
-    GrpcLog::Install();
+    InstallLibraryLogs();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     HEED_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(core_->options.tls));
     grpc::ServerBuilder builder;
     SetChannelOptions(core_->options, &builder);
-    GrpcLog::TakeReason();
-    builder.AddListeningPort(core_->options.address, credentials, &port_);
+    absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(core_->options.address, &core_->connections);
+    if (!listener.ok()) return CannotListen(listener.status().message());
+    listener_ = *std::move(listener);
+    using Acceptors = grpc::ServerBuilder::experimental_type;
+    acceptor_ =
+        builder.experimental().AddExternalConnectionAcceptor(Acceptors::ExternalConnectionType::FROM_FD, credentials);
     builder.RegisterService(&translation_);
     builder.RegisterService(&summarization_);
     builder.RegisterService(&model_);
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port_ == 0) {
-      const std::string reason = GrpcLog::TakeReason();
-      return absl::UnavailableError(
-          absl::StrCat("cannot listen on --address ", core_->options.address, ": ",
-                       reason.empty() ? "the host is not known, or the TLS files do not belong together" : reason));
-    }
+    if (server_ == nullptr) return CannotListen("gRPC does not start");
     SetHealth(true);
+    listener_->Start(core_->options.keepalive_timeout, [this](int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      acceptor_->HandleNewConnection(&connection);
+    });
     return absl::OkStatus();
   }
 
-  int port() const override { return port_; }
+  int port() const override { return listener_->port(); }
 
   bool Drain() override {
     if (server_ == nullptr) return true;
     SetHealth(false);
     const bool finished = DrainCore(core_);
+    listener_->Stop();
     server_->Shutdown(std::chrono::system_clock::now() + kCloseTime);
     server_->Wait();
     server_.reset();
@@ -209,6 +157,10 @@ class GrpcServer : public RpcServer {
   }
 
  private:
+  absl::Status CannotListen(absl::string_view reason) const {
+    return absl::UnavailableError(absl::StrCat("cannot listen on --address ", core_->options.address, ": ", reason));
+  }
+
   bool HasTask(v1::Task task) const {
     for (const auto& model : core_->registry->models()) {
       if (model->summary.task() == task) return true;
@@ -228,7 +180,8 @@ class GrpcServer : public RpcServer {
   TranslationEndpoint translation_;
   SummarizationEndpoint summarization_;
   ModelEndpoint model_;
-  int port_ = 0;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };
 

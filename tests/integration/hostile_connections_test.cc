@@ -1,8 +1,11 @@
 // Connections that are half open, hold back or break the rules, by the hundred: others are served meanwhile, and what
 // they held comes free.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,6 +101,35 @@ TEST_F(HostileConnections, CallsThatAreResetAsSoonAsTheyAreMadeLeaveNothing) {
       hostile.Send(bytes);  // the server may send such a client away
       neighbour.ExpectReplies(1);
     }
+  }
+  ExpectRecovered(*server);
+}
+
+// Lowers the process's limit so that it may open so many more files.
+void SetFilesLeft(int pid, int left) {
+  std::set<int> open;
+  for (const auto& file : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"))) {
+    open.insert(std::stoi(file.path().filename()));
+  }
+  rlimit limit = {};
+  ASSERT_EQ(prlimit(pid, RLIMIT_NOFILE, nullptr, &limit), 0);
+  int number = 0;
+  for (; left > 0; ++number) left -= open.count(number) == 0 ? 1 : 0;
+  limit.rlim_cur = static_cast<rlim_t>(number);
+  ASSERT_EQ(prlimit(pid, RLIMIT_NOFILE, &limit, nullptr), 0);
+}
+
+// gRPC's own listener stops for good at the first connection that it cannot accept.
+TEST_F(HostileConnections, ThatHoldEveryFileKeepNewOnesOutOnlyWhileTheyDo) {
+  const auto server = Start();
+  {
+    WellBehavedClient neighbour(*server);
+    SetFilesLeft(server->process().pid(), 10);
+    std::vector<RawConnection> connections;
+    for (int i = 0; i < kMany; ++i) connections.emplace_back(server->port());
+    EXPECT_TRUE(server->process().WaitForErrorLine(
+        [](const std::string& line) { return line.find("accept_waits") != std::string::npos; }));
+    neighbour.ExpectReplies(2);
   }
   ExpectRecovered(*server);
 }

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "tests/integration/raw_http2.h"
 #include "tests/integration/running_server.h"
 #include "tests/integration/small_models.h"
 
@@ -195,6 +196,21 @@ TEST(Overload, AClientThatIsToldToTryAgainGetsItsReplyOnceThereIsRoom) {
   waiting->Cancel();
   EXPECT_EQ(client.Wait(), 0) << client.error();
   EXPECT_NE(client.output(), "");
+}
+
+TEST(Overload, MoreConnectionsThanAllowedAreClosedAndTheOthersServed) {
+  const auto server = StartSlowServer({"--max_connections=3"});
+  EXPECT_TRUE(server->caller().Translate(SlowRequest(1, 5)).ok());
+  {
+    const RawConnection second(server->port()), third(server->port());
+    server->WaitForMetric("heed_connections", 3);
+    EXPECT_EQ(Caller(server->port()).Translate(SlowRequest(1, 5)).code, absl::StatusCode::kUnavailable);
+    EXPECT_GE(server->Metric("heed_refused_connections_total"), 1);
+    EXPECT_TRUE(server->caller().Translate(SlowRequest(1, 5)).ok());
+  }
+  server->WaitForMetric("heed_connections", 1);
+  EXPECT_TRUE(Caller(server->port()).Translate(SlowRequest(1, 5)).ok());
+  server->WaitUntilIdle();
 }
 
 TEST(Overload, MoreRequestsThanAllowedAreToldWhenToTryAgain) {

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -180,6 +181,41 @@ TEST_F(Startup, TlsFilesThatAreNoneEndItWithOneLine) {
   EXPECT_EQ(said_, "--tls_cert is /nowhere/cert.pem; it must be a readable PEM file");
   ExpectFailure({ModelsFlag(), "--tls_cert=/nowhere/cert.pem"}, 2);
   EXPECT_EQ(said_, "--tls_cert and --tls_key go together; only one is given");
+}
+
+TEST_F(Startup, ATlsKeyThatIsNotTheCertificatesEndsItWithOneLine) {
+  const TempFolder keys;
+  const std::string cert = keys.path() + "/cert.pem", key = keys.path() + "/key.pem";
+  const std::string other_cert = keys.path() + "/other.pem", other_key = keys.path() + "/other-key.pem";
+  WriteSelfSignedCertificate(cert, key);
+  WriteSelfSignedCertificate(other_cert, other_key);
+  ExpectFailure({ModelsFlag(), "--tls_cert=" + cert, "--tls_key=" + other_key}, 1);
+  EXPECT_EQ(said_, absl::StrCat("--tls_key is ", other_key, "; it must be the private key of --tls_cert ", cert));
+  ExpectFailure({ModelsFlag(), "--tls_cert=" + cert, "--tls_key=" + cert}, 1);
+  EXPECT_EQ(said_, absl::StrCat("--tls_key is ", cert, "; it must be a PEM private key without a password"));
+  ExpectFailure({ModelsFlag(), "--tls_cert=" + key, "--tls_key=" + key}, 1);
+  EXPECT_EQ(said_, absl::StrCat("--tls_cert is ", key, "; it must be a PEM certificate"));
+  ExpectFailure({ModelsFlag(), "--tls_cert=" + cert, "--tls_key=" + key, "--tls_client_ca=" + key}, 1);
+  EXPECT_EQ(said_, absl::StrCat("--tls_client_ca is ", key, "; it must be a PEM certificate"));
+}
+
+TEST_F(Startup, AHostThatIsNotKnownEndsItWithOneLine) {
+  ExpectFailure({ModelsFlag(), "--address=no.such.host.invalid:0"}, 1);
+  EXPECT_THAT(said_, StartsWith("cannot listen on --address no.such.host.invalid:0: "));
+}
+
+// A server that may open few files says that it takes fewer connections, and serves.
+TEST_F(Startup, FewFilesMeanFewConnections) {
+  rlimit usual = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  RunningServer server(models_.path(), {"--max_connections=1048576"});
+  const double limit = server.Metric("heed_connections_limit");
+  if (usual.rlim_max >= 1048576 + 64) {
+    EXPECT_EQ(limit, 1048576);
+  } else {
+    EXPECT_EQ(limit, static_cast<double>(usual.rlim_max) - 64);
+  }
+  EXPECT_EQ(server.caller().Health(), "SERVING");
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 #include "absl/synchronization/notification.h"
 #include "server/scheduler/scheduler.h"
-#include "tests/server/scheduler/fake_clock.h"
 #include "tests/server/scheduler/puppet_engine.h"
+#include "tests/support/fake_clock.h"
 
 namespace heed {
 namespace {

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "absl/synchronization/notification.h"
-#include "tests/server/scheduler/fake_clock.h"
 #include "tests/server/scheduler/puppet_engine.h"
+#include "tests/support/fake_clock.h"
 
 namespace heed {
 namespace {
