@@ -3,7 +3,6 @@
 // Thread-safe.
 #pragma once
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace heed {
@@ -13,7 +12,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual absl::Time Now() = 0;
 
-  // The machine's clock; never deleted.
+  // The machine's, right when the process started and never set since: for how long and until when, which must not
+  // jump because somebody sets the date. Never deleted.
   static Clock* Real();
 };
 

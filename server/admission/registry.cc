@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/checker.h"
 
@@ -129,9 +129,9 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& fold
     auto model = std::make_unique<ServedModel>();
     const std::string name = path.filename().string();
     model->summary.set_folder(name);
-    const absl::Time start = absl::Now();
+    const absl::Time start = Clock::Real()->Now();
     absl::Status status = LoadModel(path, options, model.get());
-    model->summary.set_load_seconds(absl::ToDoubleSeconds(absl::Now() - start));
+    model->summary.set_load_seconds(absl::ToDoubleSeconds(Clock::Real()->Now() - start));
     if (status.ok() && !taken.emplace(model->summary.name(), model->summary.version()).second) {
       status = absl::AlreadyExistsError(absl::StrCat(kSpecFile, ": name ", model->summary.name(), " version ",
                                                      model->summary.version(), " is another bundle's already"));

@@ -21,10 +21,13 @@ constexpr std::size_t kMaxRequestId = 64;
 constexpr absl::Duration kAnswerTime = absl::Seconds(1);
 constexpr char kRequestIdKey[] = "x-request-id";
 
-// gRPC gives its far future to a call that has no deadline; anything a century off means the same.
-bool HasDeadline(const grpc::ServerContextBase& context, absl::Time now) {
-  return absl::FromChrono(context.deadline()) <= now + absl::Hours(24 * 365 * 100);
+// How long the client still waits. gRPC's deadlines are dates, ours are not: the date may be set meanwhile.
+absl::Duration TimeLeft(const grpc::ServerContextBase& context) {
+  return absl::FromChrono(context.deadline()) - absl::Now();
 }
+
+// gRPC gives its far future to a call that has no deadline; anything a century off means the same.
+bool HasDeadline(const grpc::ServerContextBase& context) { return TimeLeft(context) <= absl::Hours(24 * 365 * 100); }
 
 bool IsSaneId(absl::string_view id) {
   if (id.empty() || id.size() > kMaxRequestId) return false;
@@ -52,12 +55,12 @@ std::string RequestId(const grpc::ServerContextBase& context) {
 // The alarm may go off while the call is being destroyed: what it cancels is behind a lock that both have.
 class Call::Expiry {
  public:
-  Expiry(grpc::CallbackServerContext* context, absl::Time at) : shared_(std::make_shared<Shared>()) {
+  Expiry(grpc::CallbackServerContext* context, absl::Duration in) : shared_(std::make_shared<Shared>()) {
     {
       absl::MutexLock lock(&shared_->mu);
       shared_->context = context;
     }
-    alarm_.Set(absl::ToChronoTime(at), [shared = shared_](bool expired) {
+    alarm_.Set(absl::ToChronoTime(absl::Now() + in), [shared = shared_](bool expired) {
       absl::MutexLock lock(&shared->mu);
       if (expired && shared->context != nullptr) shared->context->TryCancel();
     });
@@ -80,12 +83,13 @@ Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
     : core_(core),
       context_(context),
       start_(core->clock->Now()),
-      deadline_(HasDeadline(*context, start_) ? absl::FromChrono(context->deadline())
-                                              : start_ + core->options.default_deadline),
+      deadline_(start_ + (HasDeadline(*context) ? TimeLeft(*context) : core->options.default_deadline)),
       request_id_(RequestId(*context)),
       cancelled_(std::make_shared<std::atomic<bool>>(false)) {
   sample_.rpc = rpc;
-  if (!HasDeadline(*context, start_)) expiry_ = std::make_unique<Expiry>(context, deadline_ + kAnswerTime);
+  if (!HasDeadline(*context)) {
+    expiry_ = std::make_unique<Expiry>(context, core->options.default_deadline + kAnswerTime);
+  }
 }
 
 Call::~Call() = default;

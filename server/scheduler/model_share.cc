@@ -25,7 +25,7 @@ int ModelShare::Next(const std::vector<int>& live_jobs) {
 }
 
 void ModelShare::Charge(int model, absl::Duration took) {
-  models_[model].used += took;
+  models_[model].used += std::clamp(took, absl::ZeroDuration(), absl::Seconds(1));
   models_[model].last_step = ++steps_;
 }
 

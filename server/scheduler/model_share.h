@@ -21,7 +21,8 @@ class ModelShare {
 
   // The model to step, given how many live jobs each has; -1: none has any.
   int Next(const std::vector<int>& live_jobs);
-  // It took this long.
+  // It took this long, of which a second counts at most: a worker that was stopped with its machine or by a debugger
+  // does not make the others catch up for as long.
   void Charge(int model, absl::Duration took);
 
  private:

@@ -15,6 +15,7 @@
 #include "heed/v1/summarization.grpc.pb.h"
 #include "heed/v1/translation.grpc.pb.h"
 #include "tests/server/admission/fake_model.h"
+#include "tests/support/fake_clock.h"
 
 namespace heed {
 namespace {
@@ -298,7 +299,7 @@ TEST_F(ServerTest, MoreRequestsThanTheGateTakesAreRefusedWithARetryTime) {
 TEST_F(ServerTest, ACallWithoutADeadlineGetsTheDefaultOne) {
   options_.default_deadline = absl::Seconds(77);
   PuppetScheduler* puppet = StartServerWithPuppet();
-  const absl::Time before = absl::Now();
+  const absl::Time before = core_->clock->Now();
   std::thread client([this] {
     grpc::ClientContext context;
     v1::TranslateResponse response;
@@ -306,9 +307,28 @@ TEST_F(ServerTest, ACallWithoutADeadlineGetsTheDefaultOne) {
   });
   std::unique_ptr<WorkItem> item = puppet->WaitForItem();
   EXPECT_GE(item->deadline, before + absl::Seconds(77));
-  EXPECT_LE(item->deadline, absl::Now() + absl::Seconds(77));
+  EXPECT_LE(item->deadline, core_->clock->Now() + absl::Seconds(77));
   Echo(item.get());
   client.join();
+}
+
+// The machine's date may be set while a call waits: a deadline is how long it may take.
+TEST_F(ServerTest, ADeadlineIsKeptOnAClockThatHasAnotherDate) {
+  PuppetScheduler* puppet = StartServerWithPuppet();
+  FakeClock clock;  // in 1970
+  core_->clock = &clock;
+  std::thread client([this] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::hours(1));
+    v1::TranslateResponse response;
+    EXPECT_TRUE(translation_->Translate(&context, Request({"hello"}), &response).ok());
+  });
+  std::unique_ptr<WorkItem> item = puppet->WaitForItem();
+  EXPECT_GT(item->deadline, clock.Now() + absl::Minutes(59));
+  EXPECT_LE(item->deadline, clock.Now() + absl::Minutes(61));
+  Echo(item.get());
+  client.join();
+  server_->Drain();  // before the clock goes
 }
 
 TEST_F(ServerTest, ACancelledCallSetsTheFlagAndNudgesTheScheduler) {

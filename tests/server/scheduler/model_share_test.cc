@@ -44,5 +44,12 @@ TEST(ModelShare, TimeThatAModelDidNotWantIsNoCredit) {
   EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 10), ElementsAre(5, 5));
 }
 
+TEST(ModelShare, AStepInWhichTheMachineSleptIsNoDebtOfHours) {
+  ModelShare share(2);
+  EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 2), ElementsAre(1, 1));
+  share.Charge(0, absl::Hours(3));
+  EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 2000), ElementsAre(500, 1500));
+}
+
 }  // namespace
 }  // namespace heed

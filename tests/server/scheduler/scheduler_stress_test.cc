@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/time/clock.h"
 #include "server/scheduler/scheduler.h"
 
 namespace heed {

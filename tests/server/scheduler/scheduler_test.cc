@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "tests/server/scheduler/puppet_engine.h"
 #include "tests/support/fake_clock.h"
 
