@@ -122,7 +122,7 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "Silence after which a connection is pinged, so that a client that vanished frees its rows.",
        Time(HEED_FIELD(keepalive_time), absl::Seconds(1), absl::Hours(24))},
       {"keepalive_timeout", "DURATION", absl::FormatDuration(d.keepalive_timeout),
-       "Wait for the answer to that ping before the client counts as gone.",
+       "Wait for the answer to that ping, or for a new connection's first words, before the client counts as gone.",
        Time(HEED_FIELD(keepalive_timeout), absl::Seconds(1), absl::Hours(1))},
   };
 }

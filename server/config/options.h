@@ -43,7 +43,7 @@ struct ServerOptions {
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call
   absl::Duration drain_time = absl::Seconds(30);            // after SIGTERM, for what was accepted
   absl::Duration keepalive_time = absl::Seconds(60);        // of silence before a connection is pinged
-  absl::Duration keepalive_timeout = absl::Seconds(20);     // for the ping's answer, before the client counts as gone
+  absl::Duration keepalive_timeout = absl::Seconds(20);     // for its answer, or a new connection's first words
 
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
 #include "server/admission/reply_size.h"
 #include "server/reply/attention.h"
 #include "server/reply/tokens.h"
@@ -119,25 +120,35 @@ v1::AttentionUnit UnitOf(const AdmittedRequest& request) {
              : v1::ATTENTION_UNIT_PIECES;
 }
 
-// Bytes of the request's own text that the output repeats, at the least: one long word may be copied at every step, so
-// this is known before any text is put together.
-std::int64_t TypedBytes(const AdmittedRequest& request, const std::vector<DecodeResult>& decoded) {
+// Bytes of the request's own text that the output of a text repeats, at the least: one long word may be copied at every
+// step, so this is known before any text is put together.
+std::int64_t TypedBytes(const AdmittedRequest& request, const AdmittedText& text,
+                        const std::vector<DecodeResult>& decoded) {
   const model::v1::Vocabulary& target = request.model->spec.target();
   std::int64_t bytes = 0;
-  for (const AdmittedText& text : request.texts) {
-    for (const AdmittedSegment& segment : text.segments) {
-      if (segment.spellings.empty() || segment.job < 0) continue;
-      for (const DecodedHypothesis& hypothesis : decoded[static_cast<std::size_t>(segment.job)].hypotheses) {
-        for (std::size_t t = 0; t < hypothesis.tokens.size(); ++t) {
-          const int from = TypedAs(hypothesis, t, target);
-          if (from < 0) continue;
-          const v1::Token& token = segment.source_tokens[static_cast<std::size_t>(from)];
-          bytes += token.end() - token.begin();
-        }
+  for (const AdmittedSegment& segment : text.segments) {
+    if (segment.spellings.empty() || segment.job < 0) continue;
+    for (const DecodedHypothesis& hypothesis : decoded[static_cast<std::size_t>(segment.job)].hypotheses) {
+      for (std::size_t t = 0; t < hypothesis.tokens.size(); ++t) {
+        const int from = TypedAs(hypothesis, t, target);
+        if (from < 0) continue;
+        const v1::Token& token = segment.source_tokens[static_cast<std::size_t>(from)];
+        bytes += token.end() - token.begin();
       }
     }
   }
   return bytes;
+}
+
+// Of the best hypotheses.
+std::int64_t TargetTokens(const AdmittedText& text, const std::vector<DecodeResult>& decoded) {
+  std::int64_t tokens = 0;
+  for (const AdmittedSegment& segment : text.segments) {
+    if (segment.job < 0) continue;
+    const DecodeResult& result = decoded[static_cast<std::size_t>(segment.job)];
+    if (!result.hypotheses.empty()) tokens += static_cast<std::int64_t>(result.hypotheses[0].tokens.size());
+  }
+  return tokens;
 }
 
 v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text, const AdmittedSegment& admitted,
@@ -180,33 +191,44 @@ std::string JoinSegments(const ServedModel& model, const std::string& source, co
 
 }  // namespace
 
+constexpr std::int64_t kFraming = 8;  // tag and length of a result
+
+ReplyMaker::ReplyMaker(const AdmittedRequest* request)
+    : request_(request),
+      model_(IdentityOf(*request->model)),
+      bytes_(kFraming + static_cast<std::int64_t>(model_.ByteSizeLong())) {}
+
+absl::StatusOr<v1::TextResult> ReplyMaker::Make(int text, std::vector<DecodeResult>* decoded) {
+  const AdmittedText& admitted = request_->texts[static_cast<std::size_t>(text)];
+  v1::TextResult result;
+  if (admitted.error.has_value()) {
+    *result.mutable_error() = *admitted.error;
+  } else {
+    target_tokens_ += TargetTokens(admitted, *decoded);
+    if (const std::int64_t typed = bytes_ + TypedBytes(*request_, admitted, *decoded);
+        typed > request_->max_reply_bytes) {
+      return ReplyTooLarge(*request_, typed, /*before_decoding=*/false);
+    }
+    v1::TextOutput* output = result.mutable_output();
+    for (const AdmittedSegment& segment : admitted.segments) {
+      *output->add_segments() = MakeSegment(*request_, admitted, segment, decoded);
+    }
+    output->set_text(JoinSegments(*request_->model, admitted.text, *output));
+  }
+  bytes_ += kFraming + static_cast<std::int64_t>(result.ByteSizeLong());
+  if (bytes_ > request_->max_reply_bytes) return ReplyTooLarge(*request_, bytes_, /*before_decoding=*/false);
+  return result;
+}
+
 absl::StatusOr<Reply> MakeReply(const AdmittedRequest& request, std::vector<DecodeResult> decoded) {
+  ReplyMaker maker(&request);
   Reply reply;
-  reply.model = IdentityOf(*request.model);
-  for (const DecodeResult& result : decoded) {
-    if (!result.hypotheses.empty()) {
-      reply.target_tokens += static_cast<std::int64_t>(result.hypotheses[0].tokens.size());
-    }
+  for (std::size_t text = 0; text < request.texts.size(); ++text) {
+    HEED_ASSIGN_OR_RETURN(v1::TextResult result, maker.Make(static_cast<int>(text), &decoded));
+    reply.results.push_back(std::move(result));
   }
-  if (const std::int64_t typed = TypedBytes(request, decoded); typed > request.max_reply_bytes) {
-    return ReplyTooLarge(request, typed, /*before_decoding=*/false);
-  }
-  constexpr std::int64_t kFraming = 8;  // tag and length of a result
-  std::int64_t bytes = kFraming + static_cast<std::int64_t>(reply.model.ByteSizeLong());
-  for (const AdmittedText& text : request.texts) {
-    v1::TextResult& result = reply.results.emplace_back();
-    if (text.error.has_value()) {
-      *result.mutable_error() = *text.error;
-    } else {
-      v1::TextOutput* output = result.mutable_output();
-      for (const AdmittedSegment& segment : text.segments) {
-        *output->add_segments() = MakeSegment(request, text, segment, &decoded);
-      }
-      output->set_text(JoinSegments(*request.model, text.text, *output));
-    }
-    bytes += kFraming + static_cast<std::int64_t>(result.ByteSizeLong());
-    if (bytes > request.max_reply_bytes) return ReplyTooLarge(request, bytes, /*before_decoding=*/false);
-  }
+  reply.model = maker.model();
+  reply.target_tokens = maker.target_tokens();
   return reply;
 }
 

@@ -1,7 +1,7 @@
 // Turns what the engine decoded back into text: pieces joined, segments put together with the source's spacing, every
 // token's byte range, attention rows dense or folded to words.
 //
-// Thread-safe: a plain function. It takes CPU time in proportion to the reply: call it from the text pool.
+// Not thread-safe. It takes CPU time in proportion to the reply: call it from the text pool.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,35 @@
 
 namespace heed {
 
+// Makes a request's results, a text at a time in any order.
+class ReplyMaker {
+ public:
+  // `request` outlives it.
+  explicit ReplyMaker(const AdmittedRequest* request);
+
+  // What becomes of text `text`: its jobs' results, which are taken out of `decoded` (one result per job of the
+  // request). RESOURCE_EXHAUSTED if it and those made before are larger than the request's max_reply_bytes all the same
+  // (n-best text, say): then it makes no more.
+  absl::StatusOr<v1::TextResult> Make(int text, std::vector<DecodeResult>* decoded);
+
+  const v1::ModelIdentity& model() const { return model_; }
+  // Of the best hypotheses so far.
+  std::int64_t target_tokens() const { return target_tokens_; }
+
+ private:
+  const AdmittedRequest* const request_;
+  const v1::ModelIdentity model_;
+  std::int64_t bytes_ = 0;  // of the reply so far
+  std::int64_t target_tokens_ = 0;
+};
+
 struct Reply {
   std::vector<v1::TextResult> results;  // one per text, in order
   v1::ModelIdentity model;
   std::int64_t target_tokens = 0;  // of the best hypotheses
 };
 
-// `decoded` is one result per job of `request`. RESOURCE_EXHAUSTED if the reply is larger than the request's
-// max_reply_bytes all the same (n-best text, say).
+// All of them; ReplyMaker's error.
 absl::StatusOr<Reply> MakeReply(const AdmittedRequest& request, std::vector<DecodeResult> decoded);
 
 }  // namespace heed

@@ -15,11 +15,6 @@ void Append(const std::vector<T>& from, std::size_t begin, std::vector<T>* to) {
   to->insert(to->end(), from.begin() + static_cast<std::ptrdiff_t>(std::min(begin, from.size())), from.end());
 }
 
-// "<0xE3>": a byte of a character that the vocabulary lacks.
-bool IsBytePiece(std::string_view piece) {
-  return piece.size() == 6 && piece.substr(0, 3) == "<0x" && piece.back() == '>';
-}
-
 const AdmittedText& TextOf(const AdmittedRequest& request, int text) {
   return request.texts[static_cast<std::size_t>(text)];
 }
@@ -32,9 +27,19 @@ SegmentStream::SegmentStream(const AdmittedRequest* request, int text, int segme
       text_index_(text),
       segment_index_(segment),
       attention_(attention),
-      source_(TypedSource(TextOf(*request, text).text, *segment_)) {}
+      source_(TypedSource(TextOf(*request, text).text, *segment_)),
+      text_(request->model->target_tokenizer->StartDecoding()) {}
 
 void SegmentStream::Add(DecodedHypothesis fresh) {
+  const model::v1::Vocabulary& target = request_->model->spec.target();
+  for (std::size_t t = 0; t < fresh.tokens.size(); ++t) {
+    if (const int from = TypedAs(fresh, t, target); from >= 0) {
+      const TypedToken& typed = source_[static_cast<std::size_t>(from)];
+      text_->Add(GivenToken{.spelling = typed.spelling, .text = typed.text});
+    } else {
+      text_->Add(fresh.tokens[t]);
+    }
+  }
   Append(fresh.tokens, 0, &decoded_.tokens);
   Append(fresh.log_probabilities, 0, &decoded_.log_probabilities);
   Append(fresh.copies, 0, &decoded_.copies);
@@ -67,25 +72,10 @@ void SegmentStream::AddRest(const DecodedHypothesis& best) {
   Add(std::move(rest));
 }
 
-std::size_t SegmentStream::Settled(const DecodedText& text) const {
-  const Tokenizer& tokenizer = *request_->model->target_tokenizer;
-  const int vocabulary = request_->model->spec.target().size();
-  std::size_t settled = decoded_.tokens.size();
-  while (settled > told_) {
-    const TokenId id = decoded_.tokens[settled - 1];
-    const ByteRange range = text.ranges[settled - 1];
-    if (range.begin < range.end && !(id < vocabulary && IsBytePiece(tokenizer.Piece(id)))) break;
-    --settled;
-  }
-  return settled;
-}
-
 std::optional<v1::SegmentProgress> SegmentStream::Take(bool end) {
-  if (decoded_.tokens.empty() || (told_ == decoded_.tokens.size() && !end)) return std::nullopt;
-  const ServedModel& model = *request_->model;
-  const DecodedText text =
-      model.target_tokenizer->Decode(decoded_.tokens, TypedTokens(decoded_, model.spec.target(), source_));
-  const std::size_t settled = end ? decoded_.tokens.size() : Settled(text);
+  if (end && !std::exchange(ended_, true)) text_->Finish();
+  const DecodedText& text = text_->decoded();
+  const std::size_t settled = text_->settled();
   if (settled == told_ && !(end && told_bytes_ < text.text.size())) return std::nullopt;
 
   v1::SegmentProgress progress;
@@ -94,7 +84,7 @@ std::optional<v1::SegmentProgress> SegmentStream::Take(bool end) {
   std::size_t bytes = told_bytes_;
   for (std::size_t t = told_; t < settled; ++t) {
     v1::Token* token = progress.add_tokens();
-    *token = MakeToken(model, decoded_, t);
+    *token = MakeToken(*request_->model, decoded_, t);
     token->set_begin(text.ranges[t].begin);
     token->set_end(text.ranges[t].end);
     bytes = std::max(bytes, static_cast<std::size_t>(text.ranges[t].end));

@@ -1,21 +1,21 @@
 // One segment's output while it is being decoded: tokens that can change no more go in, and what may be told of them
 // comes out: their ranges in the text, the text itself and their attention rows, each once.
 //
-// Told is what no continuation changes. The last tokens are kept back while they may be half a character (byte pieces)
-// or stand for a space or nothing, whose place the next token decides. The text told ends where the last token told
-// does.
+// Told is what no continuation changes: tokens that TextDecoder has settled. The text told ends where the last token
+// told does. What a token costs does not grow with the tokens before it.
 //
 // Not thread-safe; text work: call it from the text pool.
 #pragma once
 
+#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "engine/run/job.h"
 #include "heed/v1/stream.pb.h"
 #include "server/admission/admission.h"
 #include "server/reply/typed.h"
+#include "server/text/text_decoder.h"
 
 namespace heed {
 
@@ -34,8 +34,6 @@ class SegmentStream {
   std::optional<v1::SegmentProgress> Take(bool end);
 
  private:
-  // How many of the tokens no continuation changes.
-  std::size_t Settled(const DecodedText& text) const;
   void TakeAttention(std::size_t rows, v1::SegmentProgress* progress);
 
   const AdmittedRequest* const request_;
@@ -44,8 +42,10 @@ class SegmentStream {
   const bool attention_;
   const std::vector<TypedToken> source_;
   DecodedHypothesis decoded_;  // all tokens so far; attention rows of those not told
-  std::size_t told_ = 0;       // tokens
+  const std::unique_ptr<TextDecoder> text_;
+  std::size_t told_ = 0;  // tokens
   std::size_t told_bytes_ = 0;
+  bool ended_ = false;
 };
 
 }  // namespace heed

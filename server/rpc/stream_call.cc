@@ -1,14 +1,17 @@
-// StreamTranslate and StreamSummarize. A step thread only leaves fresh tokens here; the text pool makes events of them;
-// gRPC has one write of ours at a time. While it is under way tokens gather, and become one larger event: a reader that
-// is slow costs the memory of its own tokens, which its request has leased, and nobody waits for it.
+// StreamTranslate and StreamSummarize. A step thread only leaves fresh tokens and results here; the text pool makes
+// events of them; gRPC has one write of ours at a time. While it is under way tokens gather, and become one larger
+// event: a reader that is slow costs the memory of its own tokens, which its request has leased, and nobody waits for
+// it.
 //
-//   step thread --OnProgress, OnDecoded--> fresh_ --Pump (text pool)--> out_ --writes--> client
+//   step thread --OnProgress, OnFinished, OnDecoded--> fresh_, finished_ --Pump (text pool)--> out_ --writes--> client
 //
 // At most one of Pump and a write is under way; `busy_` says whether one is.
 #include <deque>
-#include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -48,7 +51,8 @@ class StreamCall : public Reactor {
     HEED_RETURN_IF_ERROR(ParseMessage(*request_, MaxFields(call_.core()->options.admission), &message));
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), message.mutable_request())));
     MakeStreams();
-    return work_.Schedule([this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },
+    return work_.Schedule({.progress = [this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },
+                           .finished = [this](int job, DecodeResult result) { OnFinished(job, std::move(result)); }},
                           [this](WorkResult result) { OnDecoded(std::move(result)); });
   }
 
@@ -56,12 +60,19 @@ class StreamCall : public Reactor {
     const AdmittedRequest& request = work_.admitted();
     tells_attention_ = request.attention.has_value() && request.attention->unit() != v1::ATTENTION_UNIT_WORDS &&
                        !request.jobs.empty() && request.jobs[0].search.beam_size == 1;
+    maker_.emplace(&request);
+    jobs_.resize(request.jobs.size());
+    results_.resize(request.jobs.size());
+    target_tokens_.resize(request.jobs.size());
+    left_.resize(request.texts.size());
     for (std::size_t text = 0; text < request.texts.size(); ++text) {
       const std::vector<AdmittedSegment>& segments = request.texts[text].segments;
       for (std::size_t segment = 0; segment < segments.size(); ++segment) {
         if (segments[segment].job < 0) continue;
-        streams_.emplace(segments[segment].job,
-                         SegmentStream(&request, static_cast<int>(text), static_cast<int>(segment), tells_attention_));
+        jobs_[static_cast<std::size_t>(segments[segment].job)] = {
+            static_cast<int>(text), std::make_unique<SegmentStream>(&request, static_cast<int>(text),
+                                                                    static_cast<int>(segment), tells_attention_)};
+        ++left_[text];
       }
     }
   }
@@ -70,6 +81,11 @@ class StreamCall : public Reactor {
   void OnProgress(int job, DecodedHypothesis fresh) {
     absl::MutexLock lock(&mu_);
     fresh_.emplace_back(job, std::move(fresh));
+    StartPump();
+  }
+  void OnFinished(int job, DecodeResult result) {
+    absl::MutexLock lock(&mu_);
+    finished_.emplace_back(job, std::move(result));
     StartPump();
   }
   void OnDecoded(WorkResult result) {
@@ -88,29 +104,24 @@ class StreamCall : public Reactor {
   // Makes events of what there is and starts writing them.
   void Pump() {
     std::vector<std::pair<int, DecodedHypothesis>> fresh;
+    std::vector<std::pair<int, DecodeResult>> finished;
     bool over = false;
     {
       absl::MutexLock lock(&mu_);
       fresh.swap(fresh_);
+      finished.swap(finished_);
       over = over_;
     }
-    if (over) work_.TakeTimings(decoded_);
-    if (over && !decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
     if (!gone_ && failed_.ok()) {
-      if (!std::exchange(told_model_, true)) {
-        v1::StreamEvent event;
-        *event.mutable_model() = IdentityOf(*work_.admitted().model);
-        Push(std::move(event));
-      }
-      std::set<int> changed;
-      for (auto& [job, hypothesis] : fresh) {
-        streams_.at(job).Add(std::move(hypothesis));
-        changed.insert(job);
-      }
-      for (const int job : changed) PushProgress(job, /*end=*/false);
-      if (over) {
-        if (absl::Status status = PushResults(); !status.ok()) return End(std::move(status));
-      }
+      if (!std::exchange(told_model_, true)) PushModel();
+      AddProgress(std::move(fresh));
+      for (auto& [job, result] : finished) EndSegment(job, std::move(result));
+      if (over && decoded_.status.ok()) PushRest();
+    }
+    if (over) {
+      work_.TakeTimings(decoded_.timings, target_tokens_);
+      if (!decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
+      if (failed_.ok()) call_.sample().target_tokens = maker_->target_tokens();
     }
     if (!failed_.ok()) {  // it cannot be told: the rest is not wanted
       call_.Cancel();
@@ -120,32 +131,59 @@ class StreamCall : public Reactor {
     Next();
   }
 
+  void PushModel() {
+    v1::StreamEvent event;
+    *event.mutable_model() = maker_->model();
+    Push(std::move(event));
+  }
+
+  void AddProgress(std::vector<std::pair<int, DecodedHypothesis>> fresh) {
+    std::set<int> changed;
+    for (auto& [job, hypothesis] : fresh) {
+      StreamOf(job).Add(std::move(hypothesis));
+      changed.insert(job);
+    }
+    for (const int job : changed) PushProgress(job, /*end=*/false);
+  }
+
   void PushProgress(int job, bool end) {
-    std::optional<v1::SegmentProgress> progress = streams_.at(job).Take(end);
+    std::optional<v1::SegmentProgress> progress = StreamOf(job).Take(end);
     if (!progress.has_value()) return;
     v1::StreamEvent event;
     *event.mutable_progress() = *std::move(progress);
     Push(std::move(event));
   }
 
-  // The rest of every segment, then the texts' results.
-  absl::Status PushResults() {
-    for (auto& [job, stream] : streams_) {
-      std::vector<DecodedHypothesis>& hypotheses = decoded_.results[static_cast<std::size_t>(job)].hypotheses;
-      if (hypotheses.empty()) continue;
-      stream.AddRest(hypotheses[0]);
+  // The rest of a segment and, with a text's last one, the text's result.
+  void EndSegment(int job, DecodeResult result) {
+    const auto number = static_cast<std::size_t>(job);
+    target_tokens_[number] = TargetTokens(result);
+    if (!result.hypotheses.empty()) {
+      StreamOf(job).AddRest(result.hypotheses[0]);
       PushProgress(job, /*end=*/true);
-      if (tells_attention_) hypotheses[0].attentions.clear();
+      if (tells_attention_) result.hypotheses[0].attentions.clear();
     }
-    HEED_ASSIGN_OR_RETURN(Reply reply, MakeReply(work_.admitted(), std::move(decoded_.results)));
-    call_.sample().target_tokens = reply.target_tokens;
-    for (std::size_t text = 0; text < reply.results.size(); ++text) {
-      v1::StreamEvent event;
-      event.mutable_result()->set_text(static_cast<int>(text));
-      *event.mutable_result()->mutable_result() = std::move(reply.results[text]);
-      Push(std::move(event));
+    results_[number] = std::move(result);
+    const int text = jobs_[number].text;
+    if (--left_[static_cast<std::size_t>(text)] == 0) PushResult(text);
+  }
+
+  // Results of texts without a segment to decode, or with one that never started.
+  void PushRest() {
+    for (std::size_t text = 0; text < left_.size(); ++text) {
+      if (!told_.contains(static_cast<int>(text))) PushResult(static_cast<int>(text));
     }
-    return absl::OkStatus();
+  }
+
+  void PushResult(int text) {
+    told_.insert(text);
+    if (!failed_.ok()) return;
+    absl::StatusOr<v1::TextResult> result = maker_->Make(text, &results_);
+    if (!result.ok()) return failed_.Update(result.status());
+    v1::StreamEvent event;
+    event.mutable_result()->set_text(text);
+    *event.mutable_result()->mutable_result() = *std::move(result);
+    Push(std::move(event));
   }
 
   void Push(v1::StreamEvent event) {
@@ -161,7 +199,7 @@ class StreamCall : public Reactor {
       return End(!failed_.ok() ? failed_ : gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
     absl::MutexLock lock(&mu_);
     busy_ = false;
-    if (over_ || !fresh_.empty()) StartPump();
+    if (over_ || !fresh_.empty() || !finished_.empty()) StartPump();
   }
 
   void OnWriteDone(bool ok) override {
@@ -190,18 +228,30 @@ class StreamCall : public Reactor {
   TextWork work_;
   bool tells_attention_ = false;
 
+  SegmentStream& StreamOf(int job) { return *jobs_[static_cast<std::size_t>(job)].stream; }
+
   // Of whoever is busy: Pump or a write.
-  std::map<int, SegmentStream> streams_;  // by job
+  struct Job {
+    int text = 0;
+    std::unique_ptr<SegmentStream> stream;
+  };
+  std::vector<Job> jobs_;
+  std::vector<DecodeResult> results_;  // by job, until their text's is made
+  std::vector<int> target_tokens_;     // by job
+  std::vector<int> left_;              // by text: jobs that have not finished
+  std::set<int> told_;                 // texts
+  std::optional<ReplyMaker> maker_;
   std::deque<grpc::ByteBuffer> out_;
   bool told_model_ = false;
   bool gone_ = false;    // the client
-  absl::Status failed_;  // an event could not be serialised
+  absl::Status failed_;  // what there is to tell cannot be told
   bool ending_ = false;  // out_ has the last event
 
   absl::Mutex mu_;
   bool busy_ ABSL_GUARDED_BY(mu_) = false;
   bool over_ ABSL_GUARDED_BY(mu_) = false;  // decoded_ is there, and nobody changes it but Pump
   std::vector<std::pair<int, DecodedHypothesis>> fresh_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::pair<int, DecodeResult>> finished_ ABSL_GUARDED_BY(mu_);
   // Its memory is given back when gRPC has sent the reply and the call is destroyed.
   WorkResult decoded_;
 };

@@ -42,14 +42,16 @@ class TextCall : public UnaryCall {
     Request message;
     HEED_RETURN_IF_ERROR(ParseMessage(request(), MaxFields(core()->options.admission), &message));
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), &message)));
-    return work_.Schedule(nullptr, [this](WorkResult result) { OnDecoded(std::move(result)); });
+    return work_.Schedule({}, [this](WorkResult result) { OnDecoded(std::move(result)); });
   }
 
   // On a step thread: hands the text work on at once.
   void OnDecoded(WorkResult result) {
     decoded_ = std::move(result);
     core()->text_pool->Submit([this] {
-      work_.TakeTimings(decoded_);
+      std::vector<int> target_tokens;
+      for (const DecodeResult& result : decoded_.results) target_tokens.push_back(TargetTokens(result));
+      work_.TakeTimings(decoded_.timings, target_tokens);
       if (!decoded_.status.ok()) {
         FinishWith(decoded_.status, nullptr);
       } else {

@@ -12,6 +12,10 @@ void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> wo
   core->text_pool->Submit(std::move(work));
 }
 
+int TargetTokens(const DecodeResult& result) {
+  return result.hypotheses.empty() ? 0 : static_cast<int>(result.hypotheses[0].tokens.size());
+}
+
 absl::Status TextWork::Admit(TextRequest request) {
   HEED_RETURN_IF_ERROR(call_->CheckAlive());
   call_->sample().texts = static_cast<int>(request.texts.size());
@@ -26,12 +30,12 @@ absl::Status TextWork::Admit(TextRequest request) {
   return call_->CheckAlive();
 }
 
-absl::Status TextWork::Schedule(std::function<void(int job, DecodedHypothesis fresh)> progress,
-                                std::function<void(WorkResult)> done) {
-  std::unique_ptr<WorkItem> item = MakeWork(&admitted_, call_->start(), /*streamed=*/progress != nullptr);
+absl::Status TextWork::Schedule(Along along, std::function<void(WorkResult)> done) {
+  std::unique_ptr<WorkItem> item = MakeWork(&admitted_, call_->start(), /*streamed=*/along.progress != nullptr);
   item->deadline = call_->deadline();
   item->cancelled = call_->cancelled();
-  item->progress = std::move(progress);
+  item->progress = std::move(along.progress);
+  item->finished = std::move(along.finished);
   item->done = std::move(done);
   Core* const core = call_->core();
   call_->sample().before_scheduler = core->clock->Now() - call_->start();
@@ -54,15 +58,13 @@ absl::Status TextWork::WithPushback(absl::Status status) const {
   return WithRetryDelay(std::move(status), call_->core()->options.retry_pushback);
 }
 
-void TextWork::TakeTimings(const WorkResult& result) {
-  for (std::size_t i = 0; i < result.timings.size(); ++i) {
+void TextWork::TakeTimings(const std::vector<JobTiming>& timings, const std::vector<int>& target_tokens) {
+  for (std::size_t i = 0; i < timings.size(); ++i) {
     SegmentSample segment;
-    segment.queued = result.timings[i].queued;
-    segment.first_token = result.timings[i].first_token;
-    segment.total = result.timings[i].total;
-    if (i < result.results.size() && !result.results[i].hypotheses.empty()) {
-      segment.target_tokens = static_cast<int>(result.results[i].hypotheses[0].tokens.size());
-    }
+    segment.queued = timings[i].queued;
+    segment.first_token = timings[i].first_token;
+    segment.total = timings[i].total;
+    if (i < target_tokens.size()) segment.target_tokens = target_tokens[i];
     call_->sample().segments.push_back(segment);
   }
 }

@@ -39,6 +39,9 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
 // would take longer, else on the text pool. The caller does not touch what `work` does afterwards.
 void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work);
 
+// Of the best hypothesis; 0 where there is none.
+int TargetTokens(const DecodeResult& result);
+
 class TextWork {
  public:
   // Neither is changed or destroyed before the work is done. `call` outlives it.
@@ -49,12 +52,16 @@ class TextWork {
 
   // Admits the request: samples are taken of it even where it is refused.
   absl::Status Admit(TextRequest request);
-  // Gives the scheduler the admitted work. OK: `done`, and before it `progress` (null: none), will be called on a step
-  // thread or have been already; the call may be another thread's by now.
-  absl::Status Schedule(std::function<void(int job, DecodedHypothesis fresh)> progress,
-                        std::function<void(WorkResult)> done);
-  // Puts the jobs' times and lengths into the call's sample.
-  void TakeTimings(const WorkResult& result);
+  // What a stream is told before `done`, as WorkItem says.
+  struct Along {
+    std::function<void(int job, DecodedHypothesis fresh)> progress;
+    std::function<void(int job, DecodeResult result)> finished;
+  };
+  // Gives the scheduler the admitted work. OK: `done`, and before it what `along` has (null: nothing), will be called
+  // on a step thread or have been already; the call may be another thread's by now.
+  absl::Status Schedule(Along along, std::function<void(WorkResult)> done);
+  // Puts the jobs' times into the call's sample, with the length of each one's best hypothesis.
+  void TakeTimings(const std::vector<JobTiming>& timings, const std::vector<int>& target_tokens);
 
  private:
   // A look at the queue before tokenising: a refusal should cost next to nothing.

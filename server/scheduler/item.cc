@@ -53,6 +53,13 @@ JobRef Find(const std::vector<LiveJob>& live, JobId id) {
   return std::find_if(live.begin(), live.end(), [id](const LiveJob& job) { return job.id == id; })->ref;
 }
 
+std::pair<JobRef, DecodeResult> Tell(JobRef ref, DecodeResult result) {
+  const WorkItem& work = *ref.item->work;
+  if (work.finished == nullptr) return {ref, std::move(result)};
+  work.finished(ref.index, std::move(result));
+  return {ref, DecodeResult()};
+}
+
 WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival) {
   WaitingRequest request;
   request.id = id;

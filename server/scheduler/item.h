@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "server/scheduler/run_queue.h"
@@ -54,6 +55,9 @@ struct Leaving {
 
 // The job of that id, which is there.
 JobRef Find(const std::vector<LiveJob>& live, JobId id);
+
+// The job and its result or, where its item wants that at once and is given it, an empty one. Not under the lock.
+std::pair<JobRef, DecodeResult> Tell(JobRef ref, DecodeResult result);
 
 // What the rule sees of an item.
 WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival);

@@ -75,7 +75,8 @@ class ThreadedScheduler : public Scheduler {
 
   void Run(int number);
   void MakeEngines(Worker* me);
-  // The step boundary in three parts; engines, `progress` and `done` are called outside of the lock.
+  // The step boundary in three parts; engines, `progress`, `finished` and `done` are called outside of the
+  // lock.
   void FindDead(Worker* me);
   void ReleaseDead(Worker* me);
   bool TakeWork(Worker* me);  // false: this worker is finished
@@ -296,7 +297,7 @@ void ThreadedScheduler::ReleaseDead(Worker* me) {
   for (Leaving& leaving : me->leaving) {
     StepEngine& engine = *me->engines[leaving.model];
     if (leaving.finish) {
-      leaving.result = engine.Finish(leaving.job.id);
+      leaving.result = Tell(leaving.job.ref, engine.Finish(leaving.job.id)).second;
     } else {
       engine.Release(leaving.job.id);
     }
@@ -347,7 +348,7 @@ void ThreadedScheduler::StepModel(Worker* me, int model) {
   const absl::Duration took = clock_->Now() - start;
   me->share.Charge(model, took);
   TellProgress(me, model);
-  for (JobId id : me->report.finished) me->taken.emplace_back(Find(me->live[model], id), engine->Take(id));
+  for (JobId id : me->report.finished) me->taken.push_back(Tell(Find(me->live[model], id), engine->Take(id)));
   AccountStep(me, model);
   if (observer_ != nullptr &&
       (me->report.rows > 0 || me->report.encoded_positions > 0 || !me->report.finished.empty())) {
@@ -432,7 +433,7 @@ void ThreadedScheduler::CallDone(std::vector<std::unique_ptr<Item>>* over) {
   for (std::unique_ptr<Item>& item : *over) {
     const std::int64_t bytes = item->started > 0 ? item->work->running_bytes : 0;
     MemoryLease lease = bytes > 0 ? MemoryLease([this, bytes] { GiveBack(bytes); }) : MemoryLease();
-    if (!item->ended.ok()) item->results.clear();
+    if (!item->ended.ok() || item->work->finished != nullptr) item->results.clear();
     item->work->done({std::move(item->ended), std::move(item->results), std::move(item->timings), std::move(lease)});
   }
   over->clear();

@@ -57,7 +57,7 @@ enum class Priority { kInteractive, kBatch };
 // How an item ended.
 struct WorkResult {
   absl::Status status;
-  std::vector<DecodeResult> results;  // in order of the jobs; empty unless OK
+  std::vector<DecodeResult> results;  // in order of the jobs; empty unless OK, and where WorkItem::finished had them
   std::vector<JobTiming> timings;     // one per job
   MemoryLease memory;                 // to be kept until the reply has been sent
 };
@@ -76,6 +76,9 @@ struct WorkItem {
   // DecodeJob::progress that can change no more: quick. A job's calls come in order and before `done`; those of two
   // jobs may come at the same time, from two workers.
   std::function<void(int job, DecodedHypothesis fresh)> progress;
+  // Null: results come with `done`. Else each comes as its job ends, under `progress`'s rules and after the last of it;
+  // one that never started has none.
+  std::function<void(int job, DecodeResult result)> finished;
   // Set by the RPC layer, which then calls Nudge: running jobs look at each step, waiting ones when nudged. Null:
   // never.
   std::shared_ptr<std::atomic<bool>> cancelled;

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "server/text/text_decoder.h"
 #include "server/text/utf8.h"
 
 namespace heed {
@@ -44,9 +45,7 @@ class LowercasingTokenizer : public Tokenizer {
     for (ByteRange& range : encoded.ranges) range = lower.SourceRange(text, range);
     return encoded;
   }
-  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override {
-    return inner_->Decode(ids, given);
-  }
+  std::unique_ptr<TextDecoder> StartDecoding() const override { return inner_->StartDecoding(); }
   std::optional<TokenId> Find(std::string_view spelling) const override { return inner_->Find(spelling); }
   std::string_view Piece(TokenId id) const override { return inner_->Piece(id); }
   bool IsSpecial(TokenId id) const override { return inner_->IsSpecial(id); }

@@ -16,6 +16,7 @@
 #include "server/text/ranges.h"
 #include "server/text/segmenter.h"
 #include "server/text/sentencepiece_model.h"
+#include "server/text/text_decoder.h"
 #include "server/text/utf8.h"
 
 namespace heed {
@@ -73,20 +74,21 @@ class SentencePieceTokenizer : public Tokenizer {
         segmenter_(model_, symbols_) {}
 
   EncodedText Encode(std::string_view text) const override;
-  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override;
+  std::unique_ptr<TextDecoder> StartDecoding() const override;
   std::optional<TokenId> Find(std::string_view spelling) const override;
   std::string_view Piece(TokenId id) const override { return Known(id).text; }
   bool IsSpecial(TokenId id) const override { return Known(id).type == PieceType::kControl; }
 
  private:
+  class Decoder;
+
   const SentencePieceModel::Piece& Known(TokenId id) const {
     const bool known = id >= 0 && static_cast<std::size_t>(id) < pieces_.size();
     return pieces_[static_cast<std::size_t>(known ? id : unk_id_)];
   }
   void EncodeBytes(std::string_view bytes, ByteRange range, EncodedText* encoded) const;
-  void DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const;
-  // What a piece that is no byte adds to a decoded text; `first`: no word has begun yet. Sets `*begins_word` when it
-  // took a "▁" off the beginning.
+  // What a piece that is neither a byte nor special adds to a decoded text; `first`: no word has begun yet. Sets
+  // `*begins_word` when it took a "▁" off the beginning.
   std::string Surface(const SentencePieceModel::Piece& piece, bool first, bool* begins_word) const;
   // The same for a given token: of its spelling only the "▁" around it count.
   std::string Surface(const GivenToken& given, bool first, bool* begins_word) const;
@@ -165,23 +167,9 @@ std::optional<TokenId> SentencePieceTokenizer::Find(std::string_view spelling) c
   return model_.byte_ids[static_cast<std::size_t>(byte)];
 }
 
-void SentencePieceTokenizer::DecodeBytes(absl::Span<const TokenId> ids, DecodedText* decoded) const {
-  std::string bytes;
-  for (TokenId id : ids) bytes.push_back(static_cast<char>(ByteOf(Known(id).text)));
-  for (std::size_t i = 0, size = 0; i < bytes.size(); i += size) {
-    size = CodePointAt(bytes, i).size;
-    const std::string_view character = std::string_view(bytes).substr(i, size);
-    const int begin = static_cast<int>(decoded->text.size());
-    decoded->text += IsValidUtf8(character) ? character : kReplacementCharacter;
-    const ByteRange range = {begin, static_cast<int>(decoded->text.size())};
-    decoded->ranges.insert(decoded->ranges.end(), size, TrimWhiteSpace(decoded->text, range));
-  }
-}
-
 std::string SentencePieceTokenizer::Surface(const SentencePieceModel::Piece& piece, bool first,
                                             bool* begins_word) const {
   *begins_word = false;
-  if (piece.type == PieceType::kControl) return "";
   if (piece.type == PieceType::kUnknown) return model_.unk_surface;
   std::string_view text = piece.text;
   if (first && (model_.add_dummy_prefix || model_.remove_extra_whitespaces) && text.starts_with(kSpaceSymbol)) {
@@ -211,29 +199,71 @@ std::string SentencePieceTokenizer::Surface(const GivenToken& given, bool first,
   return surface;
 }
 
-DecodedText SentencePieceTokenizer::Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const {
-  DecodedText decoded;
-  decoded.ranges.reserve(ids.size());
-  std::vector<bool> movable(ids.size());
-  bool first = true, begins_word = false;
-  std::size_t bytes_from = 0;  // byte pieces since here are not decoded yet
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const bool is_given = !given.empty() && given.front().index == static_cast<int>(i);
-    const SentencePieceModel::Piece& piece = Known(ids[i]);
-    movable[i] = is_given || piece.type != PieceType::kControl;
-    if (piece.type == PieceType::kByte && !is_given) continue;
-    DecodeBytes(ids.subspan(bytes_from, i - bytes_from), &decoded);
-    bytes_from = i + 1;
-    if (begins_word || !decoded.text.empty()) first = false;
-    const int begin = static_cast<int>(decoded.text.size());
-    decoded.text += is_given ? Surface(given.front(), first, &begins_word) : Surface(piece, first, &begins_word);
-    if (is_given) given.remove_prefix(1);
-    decoded.ranges.push_back(TrimWhiteSpace(decoded.text, {begin, static_cast<int>(decoded.text.size())}));
+// Whether bytes that follow could make these, which are not empty, a character's beginning into a character.
+bool MayBecomeCharacter(std::string_view bytes) {
+  constexpr std::size_t kLongest = 4;
+  for (const char continuation : {'\x80', '\xBF'}) {  // the least and the greatest
+    std::string longer(bytes);
+    while (longer.size() < kLongest) {
+      longer.push_back(continuation);
+      if (IsValidUtf8(longer)) return true;
+    }
   }
-  DecodeBytes(ids.subspan(bytes_from), &decoded);
-  PlaceEmptyRanges(movable, &decoded.ranges);
-  return decoded;
+  return false;
 }
+
+class SentencePieceTokenizer::Decoder : public TextDecoder {
+ public:
+  explicit Decoder(const SentencePieceTokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  void Add(TokenId id) override {
+    const SentencePieceModel::Piece& piece = tokenizer_.Known(id);
+    if (piece.type == PieceType::kByte) {
+      bytes_.push_back(static_cast<char>(ByteOf(piece.text)));
+      AppendCharacters(/*more=*/true);
+      return;
+    }
+    BeginPiece();
+    if (piece.type == PieceType::kControl) {
+      begins_word_ = false;
+      AppendSpecial();
+    } else {
+      Append(tokenizer_.Surface(piece, first_, &begins_word_));
+    }
+  }
+  void Add(const GivenToken& given) override {
+    BeginPiece();
+    Append(tokenizer_.Surface(given, first_, &begins_word_));
+  }
+
+ private:
+  void Flush() override { AppendCharacters(/*more=*/false); }
+
+  void BeginPiece() {
+    AppendCharacters(/*more=*/false);
+    if (begins_word_ || !decoded().text.empty()) first_ = false;
+  }
+
+  // Writes the bytes held back, but for those to which `more` bytes may come.
+  void AppendCharacters(bool more) {
+    std::string_view left = bytes_;
+    while (!left.empty()) {
+      const std::string_view character = left.substr(0, static_cast<std::size_t>(CodePointAt(left, 0).size));
+      const bool valid = IsValidUtf8(character);
+      if (!valid && more && MayBecomeCharacter(left)) break;
+      Append(valid ? character : kReplacementCharacter, character.size());
+      left.remove_prefix(character.size());
+    }
+    bytes_.erase(0, bytes_.size() - left.size());
+  }
+
+  const SentencePieceTokenizer& tokenizer_;
+  std::string bytes_;  // of byte pieces, not written yet
+  bool first_ = true;  // no word has begun yet
+  bool begins_word_ = false;
+};
+
+std::unique_ptr<TextDecoder> SentencePieceTokenizer::StartDecoding() const { return std::make_unique<Decoder>(*this); }
 
 absl::Status CheckSpecial(std::string_view field, TokenId id, const SentencePieceModel& model,
                           std::vector<TokenId> allowed) {

@@ -3,6 +3,7 @@
 // Thread-safe: immutable after construction.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ class TableTokenizer : public Tokenizer {
  public:
   explicit TableTokenizer(PieceTable table) : table_(std::move(table)) {}
 
-  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override;
+  std::unique_ptr<TextDecoder> StartDecoding() const override;
   std::optional<TokenId> Find(std::string_view spelling) const override { return table_.Find(spelling); }
   std::string_view Piece(TokenId id) const override { return table_.Piece(id); }
   bool IsSpecial(TokenId id) const override { return table_.IsSpecial(id); }
@@ -39,6 +40,8 @@ class TableTokenizer : public Tokenizer {
   const PieceTable& table() const { return table_; }
 
  private:
+  class Decoder;
+
   const PieceTable table_;
 };
 

@@ -1,5 +1,6 @@
 #include "server/text/tokenizer.h"
 
+#include <cstddef>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -11,6 +12,7 @@
 #include "server/text/opennmt_tokenizer.h"
 #include "server/text/piece_table.h"
 #include "server/text/sentencepiece_tokenizer.h"
+#include "server/text/text_decoder.h"
 #include "server/text/word_tokenizer.h"
 
 namespace heed {
@@ -95,6 +97,20 @@ MadeTokenizer MakeCased(const Vocabulary& vocabulary, const Files& files) {
 }
 
 }  // namespace
+
+DecodedText Tokenizer::Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const {
+  const std::unique_ptr<TextDecoder> decoder = StartDecoding();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!given.empty() && given.front().index == static_cast<int>(i)) {
+      decoder->Add(given.front());
+      given.remove_prefix(1);
+    } else {
+      decoder->Add(ids[i]);
+    }
+  }
+  decoder->Finish();
+  return decoder->Take();
+}
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Make(const Vocabulary& vocabulary,
                                                            const std::map<std::string, std::string>& files) {

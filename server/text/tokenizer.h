@@ -60,6 +60,8 @@ struct DecodedText {
   std::vector<ByteRange> ranges;  // of `text`, one per id, as above; empty ranges for specials
 };
 
+class TextDecoder;  // text_decoder.h
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -72,8 +74,10 @@ class Tokenizer {
   // `text` must be valid UTF-8 (IsValidUtf8).
   virtual EncodedText Encode(std::string_view text) const = 0;
   // Ids outside the vocabulary are an error of the caller and come out as unknowns. `given` has ascending indices.
-  virtual DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const = 0;
+  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const;
   DecodedText Decode(absl::Span<const TokenId> ids) const { return Decode(ids, {}); }
+  // The same token by token. The tokeniser outlives it.
+  virtual std::unique_ptr<TextDecoder> StartDecoding() const = 0;
   // The lowest id with this piece. Specials and the unknown piece are never found.
   virtual std::optional<TokenId> Find(std::string_view spelling) const = 0;
   // The vocabulary's spelling of an id.

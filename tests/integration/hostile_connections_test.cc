@@ -65,6 +65,16 @@ TEST_F(HostileConnections, ThatSayNothingOrStopInTheMiddleOfAWordKeepNobodyOut) 
   ExpectRecovered(*server);
 }
 
+TEST_F(HostileConnections, ThatSayNothingAreClosedInTime) {
+  const auto server = Start({"--keepalive_timeout=3s"});
+  EXPECT_EQ(server->caller().Health(), "SERVING");
+  std::vector<RawConnection> connections;
+  for (int i = 0; i < kMany; ++i) connections.emplace_back(server->port());
+  server->WaitForMetric("heed_connections", kMany + 1);
+  server->WaitForMetric("heed_connections", 1);
+  EXPECT_EQ(server->caller().Health(), "SERVING");
+}
+
 // Such a client answers to its connection, and gRPC itself would wait for it for ever.
 TEST_F(HostileConnections, CallsThatNeverTakeTheirAnswerEndAtTheServersDeadline) {
   const auto server = Start({"--default_deadline=2s"});

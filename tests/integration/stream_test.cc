@@ -199,6 +199,21 @@ TEST_F(SlowStreams, TokensComeLongBeforeTheEnd) {
             1);
 }
 
+TEST_F(SlowStreams, ATextsResultComesWhenItIsDoneAndNotWithTheLast) {
+  const auto server = Start({"--max_rows=1"});
+  const auto stream = server->caller().StreamTranslate(SlowRequest(2, kVeryLong / 4));
+  v1::StreamEvent event;
+  while (stream->Read(&event) && !event.has_result()) {
+  }
+  ASSERT_TRUE(event.has_result());
+  EXPECT_EQ(event.result().text(), 0);
+  EXPECT_EQ(event.result().result().output().segments(0).hypotheses(0).tokens_size(), kVeryLong / 4);
+  EXPECT_EQ(server->Metric("heed_live_segments"), 1) << "the other is still being decoded";
+  stream->Cancel();
+  EXPECT_EQ(stream->Wait().code, absl::StatusCode::kCancelled);
+  server->WaitUntilIdle();
+}
+
 TEST_F(SlowStreams, OneThatIsNotReadHoldsUpNobody) {
   const auto server = Start();
   // Each event is small; together they are more than the connection's flow control lets through unread.

@@ -17,6 +17,7 @@
 #include "engine/run/plan.h"
 #include "server/admission/admission.h"
 #include "server/admission/registry.h"
+#include "server/text/text_decoder.h"
 
 namespace heed {
 
@@ -58,26 +59,29 @@ class FakeTokenizer : public Tokenizer {
     return encoded;
   }
 
-  DecodedText Decode(absl::Span<const TokenId> ids, absl::Span<const GivenToken> given) const override {
-    DecodedText decoded;
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      const TokenId id = ids[i];
-      std::string piece;
-      if (!given.empty() && given.front().index == static_cast<int>(i)) {
-        piece = (given.front().spelling.starts_with('_') ? "_" : "") + std::string(given.front().text);
-        given.remove_prefix(1);
-      } else if (!IsSpecial(id)) {
-        piece = id == 0 ? "?" : pieces_[static_cast<std::size_t>(id)];
+  std::unique_ptr<TextDecoder> StartDecoding() const override {
+    class Decoder : public TextDecoder {
+     public:
+      explicit Decoder(const FakeTokenizer& tokenizer) : tokenizer_(tokenizer) {}
+      void Add(TokenId id) override {
+        if (tokenizer_.IsSpecial(id)) return AppendSpecial();
+        Write(id == 0 ? "?" : tokenizer_.pieces_[static_cast<std::size_t>(id)]);
       }
-      if (!piece.empty() && piece[0] == '_') {
-        piece.erase(0, 1);
-        if (!decoded.text.empty()) decoded.text.push_back(' ');
+      void Add(const GivenToken& given) override {
+        Write((given.spelling.starts_with('_') ? "_" : "") + std::string(given.text));
       }
-      const int begin = static_cast<int>(decoded.text.size());
-      decoded.text += piece;
-      decoded.ranges.push_back({begin, static_cast<int>(decoded.text.size())});
-    }
-    return decoded;
+
+     private:
+      void Write(std::string piece) {
+        if (piece.starts_with('_')) {
+          piece.erase(0, 1);
+          if (!decoded().text.empty()) AppendSpace();
+        }
+        Append(piece);
+      }
+      const FakeTokenizer& tokenizer_;
+    };
+    return std::make_unique<Decoder>(*this);
   }
 
   std::optional<TokenId> Find(std::string_view spelling) const override {

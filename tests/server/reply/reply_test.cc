@@ -139,7 +139,7 @@ TEST_F(ReplyTest, AWordThatIsCopiedAtEveryStepCannotMakeAnOversizedReply) {
   EXPECT_TRUE(MakeReply(request, {Copied({2}, {CopiedToken{}})}).ok());
   const auto reply = MakeReply(request, {Copied({12, 12, 12}, {copied, copied, copied})});
   EXPECT_EQ(reply.status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(reply.status().message()), HasSubstr("more than 1500 bytes"));
+  EXPECT_THAT(std::string(reply.status().message()), HasSubstr("more than 1525 bytes")) << "25 say which model it is";
 }
 
 TEST_F(ReplyTest, SentencesWithoutASpaceBetweenGetOneWhereTheTargetLanguageUsesSpaces) {

@@ -17,6 +17,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 // What `done` was told.
 struct Outcome {
@@ -547,6 +548,43 @@ TEST_F(SchedulerTest, TellsTokensAsTheyComeAndTheRestBeforeTheEnd) {
   EXPECT_THAT(outcome.Names(), ElementsAre(1, 2));
   const std::vector<TokenId> one = {2};
   EXPECT_THAT(told, ElementsAre(std::pair(1, one), std::pair(1, one), std::pair(1, one)));
+}
+
+TEST_F(SchedulerTest, GivesResultsAsTheyComeWhereTheyAreWantedSo) {
+  Start();
+  Outcome& outcome = outcomes_.emplace_back();
+  auto item = Item({Job(1), Job(2)}, &outcome);
+  std::vector<std::pair<int, TokenId>> given;  // on the worker's thread until the end
+  item->finished = [&](int job, const DecodeResult& result) {
+    EXPECT_FALSE(outcome.over.HasBeenNotified());
+    given.emplace_back(job, result.hypotheses.at(0).tokens.at(0));
+  };
+  Accept(std::move(item));
+  for (const TokenId name : {2, 1}) {
+    strings_.WaitForStep();
+    strings_.FinishInNextStep(name);
+    strings_.LetStep();
+  }
+  EXPECT_EQ(outcome.Code(), absl::StatusCode::kOk);
+  EXPECT_THAT(given, ElementsAre(std::pair(1, 2), std::pair(0, 1)));
+  EXPECT_THAT(outcome.results, IsEmpty());
+  EXPECT_EQ(outcome.timings.size(), 2u);
+}
+
+TEST_F(SchedulerTest, GivesWhatATimeBudgetLeftToo) {
+  Start();
+  Outcome& outcome = outcomes_.emplace_back();
+  auto item = Item({Job(1), Job(2)}, &outcome);
+  item->finish_by = clock_.Now() + absl::Seconds(1);
+  std::vector<int> given;
+  item->finished = [&](int job, const DecodeResult&) { given.push_back(job); };
+  Accept(std::move(item));
+  strings_.WaitForStep();
+  clock_.Advance(absl::Seconds(1));
+  strings_.LetStep();
+  EXPECT_EQ(outcome.Code(), absl::StatusCode::kOk);
+  EXPECT_THAT(given, UnorderedElementsAre(0, 1));
+  EXPECT_THAT(outcome.results, IsEmpty());
 }
 
 TEST_F(SchedulerTest, MemoryIsHeldUntilItsLeaseIsDestroyed) {

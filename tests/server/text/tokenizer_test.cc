@@ -5,6 +5,8 @@
 
 #include "absl/strings/escaping.h"
 #include "gmock/gmock.h"
+#include "server/text/text_decoder.h"
+#include "server/text/utf8.h"
 #include "tests/server/text/text_models.h"
 
 namespace heed {
@@ -205,6 +207,65 @@ TEST(Tokenizer, SpecialsAndTheUnknownPieceAreNeverFound) {
     for (std::string_view piece : {"<unk>", "<s>", "</s>", "<pad>", ""})
       EXPECT_EQ(tokenizer->Find(piece), std::nullopt);
   }
+}
+
+// What is told while tokens come must stand when the last has come.
+TEST(TextDecoder, NeverTakesBackTextOrSettledRanges) {
+  std::mt19937 random(12);
+  for (const auto& [name, size] : TestModels()) {
+    const auto tokenizer = LoadTestTokenizer(name);
+    for (int round = 0; round < 200; ++round) {
+      std::vector<TokenId> ids;
+      for (int i = 0; i < 30; ++i) ids.push_back(static_cast<TokenId>(random() % static_cast<unsigned>(size)));
+      const DecodedText whole = tokenizer->Decode(ids);
+      ASSERT_EQ(whole.ranges.size(), ids.size());
+      const auto decoder = tokenizer->StartDecoding();
+      for (const TokenId id : ids) {
+        decoder->Add(id);
+        const DecodedText& now = decoder->decoded();
+        ASSERT_TRUE(IsValidUtf8(now.text)) << "half a character";
+        ASSERT_EQ(now.text, whole.text.substr(0, now.text.size())) << name;
+        for (std::size_t t = 0; t < decoder->settled(); ++t) ASSERT_EQ(now.ranges[t], whole.ranges[t]) << name;
+      }
+    }
+  }
+}
+
+TEST(TextDecoder, BytesBecomeTheCharactersThatTheWholeRunHasInIt) {
+  const auto tokenizer = LoadTestTokenizer("bpe_bytes");
+  const TokenId zero = *tokenizer->Find("<0x00>");
+  std::mt19937 random(13);
+  const std::vector<unsigned char> likely = {0x41, 0x80, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2,
+                                             0xE0, 0xE3, 0xED, 0xF0, 0xF4, 0xFF};
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<TokenId> ids;
+    std::string run;
+    for (int i = 0; i < 8; ++i) {
+      const unsigned char byte = likely[random() % likely.size()];
+      run.push_back(static_cast<char>(byte));
+      ids.push_back(zero + byte);
+    }
+    std::string text;
+    for (std::size_t at = 0; at < run.size();) {
+      const std::string character = run.substr(at, static_cast<std::size_t>(CodePointAt(run, at).size));
+      text += IsValidUtf8(character) ? character : "\uFFFD";
+      at += character.size();
+    }
+    ASSERT_EQ(tokenizer->Decode(ids).text, text);
+  }
+}
+
+TEST(TextDecoder, ACharacterIsThereWithItsLastByte) {
+  const auto tokenizer = LoadTestTokenizer("bpe_bytes");
+  const std::vector<TokenId> ids = tokenizer->Encode("漢").ids;
+  ASSERT_GE(ids.size(), 3u);
+  const auto decoder = tokenizer->StartDecoding();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(decoder->decoded().text, "") << i;
+    decoder->Add(ids[i]);
+  }
+  EXPECT_EQ(decoder->decoded().text, "漢");
+  EXPECT_EQ(decoder->settled(), ids.size());
 }
 
 TEST(Tokenizer, GivenTokensAreWrittenAsTheyWereTyped) {
