@@ -103,7 +103,8 @@ constexpr std::int64_t kMaxMemory = std::int64_t{1} << 50;
 std::vector<Flag> NetworkFlags(const ServerOptions& d) {
   return {
       {"address", "HOST:PORT", d.address,
-       "Where gRPC listens; port 0 takes a free one. Loopback by default: anything wider is a decision.",
+       "Where gRPC listens, IPv6 as [::1]:8500; port 0 takes a free one. Loopback by default: anything wider "
+       "(0.0.0.0, or [::] for IPv6 and IPv4) is a decision.",
        Address(HEED_FIELD(address), false)},
       {"metrics_address", "HOST:PORT", d.metrics_address, "Where /metrics listens; empty: nowhere.",
        Address(HEED_FIELD(metrics_address), true)},

@@ -60,6 +60,9 @@ std::string Scrape(Metrics* metrics) {
                         .max_request_bytes = 7000000000,
                         .early_refusals = 8};
     gauges.requests_in_flight = 5;
+    gauges.connections = 6;
+    gauges.max_connections = 60;
+    gauges.refused_connections = 7;
     return gauges;
   });
   metrics->OnRequest(Sample());
@@ -109,6 +112,9 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("heed_leased_bytes_limit 7000000000\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE heed_early_refusals_total counter\nheed_early_refusals_total 8\n"));
   EXPECT_THAT(text, HasSubstr("heed_requests_in_flight 5"));
+  EXPECT_THAT(text, HasSubstr("heed_connections 6\n"));
+  EXPECT_THAT(text, HasSubstr("heed_connections_limit 60\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_refused_connections_total counter\nheed_refused_connections_total 7\n"));
   EXPECT_THAT(text, HasSubstr("heed_model_load_seconds{model=\"koen\",version=\"1\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));
   EXPECT_THAT(text, HasSubstr("heed_models_failed 2"));
