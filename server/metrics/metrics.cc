@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
+#include <atomic>
 #include <exception>
 #include <utility>
 
@@ -116,6 +118,7 @@ class PrometheusMetrics : public Metrics {
                        .Help("From the arrival of an RPC to its answer.")
                        .Register(*registry_)) {
     for (const v1::ModelSummary& summary : options.models) models_.push_back(MakeModel(summary));
+    for (std::size_t i = 0; i <= models_.size(); ++i) rpcs_.push_back(std::make_unique<Rpcs>());
     AddGauge("heed_models_failed", "Bundles that could not be loaded.", {}, options.failed_models);
     AddGauge("heed_build_info", "1, labelled with the server's version.", {{"version", options.version}}, 1);
     AddGauge("heed_start_time_seconds", "When the server started, in seconds since 1970.", {},
@@ -143,11 +146,21 @@ class PrometheusMetrics : public Metrics {
     static const auto* unknown = new Labels{{"model", "unknown"}, {"version", "unknown"}};
     const ModelMetrics* model =
         sample.model == RequestSample::kUnknownModel ? nullptr : &models_[static_cast<std::size_t>(sample.model)];
-    Labels labels = model == nullptr ? *unknown : model->labels;
-    labels.emplace("rpc", RpcName(sample.rpc));
-    durations_.Add(labels, SecondBuckets()).Observe(absl::ToDoubleSeconds(sample.duration));
-    labels.emplace("code", CodeName(sample.code));
-    requests_.Add(labels).Increment();
+    const auto labels = [&] {
+      Labels all = model == nullptr ? *unknown : model->labels;
+      all.emplace("rpc", RpcName(sample.rpc));
+      return all;
+    };
+    Rpcs& of = *rpcs_[static_cast<std::size_t>(sample.model + 1)];
+    const auto rpc = static_cast<std::size_t>(sample.rpc);
+    Once(&of.durations[rpc], [&] {
+      return &durations_.Add(labels(), SecondBuckets());
+    }).Observe(absl::ToDoubleSeconds(sample.duration));
+    Once(&of.requests[rpc][static_cast<std::size_t>(sample.code)], [&] {
+      Labels all = labels();
+      all.emplace("code", CodeName(sample.code));
+      return &requests_.Add(all);
+    }).Increment();
     if (model == nullptr) return;
     model->source_tokens->Increment(static_cast<double>(sample.source_tokens));
     model->target_tokens->Increment(static_cast<double>(sample.target_tokens));
@@ -228,11 +241,31 @@ class PrometheusMetrics : public Metrics {
     return model;
   }
 
+  // What OnRequest counts for one model, or for none: shown once there is something to show, found without labels.
+  struct Rpcs {
+    static constexpr std::size_t kRpcs = static_cast<std::size_t>(Rpc::kGetModel) + 1;
+    static constexpr std::size_t kCodes = static_cast<std::size_t>(absl::StatusCode::kUnauthenticated) + 1;
+
+    std::array<std::atomic<prometheus::Histogram*>, kRpcs> durations = {};
+    std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kRpcs> requests = {};
+  };
+  // Two threads may both make it: the library gives them the same one.
+  template <typename T, typename Make>
+  static T& Once(std::atomic<T*>* place, Make make) {
+    T* metric = place->load(std::memory_order_acquire);
+    if (metric == nullptr) {
+      metric = make();
+      place->store(metric, std::memory_order_release);
+    }
+    return *metric;
+  }
+
   const std::shared_ptr<prometheus::Registry> registry_;
   const std::shared_ptr<GaugeReader> gauges_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& durations_;
   std::vector<ModelMetrics> models_;
+  std::vector<std::unique_ptr<Rpcs>> rpcs_;  // by model, that of none first
   std::unique_ptr<prometheus::Exposer> exposer_;
 };
 

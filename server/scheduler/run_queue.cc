@@ -200,6 +200,8 @@ absl::Time RunQueue::next_give_up() const {
 
 std::int64_t RunQueue::RowsAhead(int model, Priority priority, std::int64_t rows) const {
   const Class& of = classes_[model][static_cast<std::size_t>(priority)];
+  // Each has one at least, and this is the look that refusals by the thousand take.
+  if (rows == 1) return static_cast<std::int64_t>(of.fresh.size() + of.started.size());
   std::int64_t ahead = 0;
   for (const Flows* flows : {&of.fresh, &of.started}) {
     for (const Flow* flow : *flows) ahead += std::min(flow->rows, rows);
