@@ -151,7 +151,7 @@ class PrometheusMetrics : public Metrics {
       all.emplace("rpc", RpcName(sample.rpc));
       return all;
     };
-    Rpcs& of = *rpcs_[static_cast<std::size_t>(sample.model + 1)];
+    Rpcs& of = *rpcs_[static_cast<std::size_t>(sample.model) + 1];  // kUnknownModel + 1 is 0
     const auto rpc = static_cast<std::size_t>(sample.rpc);
     Once(&of.durations[rpc], [&] {
       return &durations_.Add(labels(), SecondBuckets());
