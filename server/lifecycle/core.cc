@@ -65,8 +65,11 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
   Core* raw = core.get();
   core->metrics->ReadGaugesFrom([raw] {
     const ConnectionStats connections = raw->connections.stats();
-    return Gauges{raw->scheduler->stats(), raw->gate.inside(), connections.open, connections.limit,
-                  connections.refused};
+    return Gauges{.scheduler = raw->scheduler->stats(),
+                  .requests_in_flight = raw->gate.inside(),
+                  .connections = connections.open,
+                  .max_connections = connections.limit,
+                  .refused_connections = connections.refused};
   });
   return core;
 }

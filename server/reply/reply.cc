@@ -140,17 +140,6 @@ std::int64_t TypedBytes(const AdmittedRequest& request, const AdmittedText& text
   return bytes;
 }
 
-// Of the best hypotheses.
-std::int64_t TargetTokens(const AdmittedText& text, const std::vector<DecodeResult>& decoded) {
-  std::int64_t tokens = 0;
-  for (const AdmittedSegment& segment : text.segments) {
-    if (segment.job < 0) continue;
-    const DecodeResult& result = decoded[static_cast<std::size_t>(segment.job)];
-    if (!result.hypotheses.empty()) tokens += static_cast<std::int64_t>(result.hypotheses[0].tokens.size());
-  }
-  return tokens;
-}
-
 v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text, const AdmittedSegment& admitted,
                         std::vector<DecodeResult>* decoded) {
   v1::Segment segment;
@@ -193,6 +182,10 @@ std::string JoinSegments(const ServedModel& model, const std::string& source, co
 
 constexpr std::int64_t kFraming = 8;  // tag and length of a result
 
+int TargetTokens(const DecodeResult& result) {
+  return result.hypotheses.empty() ? 0 : static_cast<int>(result.hypotheses[0].tokens.size());
+}
+
 ReplyMaker::ReplyMaker(const AdmittedRequest* request)
     : request_(request),
       model_(IdentityOf(*request->model)),
@@ -204,7 +197,9 @@ absl::StatusOr<v1::TextResult> ReplyMaker::Make(int text, std::vector<DecodeResu
   if (admitted.error.has_value()) {
     *result.mutable_error() = *admitted.error;
   } else {
-    target_tokens_ += TargetTokens(admitted, *decoded);
+    for (const AdmittedSegment& segment : admitted.segments) {
+      if (segment.job >= 0) target_tokens_ += TargetTokens((*decoded)[static_cast<std::size_t>(segment.job)]);
+    }
     if (const std::int64_t typed = bytes_ + TypedBytes(*request_, admitted, *decoded);
         typed > request_->max_reply_bytes) {
       return ReplyTooLarge(*request_, typed, /*before_decoding=*/false);

@@ -14,6 +14,9 @@
 
 namespace heed {
 
+// Of the best hypothesis; 0 where there is none.
+int TargetTokens(const DecodeResult& result);
+
 // Makes a request's results, a text at a time in any order.
 class ReplyMaker {
  public:

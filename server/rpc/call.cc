@@ -1,5 +1,6 @@
 #include "server/rpc/call.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -21,13 +22,13 @@ constexpr std::size_t kMaxRequestId = 64;
 constexpr absl::Duration kAnswerTime = absl::Seconds(1);
 constexpr char kRequestIdKey[] = "x-request-id";
 
-// How long the client still waits. gRPC's deadlines are dates, ours are not: the date may be set meanwhile.
-absl::Duration TimeLeft(const grpc::ServerContextBase& context) {
-  return absl::FromChrono(context.deadline()) - absl::Now();
+// How long the client still waits; none where it has no deadline, for which gRPC gives its far future: anything a
+// century off means the same. gRPC's deadlines are dates, ours are not: the date may be set meanwhile.
+std::optional<absl::Duration> TimeLeft(const grpc::ServerContextBase& context) {
+  const absl::Duration left = absl::FromChrono(context.deadline()) - absl::Now();
+  if (left > absl::Hours(24 * 365 * 100)) return std::nullopt;
+  return left;
 }
-
-// gRPC gives its far future to a call that has no deadline; anything a century off means the same.
-bool HasDeadline(const grpc::ServerContextBase& context) { return TimeLeft(context) <= absl::Hours(24 * 365 * 100); }
 
 bool IsSaneId(absl::string_view id) {
   if (id.empty() || id.size() > kMaxRequestId) return false;
@@ -83,11 +84,11 @@ Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
     : core_(core),
       context_(context),
       start_(core->clock->Now()),
-      deadline_(start_ + (HasDeadline(*context) ? TimeLeft(*context) : core->options.default_deadline)),
+      deadline_(start_ + TimeLeft(*context).value_or(core->options.default_deadline)),
       request_id_(RequestId(*context)),
       cancelled_(std::make_shared<std::atomic<bool>>(false)) {
   sample_.rpc = rpc;
-  if (!HasDeadline(*context)) {
+  if (!TimeLeft(*context).has_value()) {
     expiry_ = std::make_unique<Expiry>(context, core->options.default_deadline + kAnswerTime);
   }
 }

@@ -12,10 +12,6 @@ void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> wo
   core->text_pool->Submit(std::move(work));
 }
 
-int TargetTokens(const DecodeResult& result) {
-  return result.hypotheses.empty() ? 0 : static_cast<int>(result.hypotheses[0].tokens.size());
-}
-
 absl::Status TextWork::Admit(TextRequest request) {
   HEED_RETURN_IF_ERROR(call_->CheckAlive());
   call_->sample().texts = static_cast<int>(request.texts.size());

@@ -39,9 +39,6 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
 // would take longer, else on the text pool. The caller does not touch what `work` does afterwards.
 void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work);
 
-// Of the best hypothesis; 0 where there is none.
-int TargetTokens(const DecodeResult& result);
-
 class TextWork {
  public:
   // Neither is changed or destroyed before the work is done. `call` outlives it.

@@ -150,6 +150,20 @@ TEST(Streams, OfTheShippedModelTellWhatTheUnaryCallAnswers) {
   }
 }
 
+// Through the command, for both: what is printed as it comes is what the unary call answers.
+TEST(Streams, OfTheShippedSummariserTellWhatTheUnaryCallAnswers) {
+  const RunningServer server("models");
+  const std::string request = "회의실에 들어오기 전에 휴대폰 전원을 꺼 주세요.";
+  const Finished unary = server.Heed({"summarize", request});
+  ASSERT_EQ(unary.code, 0) << unary.err;
+  const Finished streamed = server.Heed({"summarize", "--stream", request});
+  EXPECT_EQ(streamed.code, 0) << streamed.err;
+  EXPECT_EQ(streamed.out, unary.out);
+  EXPECT_GT(unary.out.size(), 1u);
+  EXPECT_EQ(server.Metric(R"(heed_requests_total{code="OK",model="sae4k-ko",rpc="StreamSummarize",version="1.0.0"})"),
+            1);
+}
+
 TEST(Streams, ErrorsOfARequestEndThemWithTheUnaryCallsCode) {
   TempFolder models;
   WriteLuong(models.path(), "luong");
