@@ -165,6 +165,9 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
       {"text_threads", "THREADS", Unparse(d.text_threads),
        "Threads that tokenise and build replies; 0: one per two granted cores.",
        Number(HEED_FIELD(text_threads), 0, 1024)},
+      {"polling_threads", "THREADS", Unparse(d.polling_threads),
+       "Threads that read and write connections and take requests in; 0: one per 16 granted cores.",
+       Number(HEED_FIELD(polling_threads), 0, 64)},
   };
 }
 

@@ -3,11 +3,9 @@
 #include <optional>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/admission/errors.h"
 #include "server/lifecycle/log.h"
@@ -53,47 +51,22 @@ std::string RequestId(const grpc::ServerContextBase& context) {
   return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
 }
 
-// The alarm may go off while the call is being destroyed: what it cancels is behind a lock that both have.
-class Call::Expiry {
- public:
-  Expiry(grpc::CallbackServerContext* context, absl::Duration in) : shared_(std::make_shared<Shared>()) {
-    {
-      absl::MutexLock lock(&shared_->mu);
-      shared_->context = context;
-    }
-    alarm_.Set(absl::ToChronoTime(absl::Now() + in), [shared = shared_](bool expired) {
-      absl::MutexLock lock(&shared->mu);
-      if (expired && shared->context != nullptr) shared->context->TryCancel();
-    });
-  }
-  ~Expiry() {
-    absl::MutexLock lock(&shared_->mu);
-    shared_->context = nullptr;
-  }
-
- private:
-  struct Shared {
-    absl::Mutex mu;
-    grpc::CallbackServerContext* context ABSL_GUARDED_BY(mu) = nullptr;
-  };
-  const std::shared_ptr<Shared> shared_;
-  grpc::Alarm alarm_;  // cancelled when destroyed
-};
-
-Call::Call(Rpc rpc, Core* core, grpc::CallbackServerContext* context)
-    : core_(core),
-      context_(context),
-      start_(core->clock->Now()),
-      deadline_(start_ + TimeLeft(*context).value_or(core->options.default_deadline)),
-      request_id_(RequestId(*context)),
-      cancelled_(std::make_shared<std::atomic<bool>>(false)) {
-  sample_.rpc = rpc;
-  if (!TimeLeft(*context).has_value()) {
-    expiry_ = std::make_unique<Expiry>(context, core->options.default_deadline + kAnswerTime);
-  }
+Call::~Call() {
+  if (inside_) core_->gate.Leave();
 }
 
-Call::~Call() = default;
+void Call::Start() {
+  start_ = core_->clock->Now();
+  const std::optional<absl::Duration> left = TimeLeft(*context());
+  deadline_ = start_ + left.value_or(core_->options.default_deadline);
+  request_id_ = RequestId(*context());
+  // gRPC ends a call at its client's deadline, whatever the client does. One whose client set none would stay for as
+  // long as the client does not read its answer: this ends it at the server's default.
+  if (!left.has_value()) ExpireAt(absl::ToChronoTime(absl::Now() + core_->options.default_deadline + kAnswerTime));
+  absl::Status entered = Enter();
+  if (!entered.ok()) return Refuse(std::move(entered));
+  Run();
+}
 
 absl::Status Call::Enter() {
   absl::Status entered = core_->gate.Enter();
@@ -114,18 +87,14 @@ grpc::Status Call::Close(absl::Status status) {
     status = absl::DeadlineExceededError("the deadline passed");
   }
   Record(status);
-  AddTrailers(status, context_);
-  context_->AddTrailingMetadata(kRequestIdKey, request_id_);
+  AddTrailers(status, context());
+  context()->AddTrailingMetadata(kRequestIdKey, request_id_);
   return ToGrpcStatus(status);
 }
 
 void Call::Cancel() {
   cancelled_->store(true, std::memory_order_relaxed);
   core_->scheduler->Nudge();
-}
-
-void Call::Leave(Core* core, bool inside) {
-  if (inside) core->gate.Leave();
 }
 
 void Call::Record(const absl::Status& status) const {
@@ -152,26 +121,15 @@ void Call::Record(const absl::Status& status) const {
   }
 }
 
-UnaryCall::UnaryCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                     grpc::ByteBuffer* reply)
-    : call_(rpc, core, context), request_(request), reply_(reply) {}
-
-void UnaryCall::Start() {
-  absl::Status entered = call_.Enter();
-  if (!entered.ok()) return FinishWith(std::move(entered), nullptr);
-  Run();
-}
-
 void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
-  if (status.ok()) status = SerializeMessage(*reply, reply_);
-  Finish(call_.Close(std::move(status)));
-}
-
-void UnaryCall::OnDone() {
-  Core* const core = call_.core();
-  const bool inside = call_.inside();
-  delete this;
-  Call::Leave(core, inside);
+  grpc::ByteBuffer bytes;
+  if (status.ok()) status = SerializeMessage(*reply, &bytes);
+  const grpc::Status told = Close(std::move(status));
+  if (told.ok()) {
+    writer_.Finish(bytes, told, answered());
+  } else {
+    writer_.FinishWithError(told, answered());
+  }
 }
 
 }  // namespace heed

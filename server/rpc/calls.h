@@ -1,6 +1,7 @@
-// The calls themselves, one function per kind: each starts an RPC and gives gRPC its reactor.
+// The calls themselves, one function per kind: each awaits an RPC's calls, one after another, until the server shuts
+// down.
 //
-// Thread-safe.
+// Before the queue's start, which they outlive as `core` and `ask` do.
 #pragma once
 
 #include "server/rpc/call.h"
@@ -8,13 +9,10 @@
 namespace heed {
 
 // Translate and Summarize.
-grpc::ServerUnaryReactor* StartTextCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                                        const grpc::ByteBuffer* request, grpc::ByteBuffer* reply);
+void AwaitTextCalls(Rpc rpc, Core* core, CallQueue* queue, const AskUnary* ask);
 // StreamTranslate and StreamSummarize.
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStreamCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                                                            const grpc::ByteBuffer* request);
+void AwaitStreamCalls(Rpc rpc, Core* core, CallQueue* queue, const AskStream* ask);
 // ListModels and GetModel.
-grpc::ServerUnaryReactor* StartModelCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* reply);
+void AwaitModelCalls(Rpc rpc, Core* core, CallQueue* queue, const AskUnary* ask);
 
 }  // namespace heed

@@ -1,4 +1,4 @@
-// ListModels and GetModel: answered on gRPC's own thread, for nothing in them waits.
+// ListModels and GetModel: answered on the queue's thread, for nothing in them waits.
 #include <optional>
 
 #include "engine/base/status_macros.h"
@@ -11,9 +11,11 @@ namespace {
 
 class ListModelsCall : public UnaryCall {
  public:
-  using UnaryCall::UnaryCall;
+  ListModelsCall(Core* core, CallQueue* queue, const AskUnary* ask) : UnaryCall(Rpc::kListModels, core, queue, ask) {}
 
- protected:
+ private:
+  QueuedCall* Another() const override { return new ListModelsCall(core(), queue(), ask()); }
+
   void Run() override {
     v1::ListModelsRequest message;
     if (absl::Status status = ParseMessage(request(), MaxFields(core()->options.admission), &message); !status.ok())
@@ -26,23 +28,24 @@ class ListModelsCall : public UnaryCall {
 
 class GetModelCall : public UnaryCall {
  public:
-  using UnaryCall::UnaryCall;
+  GetModelCall(Core* core, CallQueue* queue, const AskUnary* ask) : UnaryCall(Rpc::kGetModel, core, queue, ask) {}
 
- protected:
+ private:
+  QueuedCall* Another() const override { return new GetModelCall(core(), queue(), ask()); }
+
   void Run() override {
     v1::GetModelResponse response;
     absl::Status status = Fill(&response);
     FinishWith(std::move(status), &response);
   }
 
- private:
   absl::Status Fill(v1::GetModelResponse* response) {
     v1::GetModelRequest message;
     HEED_RETURN_IF_ERROR(ParseMessage(request(), MaxFields(core()->options.admission), &message));
     std::optional<std::string> version;
     if (message.has_version()) version = message.version();
     HEED_ASSIGN_OR_RETURN(const ServedModel* model, core()->registry->Find(message.name(), version));
-    call().sample().model = model->index;
+    sample().model = model->index;
     *response->mutable_model() = model->summary;
     response->set_spec_json(model->spec_json);
     response->set_card(model->card);
@@ -53,16 +56,12 @@ class GetModelCall : public UnaryCall {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* StartModelCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* reply) {
-  UnaryCall* call = nullptr;
+void AwaitModelCalls(Rpc rpc, Core* core, CallQueue* queue, const AskUnary* ask) {
   if (rpc == Rpc::kListModels) {
-    call = new ListModelsCall(rpc, core, context, request, reply);
+    (new ListModelsCall(core, queue, ask))->Await();
   } else {
-    call = new GetModelCall(rpc, core, context, request, reply);
+    (new GetModelCall(core, queue, ask))->Await();
   }
-  call->Start();
-  return call;
 }
 
 }  // namespace heed

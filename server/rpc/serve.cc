@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "server/config/flags.h"
 #include "server/lifecycle/allocator.h"
 #include "server/lifecycle/descriptors.h"
@@ -32,6 +33,9 @@ void FitConnections(int max_connections, Connections* connections) {
 
 int Run(const ServerOptions& options, EngineWrapper wrap) {
   SetUpAllocator();
+  // Debian's Abseil looks for cycles of locks at each lock unless told not to: a global lock, and some 3 % of a
+  // request.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   BlockShutdownSignals();
   StartLog(options.log_format, options.log_level);
   absl::StatusOr<std::unique_ptr<Core>> core = StartCore(options, std::move(wrap));

@@ -2,13 +2,13 @@
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -19,7 +19,9 @@
 #include "server/lifecycle/log.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/credentials.h"
+#include "server/rpc/health.h"
 #include "server/rpc/listener.h"
+#include "server/rpc/reflection.h"
 
 namespace heed {
 namespace {
@@ -32,58 +34,26 @@ constexpr auto kCloseTime = std::chrono::milliseconds(200);
 // take 100 ms each are still heard.
 constexpr int kRefusedStreams = 1000;
 
-class TranslationEndpoint
-    : public v1::TranslationService::WithRawCallbackMethod_Translate<
-          v1::TranslationService::WithRawCallbackMethod_StreamTranslate<v1::TranslationService::Service>> {
- public:
-  explicit TranslationEndpoint(Core* core) : core_(core) {}
-  grpc::ServerUnaryReactor* Translate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                      grpc::ByteBuffer* reply) override {
-    return StartTextCall(Rpc::kTranslate, core_, context, request, reply);
-  }
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamTranslate(grpc::CallbackServerContext* context,
-                                                              const grpc::ByteBuffer* request) override {
-    return StartStreamCall(Rpc::kStreamTranslate, core_, context, request);
-  }
+// One thread takes in some 5,000 requests a second, which is more than this many cores decode.
+constexpr int kCoresPerPollingThread = 16;
 
- private:
-  Core* const core_;
-};
+// Messages are parsed by us (message.h), so services are asked for their calls in raw form.
+using TranslationEndpoint = v1::TranslationService::WithRawMethod_Translate<
+    v1::TranslationService::WithRawMethod_StreamTranslate<v1::TranslationService::Service>>;
+using SummarizationEndpoint = v1::SummarizationService::WithRawMethod_Summarize<
+    v1::SummarizationService::WithRawMethod_StreamSummarize<v1::SummarizationService::Service>>;
+using ModelEndpoint =
+    v1::ModelService::WithRawMethod_ListModels<v1::ModelService::WithRawMethod_GetModel<v1::ModelService::Service>>;
 
-class SummarizationEndpoint
-    : public v1::SummarizationService::WithRawCallbackMethod_Summarize<
-          v1::SummarizationService::WithRawCallbackMethod_StreamSummarize<v1::SummarizationService::Service>> {
- public:
-  explicit SummarizationEndpoint(Core* core) : core_(core) {}
-  grpc::ServerUnaryReactor* Summarize(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                      grpc::ByteBuffer* reply) override {
-    return StartTextCall(Rpc::kSummarize, core_, context, request, reply);
-  }
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSummarize(grpc::CallbackServerContext* context,
-                                                              const grpc::ByteBuffer* request) override {
-    return StartStreamCall(Rpc::kStreamSummarize, core_, context, request);
-  }
-
- private:
-  Core* const core_;
-};
-
-class ModelEndpoint : public v1::ModelService::WithRawCallbackMethod_ListModels<
-                          v1::ModelService::WithRawCallbackMethod_GetModel<v1::ModelService::Service>> {
- public:
-  explicit ModelEndpoint(Core* core) : core_(core) {}
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* reply) override {
-    return StartModelCall(Rpc::kListModels, core_, context, request, reply);
-  }
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                     grpc::ByteBuffer* reply) override {
-    return StartModelCall(Rpc::kGetModel, core_, context, request, reply);
-  }
-
- private:
-  Core* const core_;
-};
+// `request` is a method of the service: RequestTranslate, say.
+template <typename Service, typename Base, typename Writer>
+AskFor<Writer> MakeAsk(Service* service,
+                       void (Base::*request)(grpc::ServerContext*, grpc::ByteBuffer*, Writer*, grpc::CompletionQueue*,
+                                             grpc::ServerCompletionQueue*, void*)) {
+  return [service, request](grpc::ServerContext* context, grpc::ByteBuffer* bytes, Writer* writer,
+                            grpc::ServerCompletionQueue* queue,
+                            void* tag) { (service->*request)(context, bytes, writer, queue, queue, tag); };
+}
 
 // gRPC's lines go to our own log; protobuf's (a field that is not UTF-8) too, for a client can make any number.
 void InstallLibraryLogs() {
@@ -116,13 +86,11 @@ void SetChannelOptions(const ServerOptions& options, grpc::ServerBuilder* builde
 
 class GrpcServer : public RpcServer {
  public:
-  explicit GrpcServer(Core* core) : core_(core), translation_(core), summarization_(core), model_(core) {}
+  explicit GrpcServer(Core* core) : core_(core) {}
   ~GrpcServer() override { Drain(); }
 
   absl::Status Listen() {
     InstallLibraryLogs();
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     HEED_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(core_->options.tls));
     grpc::ServerBuilder builder;
     SetChannelOptions(core_->options, &builder);
@@ -135,9 +103,18 @@ class GrpcServer : public RpcServer {
     builder.RegisterService(&translation_);
     builder.RegisterService(&summarization_);
     builder.RegisterService(&model_);
+    builder.RegisterService(health_.service());
+    builder.RegisterService(reflection_.service());
+    const int threads = core_->options.polling_threads > 0 ? core_->options.polling_threads
+                                                           : std::max(1, GrantedCores() / kCoresPerPollingThread);
+    for (int i = 0; i < threads; ++i) queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue()));
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return CannotListen("gRPC does not start");
     SetHealth(true);
+    for (const auto& queue : queues_) {
+      AwaitCalls(queue.get());
+      queue->Start();
+    }
     listener_->Start(core_->options.keepalive_timeout, [this](int fd) {
       grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
       connection.fd = fd;
@@ -154,6 +131,7 @@ class GrpcServer : public RpcServer {
     const bool finished = DrainCore(core_);
     listener_->Stop();
     server_->Shutdown(std::chrono::system_clock::now() + kCloseTime);
+    for (const auto& queue : queues_) queue->Stop();
     server_->Wait();
     server_.reset();
     return finished;
@@ -172,17 +150,38 @@ class GrpcServer : public RpcServer {
   }
 
   void SetHealth(bool serving) {
-    grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-    health->SetServingStatus(v1::TranslationService::service_full_name(), serving && HasTask(v1::TASK_TRANSLATE));
-    health->SetServingStatus(v1::SummarizationService::service_full_name(), serving && HasTask(v1::TASK_SUMMARIZE));
-    health->SetServingStatus(v1::ModelService::service_full_name(), serving);
-    health->SetServingStatus("", serving);
+    health_.Set(v1::TranslationService::service_full_name(), serving && HasTask(v1::TASK_TRANSLATE));
+    health_.Set(v1::SummarizationService::service_full_name(), serving && HasTask(v1::TASK_SUMMARIZE));
+    health_.Set(v1::ModelService::service_full_name(), serving);
+    health_.Set("", serving);
+  }
+
+  void AwaitCalls(CallQueue* queue) {
+    AwaitTextCalls(Rpc::kTranslate, core_, queue, &translate_);
+    AwaitStreamCalls(Rpc::kStreamTranslate, core_, queue, &stream_translate_);
+    AwaitTextCalls(Rpc::kSummarize, core_, queue, &summarize_);
+    AwaitStreamCalls(Rpc::kStreamSummarize, core_, queue, &stream_summarize_);
+    AwaitModelCalls(Rpc::kListModels, core_, queue, &list_models_);
+    AwaitModelCalls(Rpc::kGetModel, core_, queue, &get_model_);
+    health_.AwaitCalls(queue);
+    reflection_.AwaitCalls(queue);
   }
 
   Core* const core_;
   TranslationEndpoint translation_;
   SummarizationEndpoint summarization_;
   ModelEndpoint model_;
+  Health health_;
+  Reflection reflection_{{v1::TranslationService::service_full_name(), v1::SummarizationService::service_full_name(),
+                          v1::ModelService::service_full_name(), grpc::health::v1::Health::service_full_name(),
+                          grpc::reflection::v1alpha::ServerReflection::service_full_name()}};
+  const AskUnary translate_ = MakeAsk(&translation_, &TranslationEndpoint::RequestTranslate);
+  const AskStream stream_translate_ = MakeAsk(&translation_, &TranslationEndpoint::RequestStreamTranslate);
+  const AskUnary summarize_ = MakeAsk(&summarization_, &SummarizationEndpoint::RequestSummarize);
+  const AskStream stream_summarize_ = MakeAsk(&summarization_, &SummarizationEndpoint::RequestStreamSummarize);
+  const AskUnary list_models_ = MakeAsk(&model_, &ModelEndpoint::RequestListModels);
+  const AskUnary get_model_ = MakeAsk(&model_, &ModelEndpoint::RequestGetModel);
+  std::vector<std::unique_ptr<CallQueue>> queues_;  // gRPC's server needs them for as long as it is there
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;

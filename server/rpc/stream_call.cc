@@ -26,29 +26,30 @@
 namespace heed {
 namespace {
 
-using Reactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
-
 template <typename Request, typename Response>
-class StreamCall : public Reactor {
+class StreamCall : public Call {
  public:
-  StreamCall(v1::Task task, Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request)
-      : call_(rpc, core, context), request_(request), work_(task, &call_) {}
+  StreamCall(v1::Task task, Rpc rpc, Core* core, CallQueue* queue, const AskStream* ask)
+      : Call(rpc, core, queue), ask_(ask), work_(task, this) {}
 
-  void Start() {
-    absl::Status entered = call_.Enter();
-    if (!entered.ok()) return Finish(call_.Close(std::move(entered)));
-    RunTextWork(call_.core(), request_->Length(), [this] {
+ private:
+  void Ask(void* tag) override { (*ask_)(context(), &request_, &writer_, queue()->grpc(), tag); }
+  QueuedCall* Another() const override { return new StreamCall(work_.task(), rpc(), core(), queue(), ask_); }
+  void Refuse(absl::Status status) override { End(std::move(status)); }
+
+  void Run() override {
+    work_.RunBefore(request_.Length(), [this] {
       absl::Status status = AdmitAndSchedule();
-      if (!status.ok()) Finish(call_.Close(std::move(status)));
+      if (!status.ok()) End(std::move(status));
     });
   }
 
- private:
   // OK: the scheduler has the work; the call is no longer ours to touch.
   absl::Status AdmitAndSchedule() {
-    HEED_RETURN_IF_ERROR(call_.CheckAlive());
+    HEED_RETURN_IF_ERROR(CheckAlive());
     Request message;
-    HEED_RETURN_IF_ERROR(ParseMessage(*request_, MaxFields(call_.core()->options.admission), &message));
+    HEED_RETURN_IF_ERROR(ParseMessage(request_, MaxFields(core()->options.admission), &message));
+    request_.Clear();
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), message.mutable_request())));
     MakeStreams();
     return work_.Schedule({.progress = [this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },
@@ -98,7 +99,7 @@ class StreamCall : public Reactor {
   void StartPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (busy_) return;
     busy_ = true;
-    call_.core()->text_pool->Submit([this] { Pump(); });
+    work_.SubmitAfter([this] { Pump(); });
   }
 
   // Makes events of what there is and starts writing them.
@@ -121,10 +122,10 @@ class StreamCall : public Reactor {
     if (over) {
       work_.TakeTimings(decoded_.timings, target_tokens_);
       if (!decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
-      if (failed_.ok()) call_.sample().target_tokens = maker_->target_tokens();
+      if (failed_.ok()) sample().target_tokens = maker_->target_tokens();
     }
     if (!failed_.ok()) {  // it cannot be told: the rest is not wanted
-      call_.Cancel();
+      Cancel();
       out_.clear();
     }
     ending_ = over;
@@ -194,7 +195,7 @@ class StreamCall : public Reactor {
 
   // Writes what is left to write, else ends, or waits for more, or makes more of what came meanwhile.
   void Next() {
-    if (!out_.empty()) return StartWrite(&out_.front());
+    if (!out_.empty()) return writer_.Write(out_.front(), written_.Begin());
     if (ending_)
       return End(!failed_.ok() ? failed_ : gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
     absl::MutexLock lock(&mu_);
@@ -202,29 +203,26 @@ class StreamCall : public Reactor {
     if (over_ || !fresh_.empty() || !finished_.empty()) StartPump();
   }
 
-  void OnWriteDone(bool ok) override {
+  void OnWritten(bool ok) {
     out_.pop_front();
     if (!ok) {  // nobody reads any more; the scheduler's word is waited for
       gone_ = true;
       out_.clear();
-      call_.Cancel();
+      Cancel();
     }
     Next();
   }
 
   // The last thing that touches the call.
-  void End(absl::Status status) { Finish(call_.Close(std::move(status))); }
-
-  void OnCancel() override { call_.Cancel(); }
-  void OnDone() override {
-    Core* const core = call_.core();
-    const bool inside = call_.inside();
-    delete this;
-    Call::Leave(core, inside);
+  void End(absl::Status status) {
+    const grpc::Status told = Close(std::move(status));
+    writer_.Finish(told, answered());
   }
 
-  Call call_;
-  const grpc::ByteBuffer* const request_;
+  const AskStream* const ask_;
+  grpc::ByteBuffer request_;
+  grpc::ServerAsyncWriter<grpc::ByteBuffer> writer_{context()};
+  Event written_{this, static_cast<Event::Handler>(&StreamCall::OnWritten)};
   TextWork work_;
   bool tells_attention_ = false;
 
@@ -256,23 +254,16 @@ class StreamCall : public Reactor {
   WorkResult decoded_;
 };
 
-template <typename Request, typename Response>
-Reactor* StartStream(v1::Task task, Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                     const grpc::ByteBuffer* request) {
-  auto* call = new StreamCall<Request, Response>(task, rpc, core, context, request);
-  call->Start();
-  return call;
-}
-
 }  // namespace
 
-Reactor* StartStreamCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+void AwaitStreamCalls(Rpc rpc, Core* core, CallQueue* queue, const AskStream* ask) {
   if (rpc == Rpc::kStreamTranslate) {
-    return StartStream<v1::StreamTranslateRequest, v1::StreamTranslateResponse>(v1::TASK_TRANSLATE, rpc, core, context,
-                                                                                request);
+    (new StreamCall<v1::StreamTranslateRequest, v1::StreamTranslateResponse>(v1::TASK_TRANSLATE, rpc, core, queue, ask))
+        ->Await();
+  } else {
+    (new StreamCall<v1::StreamSummarizeRequest, v1::StreamSummarizeResponse>(v1::TASK_SUMMARIZE, rpc, core, queue, ask))
+        ->Await();
   }
-  return StartStream<v1::StreamSummarizeRequest, v1::StreamSummarizeResponse>(v1::TASK_SUMMARIZE, rpc, core, context,
-                                                                              request);
 }
 
 }  // namespace heed

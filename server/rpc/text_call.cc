@@ -23,24 +23,25 @@ Response ToResponse(Reply reply) {
 template <typename Request, typename Response>
 class TextCall : public UnaryCall {
  public:
-  TextCall(v1::Task task, Rpc rpc, Core* core, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-           grpc::ByteBuffer* reply)
-      : UnaryCall(rpc, core, context, request, reply), work_(task, &call()) {}
+  TextCall(v1::Task task, Rpc rpc, Core* core, CallQueue* queue, const AskUnary* ask)
+      : UnaryCall(rpc, core, queue, ask), work_(task, this) {}
 
- protected:
+ private:
+  QueuedCall* Another() const override { return new TextCall(work_.task(), rpc(), core(), queue(), ask()); }
+
   void Run() override {
-    RunTextWork(core(), request().Length(), [this] {
+    work_.RunBefore(request().Length(), [this] {
       absl::Status status = AdmitAndSchedule();
       if (!status.ok()) FinishWith(std::move(status), nullptr);
     });
   }
 
- private:
   // OK: the scheduler has the work, and OnDecoded may have run already: the call is no longer ours to touch.
   absl::Status AdmitAndSchedule() {
-    HEED_RETURN_IF_ERROR(call().CheckAlive());
+    HEED_RETURN_IF_ERROR(CheckAlive());
     Request message;
     HEED_RETURN_IF_ERROR(ParseMessage(request(), MaxFields(core()->options.admission), &message));
+    request().Clear();
     HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), &message)));
     return work_.Schedule({}, [this](WorkResult result) { OnDecoded(std::move(result)); });
   }
@@ -48,7 +49,7 @@ class TextCall : public UnaryCall {
   // On a step thread: hands the text work on at once.
   void OnDecoded(WorkResult result) {
     decoded_ = std::move(result);
-    core()->text_pool->Submit([this] {
+    work_.SubmitAfter([this] {
       std::vector<int> target_tokens;
       for (const DecodeResult& result : decoded_.results) target_tokens.push_back(TargetTokens(result));
       work_.TakeTimings(decoded_.timings, target_tokens);
@@ -63,7 +64,7 @@ class TextCall : public UnaryCall {
   void Answer(std::vector<DecodeResult> results) {
     absl::StatusOr<Reply> reply = MakeReply(work_.admitted(), std::move(results));
     if (!reply.ok()) return FinishWith(reply.status(), nullptr);
-    call().sample().target_tokens = reply->target_tokens;
+    sample().target_tokens = reply->target_tokens;
     const Response response = ToResponse<Response>(*std::move(reply));
     FinishWith(absl::OkStatus(), &response);
   }
@@ -74,18 +75,12 @@ class TextCall : public UnaryCall {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* StartTextCall(Rpc rpc, Core* core, grpc::CallbackServerContext* context,
-                                        const grpc::ByteBuffer* request, grpc::ByteBuffer* reply) {
-  UnaryCall* call = nullptr;
+void AwaitTextCalls(Rpc rpc, Core* core, CallQueue* queue, const AskUnary* ask) {
   if (rpc == Rpc::kTranslate) {
-    call = new TextCall<v1::TranslateRequest, v1::TranslateResponse>(v1::TASK_TRANSLATE, rpc, core, context, request,
-                                                                     reply);
+    (new TextCall<v1::TranslateRequest, v1::TranslateResponse>(v1::TASK_TRANSLATE, rpc, core, queue, ask))->Await();
   } else {
-    call = new TextCall<v1::SummarizeRequest, v1::SummarizeResponse>(v1::TASK_SUMMARIZE, rpc, core, context, request,
-                                                                     reply);
+    (new TextCall<v1::SummarizeRequest, v1::SummarizeResponse>(v1::TASK_SUMMARIZE, rpc, core, queue, ask))->Await();
   }
-  call->Start();
-  return call;
 }
 
 }  // namespace heed

@@ -6,10 +6,22 @@
 
 namespace heed {
 
-void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work) {
-  constexpr std::size_t kShort = 1024;  // some 0.1 ms of tokenising
-  if (request_bytes <= kShort) return work();
-  core->text_pool->Submit(std::move(work));
+namespace {
+
+// Some 0.1 ms each.
+constexpr std::size_t kShortRequest = 1 << 10;
+constexpr std::int64_t kShortReply = 32 << 10;
+
+}  // namespace
+
+void TextWork::RunBefore(std::size_t request_bytes, std::function<void()> work) {
+  if (request_bytes <= kShortRequest) return work();
+  call_->core()->text_pool->Submit(std::move(work));
+}
+
+void TextWork::SubmitAfter(std::function<void()> work) {
+  if (admitted_.reply_bytes_estimate <= kShortReply) return call_->queue()->Submit(std::move(work));
+  call_->core()->text_pool->Submit(std::move(work));
 }
 
 absl::Status TextWork::Admit(TextRequest request) {

@@ -35,16 +35,21 @@ TextRequest ToTextRequest(v1::Task task, Request* message) {
   return request;
 }
 
-// Runs the text work of a request of this many bytes: here and now where it is short, for handing it to another thread
-// would take longer, else on the text pool. The caller does not touch what `work` does afterwards.
-void RunTextWork(Core* core, std::size_t request_bytes, std::function<void()> work);
-
 class TextWork {
  public:
   // Neither is changed or destroyed before the work is done. `call` outlives it.
   TextWork(v1::Task task, Call* call) : task_(task), call_(call) {}
 
   v1::Task task() const { return task_; }
+
+  // Text work is done on the queue's thread where it is short, for to wake another would take as long, else on the text
+  // pool. Neither touches the call after `work` has begun.
+  //
+  // What comes before the scheduler, of a request of this many bytes; on the queue's thread.
+  void RunBefore(std::size_t request_bytes, std::function<void()> work);
+  // What comes after it, once admitted; on any thread.
+  void SubmitAfter(std::function<void()> work);
+
   const AdmittedRequest& admitted() const { return admitted_; }
 
   // Admits the request: samples are taken of it even where it is refused.
