@@ -16,7 +16,7 @@ namespace heed {
 namespace {
 
 constexpr std::size_t kMaxRequestId = 64;
-// After the server's own deadline: for the words that say so to be sent before gRPC cuts the call off.
+// After a call's deadline: for the words that say so to be sent before the call is cut off.
 constexpr absl::Duration kAnswerTime = absl::Seconds(1);
 constexpr char kRequestIdKey[] = "x-request-id";
 
@@ -60,9 +60,9 @@ void Call::Start() {
   const std::optional<absl::Duration> left = TimeLeft(*context());
   deadline_ = start_ + left.value_or(core_->options.default_deadline);
   request_id_ = RequestId(*context());
-  // gRPC ends a call at its client's deadline, whatever the client does. One whose client set none would stay for as
-  // long as the client does not read its answer: this ends it at the server's default.
-  if (!left.has_value()) ExpireAt(absl::ToChronoTime(absl::Now() + core_->options.default_deadline + kAnswerTime));
+  // A call that is answered stays for as long as its client does not read the answer, and gRPC's own look at deadlines
+  // is turned off (server.cc).
+  ExpireAfter(deadline_ - start_ + kAnswerTime);
   absl::Status entered = Enter();
   if (!entered.ok()) return Refuse(std::move(entered));
   Run();

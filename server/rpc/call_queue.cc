@@ -2,11 +2,15 @@
 
 #include <pthread.h>
 
+#include <chrono>
+
 namespace heed {
 namespace {
 
 // A time that an alarm need not wait for.
 gpr_timespec Now() { return gpr_inf_past(GPR_CLOCK_REALTIME); }
+
+constexpr auto kLookEvery = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -24,10 +28,12 @@ void CallQueue::Submit(std::function<void()> task) {
   {
     absl::MutexLock lock(&mu_);
     tasks_.push_back(std::move(task));
-    if (tasks_.size() > 1) return;  // the thread is being woken
+    if (tasks_.size() > 1) return;  // somebody is waking the thread
   }
-  wake_.Set(queue_.get(), Now(), &tasks_);
+  DeferredWakes::Wake(this);
 }
+
+void CallQueue::WakeUp() { wake_.Set(queue_.get(), Now(), &tasks_); }
 
 void CallQueue::RunTasks() {
   std::vector<std::function<void()>> tasks;
@@ -48,21 +54,37 @@ void CallQueue::Run() {
       stopping = true;
     } else if (tag == &tasks_) {
       RunTasks();
+    } else if (tag == &expiries_) {
+      looking_ = false;
+      ExpireCalls();
     } else {
       static_cast<Event*>(tag)->Happen(ok);
     }
   }
+  look_.Cancel();
   queue_->Shutdown();
   while (queue_->Next(&tag, &ok)) {
   }
+}
+
+void CallQueue::ExpireCalls() {
+  const absl::Time now = Clock::Real()->Now();
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    QueuedCall* const call = expiries_.begin()->second;
+    expiries_.erase(expiries_.begin());
+    call->expiry_.reset();
+    call->context_.TryCancel();
+  }
+  if (expiries_.empty() || looking_) return;
+  looking_ = true;
+  look_.Set(queue_.get(), std::chrono::system_clock::now() + kLookEvery, &expiries_);
 }
 
 QueuedCall::QueuedCall(CallQueue* queue)
     : queue_(queue),
       came_(this, &QueuedCall::OnCame),
       over_(this, &QueuedCall::OnOver),
-      answered_(this, &QueuedCall::OnAnswered),
-      expired_(this, &QueuedCall::OnExpired) {
+      answered_(this, &QueuedCall::OnAnswered) {
   ++queue_->calls_;
 }
 
@@ -73,10 +95,9 @@ void QueuedCall::Await() {
   Ask(came_.Begin());
 }
 
-void QueuedCall::ExpireAt(std::chrono::system_clock::time_point when) {
-  expiry_ = std::make_unique<grpc::Alarm>();
-  ++to_come_;
-  expiry_->Set(queue_->grpc(), when, expired_.Begin());
+void QueuedCall::ExpireAfter(absl::Duration time) {
+  expiry_ = queue_->expiries_.emplace(Clock::Real()->Now() + time, this);
+  if (!queue_->looking_) queue_->ExpireCalls();
 }
 
 void QueuedCall::OnCame(bool ok) {
@@ -91,16 +112,11 @@ void QueuedCall::OnCame(bool ok) {
 
 void QueuedCall::OnOver(bool /*ok*/) {
   if (context_.IsCancelled()) Cancel();
-  if (expiry_ != nullptr) expiry_->Cancel();
+  if (expiry_.has_value()) queue_->expiries_.erase(*expiry_);
   Settle();
 }
 
 void QueuedCall::OnAnswered(bool /*ok*/) { Settle(); }
-
-void QueuedCall::OnExpired(bool ok) {
-  if (ok) context_.TryCancel();  // else it was not needed
-  Settle();
-}
 
 void QueuedCall::Settle() {
   if (--to_come_ == 0) delete this;

@@ -11,15 +11,19 @@
 #include <grpcpp/support/async_unary_call.h>
 
 #include <atomic>
-#include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "server/scheduler/deferred_wakes.h"
 
 namespace heed {
 
@@ -50,17 +54,18 @@ class Event {
 };
 
 // Start, Stop and destruction belong to one thread; Submit is anyone's.
-class CallQueue {
+class CallQueue : public Sleeper {
  public:
   explicit CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {}
-  ~CallQueue() { Stop(); }
+  ~CallQueue() override { Stop(); }
   CallQueue(const CallQueue&) = delete;
   CallQueue& operator=(const CallQueue&) = delete;
 
   grpc::ServerCompletionQueue* grpc() const { return queue_.get(); }
 
   void Start();
-  // Runs `task` on the queue's thread, in order of submission. Never blocks. While there is a call.
+  // Runs `task` on the queue's thread, in order of submission. Never blocks. While there is a call. From a thread that
+  // defers its wakes, when it wakes.
   void Submit(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs until all calls have ended, then no more. After the server's shutdown, which ends them. Idempotent.
   void Stop();
@@ -69,13 +74,20 @@ class CallQueue {
   friend class QueuedCall;
   void Run();
   void RunTasks() ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeUp() override;
+  // Has calls that gRPC has not ended at their time cancelled, and looks again while there are any.
+  void ExpireCalls();
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   grpc::Alarm stop_;
   absl::Mutex mu_;
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
   grpc::Alarm wake_;  // under way, or its tag not yet given back, while there are tasks
-  int calls_ = 0;     // of Start's caller before Start, then of the queue's thread
+  // Of Start's caller before Start, then of the queue's thread.
+  int calls_ = 0;
+  std::multimap<absl::Time, QueuedCall*> expiries_;
+  grpc::Alarm look_;
+  bool looking_ = false;  // look_ is under way
   std::thread thread_;
 };
 
@@ -108,14 +120,14 @@ class QueuedCall {
   const grpc::ServerContext& context() const { return context_; }
   // The tag of the last operation, after which the call may be gone.
   void* answered() { return answered_.Begin(); }
-  // Has gRPC cancel the call then, if it is not over. In Start.
-  void ExpireAt(std::chrono::system_clock::time_point when);
+  // Has gRPC cancel the call, if it is not over, within the second after this. In Start.
+  void ExpireAfter(absl::Duration time);
 
  private:
+  friend class CallQueue;
   void OnCame(bool ok);
   void OnOver(bool ok);
   void OnAnswered(bool ok);
-  void OnExpired(bool ok);
   // One event less to come.
   void Settle();
 
@@ -124,9 +136,8 @@ class QueuedCall {
   Event came_;
   Event over_;
   Event answered_;
-  Event expired_;
-  int to_come_ = 0;  // of the last three events
-  std::unique_ptr<grpc::Alarm> expiry_;
+  int to_come_ = 0;  // of the last two events
+  std::optional<std::multimap<absl::Time, QueuedCall*>::iterator> expiry_;
 };
 
 }  // namespace heed

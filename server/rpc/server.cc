@@ -34,6 +34,9 @@ constexpr auto kCloseTime = std::chrono::milliseconds(200);
 // take 100 ms each are still heard.
 constexpr int kRefusedStreams = 1000;
 
+// Bytes of one request on their way: 5 MB/s at 50 ms.
+constexpr int kStreamWindow = 256 << 10;
+
 // One thread takes in some 5,000 requests a second, which is more than this many cores decode.
 constexpr int kCoresPerPollingThread = 16;
 
@@ -79,6 +82,13 @@ void SetChannelOptions(const ServerOptions& options, grpc::ServerBuilder* builde
   // For a new connection's TLS handshake and HTTP/2 preface.
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                               static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_timeout)));
+  // The scheduler ends what is past its deadline, and Call what is not read by then: gRPC's timers, one for each call,
+  // would wake a thread of their own for it.
+  builder->AddChannelArgument(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
+  // A window that suits long lines, in place of pings that look for one all the time.
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindow);
+  builder->AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);  // nobody could ask it
   // Clients may ping every 10 s, with or without calls; faster ones are sent away.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 3);

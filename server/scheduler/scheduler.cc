@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
+#include "server/scheduler/deferred_wakes.h"
 #include "server/scheduler/item.h"
 #include "server/scheduler/model_share.h"
 #include "server/scheduler/run_queue.h"
@@ -347,6 +348,7 @@ void ThreadedScheduler::StepModel(Worker* me, int model) {
   engine->Step(&me->report);
   const absl::Duration took = clock_->Now() - start;
   me->share.Charge(model, took);
+  const DeferredWakes wakes;
   TellProgress(me, model);
   for (JobId id : me->report.finished) me->taken.push_back(Tell(Find(me->live[model], id), engine->Take(id)));
   AccountStep(me, model);
@@ -422,14 +424,13 @@ void ThreadedScheduler::DropWaiting(const std::vector<DroppedJobs>& dropped, abs
 
 void ThreadedScheduler::EndAll(std::vector<std::unique_ptr<Item>>* over) {
   for (auto& [id, item] : items_) {
-    if (item->ended.ok()) {
-      item->ended = absl::UnavailableError("the server shut down before the request was finished");
-    }
+    item->ended.Update(absl::UnavailableError("the server shut down before the request was finished"));
   }
   DropWaiting(queue_.TakeAll(), clock_->Now(), over);
 }
 
 void ThreadedScheduler::CallDone(std::vector<std::unique_ptr<Item>>* over) {
+  const DeferredWakes wakes;
   for (std::unique_ptr<Item>& item : *over) {
     const std::int64_t bytes = item->started > 0 ? item->work->running_bytes : 0;
     MemoryLease lease = bytes > 0 ? MemoryLease([this, bytes] { GiveBack(bytes); }) : MemoryLease();
