@@ -442,7 +442,7 @@ TEST_F(ServerTest, WatchersAreToldWhenTheServerDrains) {
 }
 
 TEST_F(ServerTest, SeveralPollingThreadsServeAllConnections) {
-  constexpr const char* kWords[] = {"hello", "world", "good", "day"};
+  static constexpr const char* kWords[] = {"hello", "world", "good", "day"};
   options_.polling_threads = 3;
   StartServer();
   std::vector<std::thread> clients;
