@@ -10,6 +10,10 @@ namespace {
 // A time that an alarm need not wait for.
 gpr_timespec Now() { return gpr_inf_past(GPR_CLOCK_REALTIME); }
 
+// A look ends with whatever one connection sent, which may be nothing for us.
+constexpr int kLooks = 8;
+// Replies, refusals and health checks of a crowded server wait at most this long for it, and some steps.
+constexpr absl::Duration kRest = absl::Milliseconds(3);
 constexpr auto kLookEvery = std::chrono::seconds(1);
 
 }  // namespace
@@ -49,7 +53,7 @@ void CallQueue::Run() {
   bool stopping = false;
   void* tag = nullptr;
   bool ok = false;
-  while (!(stopping && calls_ == 0) && queue_->Next(&tag, &ok)) {
+  while (!(stopping && calls_ == 0) && Next(&tag, &ok)) {
     if (tag == this) {
       stopping = true;
     } else if (tag == &tasks_) {
@@ -78,6 +82,14 @@ void CallQueue::ExpireCalls() {
   if (expiries_.empty() || looking_) return;
   looking_ = true;
   look_.Set(queue_.get(), std::chrono::system_clock::now() + kLookEvery, &expiries_);
+}
+
+bool CallQueue::Next(void** tag, bool* ok) {
+  for (int looks = 0; crowded_();) {
+    if (queue_->AsyncNext(tag, ok, Now()) == grpc::CompletionQueue::GOT_EVENT) return true;
+    if (++looks % kLooks == 0) absl::SleepFor(kRest);
+  }
+  return queue_->Next(tag, ok);
 }
 
 QueuedCall::QueuedCall(CallQueue* queue)

@@ -56,7 +56,9 @@ class Event {
 // Start, Stop and destruction belong to one thread; Submit is anyone's.
 class CallQueue : public Sleeper {
  public:
-  explicit CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {}
+  // `crowded`: whether what comes has to wait long anyhow; thread-safe and quick.
+  CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, std::function<bool()> crowded)
+      : queue_(std::move(queue)), crowded_(std::move(crowded)) {}
   ~CallQueue() override { Stop(); }
   CallQueue(const CallQueue&) = delete;
   CallQueue& operator=(const CallQueue&) = delete;
@@ -73,12 +75,16 @@ class CallQueue : public Sleeper {
  private:
   friend class QueuedCall;
   void Run();
+  // The next event. While the server is crowded the thread rests between looks: one that were woken for each request
+  // would take twice the time for it from those that decode, and refuse no sooner than it matters.
+  bool Next(void** tag, bool* ok);
   void RunTasks() ABSL_LOCKS_EXCLUDED(mu_);
   void WakeUp() override;
   // Has calls that gRPC has not ended at their time cancelled, and looks again while there are any.
   void ExpireCalls();
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  const std::function<bool()> crowded_;
   grpc::Alarm stop_;
   absl::Mutex mu_;
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);

@@ -117,7 +117,9 @@ class GrpcServer : public RpcServer {
     builder.RegisterService(reflection_.service());
     const int threads = core_->options.polling_threads > 0 ? core_->options.polling_threads
                                                            : std::max(1, GrantedCores() / kCoresPerPollingThread);
-    for (int i = 0; i < threads; ++i) queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue()));
+    for (int i = 0; i < threads; ++i) {
+      queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue(), [this] { return Crowded(); }));
+    }
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return CannotListen("gRPC does not start");
     SetHealth(true);
@@ -157,6 +159,12 @@ class GrpcServer : public RpcServer {
       if (model->summary.task() == task) return true;
     }
     return false;
+  }
+
+  // What comes now waits until as many as are decoded at a time have ended.
+  bool Crowded() const {
+    const SchedulerStats stats = core_->scheduler->stats();
+    return stats.queued_jobs > stats.max_rows;
   }
 
   void SetHealth(bool serving) {

@@ -45,7 +45,15 @@ class PuppetScheduler : public Scheduler {
     }
     for (auto& item : items) item->done({.status = absl::UnavailableError("drain time over")});
   }
-  SchedulerStats stats() const override { return {}; }
+  SchedulerStats stats() const override {
+    absl::MutexLock lock(&mu_);
+    return {.queued_jobs = crowded_ ? 2 : 0, .max_rows = 1};
+  }
+
+  void SetCrowded(bool crowded) {
+    absl::MutexLock lock(&mu_);
+    crowded_ = crowded;
+  }
 
   void SetFull() {
     absl::MutexLock lock(&mu_);
@@ -72,10 +80,11 @@ class PuppetScheduler : public Scheduler {
   }
 
  private:
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   std::vector<std::unique_ptr<WorkItem>> items_ ABSL_GUARDED_BY(mu_);
   int nudges_ ABSL_GUARDED_BY(mu_) = 0;
   bool full_ ABSL_GUARDED_BY(mu_) = false;
+  bool crowded_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 // Answers an item as the echo engine would.
@@ -467,6 +476,24 @@ TEST_F(ServerTest, SeveralPollingThreadsServeAllConnections) {
   EXPECT_TRUE(server_->Drain());
   EXPECT_THAT(Metrics(),
               HasSubstr("heed_requests_total{code=\"OK\",model=\"echo\",rpc=\"Translate\",version=\"1\"} 400"));
+}
+
+TEST_F(ServerTest, ACrowdedServerAnswersAllTheSameAndDrains) {
+  PuppetScheduler* puppet = StartServerWithPuppet();
+  puppet->SetCrowded(true);
+  for (int i = 0; i < 20; ++i) {
+    std::thread client([this] {
+      grpc::ClientContext context;
+      v1::TranslateResponse response;
+      EXPECT_TRUE(Translate(Request({"hello"}), &response, &context).ok());
+    });
+    Echo(puppet->WaitForItem().get());
+    client.join();
+    puppet->SetCrowded(i % 4 != 0);  // in and out of it
+  }
+  puppet->SetCrowded(true);
+  EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::SERVING);
+  EXPECT_TRUE(server_->Drain());
 }
 
 TEST_F(ServerTest, ADrainFinishesWhatWasAcceptedAndTakesNothingNew) {
