@@ -1,115 +1,34 @@
 #include "client/bench/load.h"
 
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
 #include <random>
+#include <thread>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "client/bench/call.h"
 #include "client/channel.h"
-#include "heed/v1/summarization.pb.h"
-#include "heed/v1/translation.pb.h"
 
 namespace heed::bench {
 namespace {
 
-using Stub = grpc::GenericStub;
-
-const char* Method(Rpc rpc) {
-  switch (rpc) {
-    case Rpc::kTranslate:
-      return "/heed.v1.TranslationService/Translate";
-    case Rpc::kSummarize:
-      return "/heed.v1.SummarizationService/Summarize";
-    case Rpc::kStreamTranslate:
-      return "/heed.v1.TranslationService/StreamTranslate";
-    case Rpc::kStreamSummarize:
-      return "/heed.v1.SummarizationService/StreamSummarize";
-  }
-  return "";
-}
-
-template <typename Message>
-bool Parse(grpc::ByteBuffer* bytes, Message* message) {
-  grpc::Slice slice;
-  return bytes->DumpToSingleSlice(&slice).ok() &&
-         message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
-}
-
-std::int64_t TokensOf(const v1::TextResult& result) {
-  std::int64_t tokens = 0;
-  for (const v1::Segment& segment : result.output().segments()) {
-    if (segment.hypotheses_size() > 0) tokens += segment.hypotheses(0).tokens_size();
-  }
-  return tokens;
-}
-
-template <typename Response>
-std::int64_t TokensOfReply(grpc::ByteBuffer* bytes) {
-  Response response;
-  std::int64_t tokens = 0;
-  if (Parse(bytes, &response)) {
-    for (const v1::TextResult& result : response.results()) tokens += TokensOf(result);
-  }
-  return tokens;
-}
-
-// A request under way. `Ended` is the last thing that happens to it.
-struct Call {
-  grpc::ClientContext context;
-  grpc::ByteBuffer request;
-  Outcome outcome;
-  std::function<void(Call*, const grpc::Status&)> ended;
-};
-
-// A stream's reactor lives with its call until OnDone.
-template <typename Response>
-class StreamReader : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
- public:
-  StreamReader(Call* call, std::function<absl::Duration()> now) : call_(call), now_(std::move(now)) {}
-
-  void Start() {
-    StartWriteLast(&call_->request, grpc::WriteOptions());
-    StartRead(&bytes_);
-    StartCall();
-  }
-
- private:
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    Response response;
-    if (Parse(&bytes_, &response)) {
-      const std::int64_t whole = TokensOf(response.event().result().result());
-      const bool told = response.event().progress().tokens_size() > 0 || whole > 0;
-      if (told && call_->outcome.first == absl::ZeroDuration()) call_->outcome.first = now_();
-      call_->outcome.tokens += whole;
-    }
-    StartRead(&bytes_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    call_->outcome.ended = now_();
-    call_->ended(call_, status);
-    delete this;
-  }
-
-  Call* const call_;
-  const std::function<absl::Duration()> now_;
-  grpc::ByteBuffer bytes_;
-};
-
+// Sends on the caller's thread; what comes back is taken by one thread of its own, which alone polls the connections.
 class Generator {
  public:
   Generator(const LoadOptions& options, const std::vector<Prepared>& prepared, const std::atomic<bool>& stop,
             Recorder* recorder)
       : options_(options), prepared_(prepared), stop_(stop), recorder_(recorder), random_(options.seed) {}
+  ~Generator() {
+    queue_.Shutdown();
+    if (receiver_.joinable()) receiver_.join();
+  }
 
   absl::Status Connect() {
     for (int i = 0; i < options_.connections; ++i) {
@@ -118,9 +37,10 @@ class Generator {
       if (!(*channel)->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(5)))) {
         return absl::UnavailableError("no connection within 5 s");
       }
-      stubs_.push_back(std::make_unique<Stub>(*channel));
+      stubs_.push_back(std::make_unique<grpc::GenericStub>(*channel));
     }
     start_ = std::chrono::steady_clock::now();
+    receiver_ = std::thread([this] { Receive(); });
     return absl::OkStatus();
   }
 
@@ -229,7 +149,9 @@ class Generator {
   }
 
   void Send(absl::Duration due, std::int64_t number) {
-    auto* call = new Call();
+    Call* const call = Call::Make(prepared_[static_cast<std::size_t>(number) % prepared_.size()]).release();
+    call->number = number;
+    call->context.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
     {
       absl::MutexLock lock(&mu_);
       ++calls_;
@@ -239,58 +161,31 @@ class Generator {
       }
       live_[number] = call;
     }
-    const Prepared& prepared = prepared_[static_cast<std::size_t>(number) % prepared_.size()];
-    const grpc::Slice slice(prepared.bytes);
-    call->request = grpc::ByteBuffer(&slice, 1);
-    call->context.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
-    call->outcome.rpc = prepared.rpc;
-    call->outcome.batch = prepared.batch;
     call->outcome.due = due;
     call->outcome.sent = Now();
-    call->ended = [this, number](Call* ended, const grpc::Status& status) { End(number, ended, status); };
     recorder_->Sent(due);
-    Stub* const stub = stubs_[static_cast<std::size_t>(number) % stubs_.size()].get();
-    Start(stub, call);
+    call->Start(stubs_[static_cast<std::size_t>(number) % stubs_.size()].get(), &queue_);
   }
 
-  void Start(Stub* stub, Call* call) {
-    const Rpc rpc = call->outcome.rpc;
-    if (rpc == Rpc::kTranslate || rpc == Rpc::kSummarize) {
-      auto reply = std::make_shared<grpc::ByteBuffer>();
-      stub->UnaryCall(&call->context, Method(rpc), {}, &call->request, reply.get(),
-                      [this, call, reply, rpc](const grpc::Status& status) {
-                        call->outcome.ended = Now();
-                        if (status.ok()) {
-                          call->outcome.tokens = rpc == Rpc::kTranslate
-                                                     ? TokensOfReply<v1::TranslateResponse>(reply.get())
-                                                     : TokensOfReply<v1::SummarizeResponse>(reply.get());
-                        }
-                        call->ended(call, status);
-                      });
-    } else if (rpc == Rpc::kStreamTranslate) {
-      StartStream<v1::StreamTranslateResponse>(stub, call);
-    } else {
-      StartStream<v1::StreamSummarizeResponse>(stub, call);
+  void Receive() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) {
+      auto* const call = static_cast<Call*>(tag);
+      if (call->Happen(ok, Now())) End(std::unique_ptr<Call>(call));
     }
   }
 
-  template <typename Response>
-  void StartStream(Stub* stub, Call* call) {
-    auto* reader = new StreamReader<Response>(call, [this] { return Now(); });
-    stub->PrepareBidiStreamingCall(&call->context, Method(call->outcome.rpc), {}, reader);
-    reader->Start();
-  }
-
-  void End(std::int64_t number, Call* call, const grpc::Status& status) {
-    const bool unavailable = status.error_code() == grpc::StatusCode::UNAVAILABLE;
-    call->outcome.code = static_cast<absl::StatusCode>(status.error_code());
-    call->outcome.message = status.error_message();
+  void End(std::unique_ptr<Call> call) {
+    const bool unavailable = call->status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    call->outcome.code = static_cast<absl::StatusCode>(call->status.error_code());
+    call->outcome.message = call->status.error_message();
     {
       absl::MutexLock lock(&mu_);
-      live_.erase(number);
+      live_.erase(call->number);
     }
     recorder_->Add(call->outcome);
-    delete call;
+    call.reset();
     if (options_.concurrency > 0 && !unavailable) SendNextOfClosedLoop();
     absl::MutexLock lock(&mu_);
     if (options_.concurrency > 0 && unavailable) {
@@ -304,8 +199,10 @@ class Generator {
   const std::vector<Prepared>& prepared_;
   const std::atomic<bool>& stop_;
   Recorder* const recorder_;
-  std::vector<std::unique_ptr<Stub>> stubs_;
+  std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
   std::chrono::steady_clock::time_point start_;
+  grpc::CompletionQueue queue_;
+  std::thread receiver_;
 
   absl::Mutex mu_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
