@@ -52,6 +52,7 @@ std::string RequestId(const grpc::ServerContextBase& context) {
 }
 
 Call::~Call() {
+  if (closed_.has_value()) WriteLog(*closed_);
   if (inside_) core_->gate.Leave();
 }
 
@@ -86,10 +87,13 @@ grpc::Status Call::Close(absl::Status status) {
   if (status.code() == absl::StatusCode::kCancelled && core_->clock->Now() >= deadline_) {
     status = absl::DeadlineExceededError("the deadline passed");
   }
-  Record(status);
+  sample_.code = status.code();
+  sample_.duration = core_->clock->Now() - start_;
+  core_->metrics->OnRequest(sample_);
   AddTrailers(status, context());
   context()->AddTrailingMetadata(kRequestIdKey, request_id_);
-  return ToGrpcStatus(status);
+  closed_ = std::move(status);
+  return ToGrpcStatus(*closed_);
 }
 
 void Call::Cancel() {
@@ -97,24 +101,20 @@ void Call::Cancel() {
   core_->scheduler->Nudge();
 }
 
-void Call::Record(const absl::Status& status) const {
-  RequestSample sample = sample_;
-  sample.code = status.code();
-  sample.duration = core_->clock->Now() - start_;
-  core_->metrics->OnRequest(sample);
-  const std::string model = sample.model == RequestSample::kUnknownModel
+void Call::WriteLog(const absl::Status& status) const {
+  const std::string model = sample_.model == RequestSample::kUnknownModel
                                 ? "unknown"
-                                : core_->registry->models()[static_cast<std::size_t>(sample.model)]->summary.name();
+                                : core_->registry->models()[static_cast<std::size_t>(sample_.model)]->summary.name();
   Log(LogLevel::kInfo, "request",
       {{"request_id", request_id_},
-       {"rpc", RpcName(sample.rpc)},
+       {"rpc", RpcName(sample_.rpc)},
        {"model", model},
        {"code", CodeName(status.code())},
-       {"texts", static_cast<std::int64_t>(sample.texts)},
-       {"segments", static_cast<std::int64_t>(sample.segments.size())},
-       {"source_tokens", sample.source_tokens},
-       {"target_tokens", sample.target_tokens},
-       {"duration_seconds", absl::ToDoubleSeconds(sample.duration)}});
+       {"texts", static_cast<std::int64_t>(sample_.texts)},
+       {"segments", static_cast<std::int64_t>(sample_.segments.size())},
+       {"source_tokens", sample_.source_tokens},
+       {"target_tokens", sample_.target_tokens},
+       {"duration_seconds", absl::ToDoubleSeconds(sample_.duration)}});
   // INTERNAL and its like are ours to explain. No other message is logged, for it may quote what a client sent.
   if (status.code() == absl::StatusCode::kInternal || status.code() == absl::StatusCode::kUnknown) {
     Log(LogLevel::kError, "request_failed", {{"request_id", request_id_}, {"reason", std::string(status.message())}});

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -52,14 +53,15 @@ class Call : public QueuedCall {
   virtual void Run() = 0;
   // Answers without a reply, before Run.
   virtual void Refuse(absl::Status status) = 0;
-  // The end of the call: counted, logged, trailers added; what gRPC is to be told. Once.
+  // The end of the call: counted, trailers added; what gRPC is to be told. Once. Its line in the log is written when
+  // the answer is sent, which it would keep waiting.
   grpc::Status Close(absl::Status status);
 
  private:
   void Start() final;
   // A place in the gate, or why there is none.
   absl::Status Enter();
-  void Record(const absl::Status& status) const;
+  void WriteLog(const absl::Status& status) const;
 
   Core* const core_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
@@ -69,6 +71,7 @@ class Call : public QueuedCall {
   std::string request_id_;
   bool inside_ = false;
   RequestSample sample_;
+  std::optional<absl::Status> closed_;  // with this
 };
 
 class UnaryCall : public Call {
