@@ -43,6 +43,13 @@ class Health::WatchCall : public QueuedCall {
  public:
   WatchCall(Health* health, CallQueue* queue) : QueuedCall(queue), health_(health) {}
 
+  // Under the lock of health_.
+  void OnChange() {
+    health_->mu_.AssertHeld();
+    Advance();
+  }
+
+ private:
   // Tells the status if it is another than the client knows. One write at a time: statuses that change meanwhile
   // become one.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_->mu_) {
@@ -56,7 +63,6 @@ class Health::WatchCall : public QueuedCall {
     writer_.Write(response, written_.Begin());
   }
 
- private:
   void Ask(void* tag) override {
     health_->service_.RequestWatch(context(), &request_, &writer_, queue()->grpc(), queue()->grpc(), tag);
   }
@@ -104,7 +110,7 @@ void Health::AwaitCalls(CallQueue* queue) {
 void Health::Set(const std::string& name, bool serving) {
   absl::MutexLock lock(&mu_);
   statuses_[name] = serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
-  for (WatchCall* watcher : watchers_) watcher->Advance();
+  for (WatchCall* watcher : watchers_) watcher->OnChange();
 }
 
 Health::Status Health::Get(const std::string& name) const {

@@ -3,22 +3,25 @@
 #include <algorithm>
 
 namespace heed {
+namespace {
 
-thread_local DeferredWakes* DeferredWakes::current_ = nullptr;
+thread_local DeferredWakes* outermost = nullptr;
+
+}  // namespace
 
 DeferredWakes::DeferredWakes() {
-  if (current_ == nullptr) current_ = this;
+  if (outermost == nullptr) outermost = this;
 }
 
 DeferredWakes::~DeferredWakes() {
-  if (current_ != this) return;
-  current_ = nullptr;
+  if (outermost != this) return;
+  outermost = nullptr;
   for (Sleeper* sleeper : sleepers_) sleeper->WakeUp();
 }
 
 void DeferredWakes::Wake(Sleeper* sleeper) {
-  if (current_ == nullptr) return sleeper->WakeUp();
-  std::vector<Sleeper*>& sleepers = current_->sleepers_;
+  if (outermost == nullptr) return sleeper->WakeUp();
+  std::vector<Sleeper*>& sleepers = outermost->sleepers_;
   if (std::find(sleepers.begin(), sleepers.end(), sleeper) == sleepers.end()) sleepers.push_back(sleeper);
 }
 

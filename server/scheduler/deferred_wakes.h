@@ -26,7 +26,6 @@ class DeferredWakes {
   static void Wake(Sleeper* sleeper);
 
  private:
-  static thread_local DeferredWakes* current_;
   std::vector<Sleeper*> sleepers_;
 };
 
