@@ -1,7 +1,7 @@
 // Turns a request into work: model chosen, every field within its bounds, texts cut, tokenised and sized. Only Admit
 // builds an AdmittedRequest, so past it nobody checks a request again.
 //
-// Thread-safe: Admission is immutable. Admit takes CPU time in proportion to the text: call it from the text pool.
+// Thread-safe: Admission is immutable. Admit takes CPU time in proportion to the text: long ones are for the text pool.
 #pragma once
 
 #include <cstdint>

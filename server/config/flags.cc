@@ -163,10 +163,10 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
       {"max_target_tokens", "TOKENS", Unparse(d.engine.max_target_tokens), "Bound of a request's max_length.",
        Number(HEED_FIELD(engine.max_target_tokens), 1, 1 << 16)},
       {"text_threads", "THREADS", Unparse(d.text_threads),
-       "Threads that tokenise and build replies; 0: one per two granted cores.",
+       "Threads that tokenise long requests and build long replies; 0: one per two granted cores.",
        Number(HEED_FIELD(text_threads), 0, 1024)},
       {"polling_threads", "THREADS", Unparse(d.polling_threads),
-       "Threads that read and write connections and take requests in; 0: one per 16 granted cores.",
+       "Threads that read and write connections and take requests in; 0: one per 8 granted cores.",
        Number(HEED_FIELD(polling_threads), 0, 64)},
   };
 }

@@ -38,8 +38,8 @@ struct ServerOptions {
   std::int64_t max_transport_bytes = 256 << 20;  // of gRPC's own, all connections together
   int max_connections = 1000;                    // open at a time; more are closed as they come
   int max_concurrent_requests = 256;             // of text in flight; more are refused with RESOURCE_EXHAUSTED
-  int text_threads = 0;                          // of the pool for text work; 0: one per two granted cores, at least 1
-  int polling_threads = 0;                       // that take requests in; 0: one per 16 granted cores, at least 1
+  int text_threads = 0;                          // of the pool for long text work; 0: one per two granted cores
+  int polling_threads = 0;                       // that take requests in; 0: one per 8 granted cores, at least 1
   absl::Duration default_deadline = absl::Seconds(30);      // of a call that has none
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call
   absl::Duration drain_time = absl::Seconds(30);            // after SIGTERM, for what was accepted

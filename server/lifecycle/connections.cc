@@ -1,5 +1,6 @@
 #include "server/lifecycle/connections.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -33,6 +34,12 @@ bool Connections::Add(int fd) {
 void Connections::Lower(int limit) {
   absl::MutexLock lock(&mu_);
   limit_ = std::max(1, std::min(limit_, limit));
+}
+
+void Connections::HangUp() {
+  absl::MutexLock lock(&mu_);
+  Sweep();
+  for (const auto& [fd, socket] : sockets_) shutdown(fd, SHUT_WR);
 }
 
 ConnectionStats Connections::stats() const {

@@ -1,5 +1,5 @@
-// The threads that do text work: admission before decoding, replies after it. gRPC's threads and the step threads stay
-// free for what must be quick.
+// The threads that do long text work: admission before decoding, replies after it. The polling thread and the step
+// threads stay free for what must be quick.
 //
 // Bounded by its caller: each request in flight has at most one task here, and the Gate bounds the requests.
 //

@@ -1,7 +1,7 @@
 // Turns what the engine decoded back into text: pieces joined, segments put together with the source's spacing, every
 // token's byte range, attention rows dense or folded to words.
 //
-// Not thread-safe. It takes CPU time in proportion to the reply: call it from the text pool.
+// Not thread-safe. It takes CPU time in proportion to the reply: not for a step thread.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 // Told is what no continuation changes: tokens that TextDecoder has settled. The text told ends where the last token
 // told does. What a token costs does not grow with the tokens before it.
 //
-// Not thread-safe; text work: call it from the text pool.
+// Not thread-safe; text work: not for a step thread.
 #pragma once
 
 #include <memory>

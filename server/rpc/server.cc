@@ -37,8 +37,8 @@ constexpr int kRefusedStreams = 1000;
 // Bytes of one request on their way: 5 MB/s at 50 ms.
 constexpr int kStreamWindow = 256 << 10;
 
-// One thread takes in some 5,000 requests a second, which is more than this many cores decode.
-constexpr int kCoresPerPollingThread = 16;
+// One thread takes in some 5,000 requests a second, about what so many cores decode of the shortest.
+constexpr int kCoresPerPollingThread = 8;
 
 // Messages are parsed by us (message.h), so services are asked for their calls in raw form.
 using TranslationEndpoint = v1::TranslationService::WithRawMethod_Translate<
@@ -142,6 +142,8 @@ class GrpcServer : public RpcServer {
     SetHealth(false);
     const bool finished = DrainCore(core_);
     listener_->Stop();
+    // gRPC would cancel calls that reach it while it shuts down, which tells a client nothing of trying elsewhere.
+    core_->connections.HangUp();
     server_->Shutdown(std::chrono::system_clock::now() + kCloseTime);
     for (const auto& queue : queues_) queue->Stop();
     server_->Wait();

@@ -100,5 +100,20 @@ TEST_F(ConnectionsTest, TheLimitIsLoweredButToNoLessThanOne) {
   EXPECT_EQ(connections.stats().limit, 1);
 }
 
+TEST_F(ConnectionsTest, HangingUpEndsWhatIsSentAfterWhatWas) {
+  Connections connections(2, &clock_);
+  int pair[2], other[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, other), 0);
+  ASSERT_TRUE(connections.Add(pair[0]));
+  ASSERT_EQ(write(pair[0], "answer", 6), 6);
+  connections.HangUp();
+  char bytes[8];
+  EXPECT_EQ(read(pair[1], bytes, sizeof bytes), 6);
+  EXPECT_EQ(read(pair[1], bytes, sizeof bytes), 0) << "the end";
+  EXPECT_EQ(read(other[1], bytes, sizeof bytes), -1) << "not one of them";
+  for (const int fd : {pair[0], pair[1], other[0], other[1]}) close(fd);
+}
+
 }  // namespace
 }  // namespace heed
