@@ -1,5 +1,5 @@
-// Messages to and from the raw bytes of a call. gRPC 1.51's own parsing answers INTERNAL or UNIMPLEMENTED when a message
-// does not parse, before we hear of it; here it is INVALID_ARGUMENT, and the call is counted like any other.
+// Messages to and from the raw bytes of a call. gRPC 1.51's own parsing answers INTERNAL or UNIMPLEMENTED when a
+// message does not parse, before we hear of it; here it is INVALID_ARGUMENT, and the call is counted like any other.
 //
 // Thread-safe: plain functions.
 #pragma once

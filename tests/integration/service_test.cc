@@ -196,7 +196,8 @@ std::int64_t Switches(int pid) {
   return switches;
 }
 
-// A thread that looks for work every 100 ms wakes 20 times in two seconds; one that spins uses them up. How long a
+// A thread that looks for work every 100 ms wakes 20 times in two seconds, beside the 10 of libraries; one that spins
+// uses them up. How long a
 // wake-up takes is no measure: a machine that is shared counts the time of others into it.
 TEST(Service, AnIdleServerUsesNoCpu) {
   TempFolder models;
@@ -211,7 +212,7 @@ TEST(Service, AnIdleServerUsesNoCpu) {
   EXPECT_GT(time_before, absl::ZeroDuration());
   EXPECT_GT(switches_before, 0);
   absl::SleepFor(absl::Seconds(2));  // what is measured is time in which nothing happens
-  EXPECT_LE(Switches(pid) - switches_before, 15) << "of all threads in two seconds";
+  EXPECT_LE(Switches(pid) - switches_before, 20) << "of all threads in two seconds";
   EXPECT_LE(CpuTime(pid) - time_before, absl::Milliseconds(200)) << "of two seconds";
 }
 
