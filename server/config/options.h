@@ -34,13 +34,13 @@ struct ServerOptions {
   EngineOptions engine;        // --max_rows, --encode_positions_per_step, --max_table_bytes, --max_source_tokens, ...
   AdmissionLimits admission;   // the bounds of a request
 
-  std::int64_t max_message_bytes = 4 << 20;      // of a request as received
-  std::int64_t max_transport_bytes = 256 << 20;  // of gRPC's own, all connections together
-  int max_connections = 1000;                    // open at a time; more are closed as they come
-  int max_concurrent_requests = 256;             // of text in flight; more are refused with RESOURCE_EXHAUSTED
-  int text_threads = 0;                          // of the pool for long text work; 0: one per two granted cores
-  int polling_threads = 0;                       // that take requests in; 0: one per 8 granted cores, at least 1
-  absl::Duration default_deadline = absl::Seconds(30);      // of a call that has none
+  std::int64_t max_message_bytes = 4 << 20;             // of a request as received
+  std::int64_t max_transport_bytes = 256 << 20;         // of gRPC's own, all connections together
+  int max_connections = 1000;                           // open at a time; more are closed as they come
+  int max_concurrent_requests = 256;                    // of text in flight; more are refused with RESOURCE_EXHAUSTED
+  int text_threads = 0;                                 // of the pool for long text work; 0: one per two granted cores
+  int polling_threads = 0;                              // that take requests in; 0: one per 8 granted cores, at least 1
+  absl::Duration default_deadline = absl::Seconds(30);  // of a call that has none
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call
   absl::Duration drain_time = absl::Seconds(30);            // after SIGTERM, for what was accepted
   absl::Duration keepalive_time = absl::Seconds(60);        // of silence before a connection is pinged

@@ -33,8 +33,8 @@ class Connections {
   // For as many as the system lets the process open; at least 1.
   void Lower(int limit);
 
-  // Ends what the server sends on each, after what it has sent: clients see their connection closed, and calls on it that
-  // have no answer fail as UNAVAILABLE. For the end of a drain, when nobody is accepted any more.
+  // Ends what the server sends on each, after what it has sent: clients see their connection closed, and calls on it
+  // that have no answer fail as UNAVAILABLE. For the end of a drain, when nobody is accepted any more.
   void HangUp();
 
   ConnectionStats stats() const;

@@ -197,8 +197,7 @@ std::int64_t Switches(int pid) {
 }
 
 // A thread that looks for work every 100 ms wakes 20 times in two seconds, beside the 10 of libraries; one that spins
-// uses them up. How long a
-// wake-up takes is no measure: a machine that is shared counts the time of others into it.
+// uses them up. How long a wake-up takes is no measure: a machine that is shared counts the time of others into it.
 TEST(Service, AnIdleServerUsesNoCpu) {
   TempFolder models;
   WriteSmallModels(models.path());
