@@ -125,6 +125,7 @@ TEST(Partition, ACutNetworkFreesRowsAndAClientThatTriesAgainSucceedsAfterIt) {
   server.WaitForMetric("heed_live_segments", 1);
   other.Cut();
   server.WaitForMetric("heed_live_segments", 0);  // noticed by the ping that nobody answered
+  server.WaitUntilIdle();                         // a request is counted before it counts as no longer in flight
   EXPECT_EQ(server.Metric(R"(heed_requests_total{code="CANCELLED",model="slow",rpc="Translate",version="1"})"), 1)
       << "it ended by itself";
   const auto waiting = other.Start(
