@@ -92,6 +92,7 @@ void ExpectBatchIndependence(RunningServer& server, const BatchCheck& check) {
   for (std::size_t client = 0; client < different.size(); ++client) {
     clients.emplace_back([&, client] {
       Caller own(server.port(), 80 << 20);
+      ASSERT_TRUE(own.Connect());
       different[client] = Differences(own, check, together, client * 7);
     });
   }

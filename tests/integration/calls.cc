@@ -180,6 +180,8 @@ Caller::Caller(int port, int max_receive_bytes) : connection_(std::make_unique<C
 
 Caller::~Caller() = default;
 
+bool Caller::Connect() { return connection_->channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kLongest)); }
+
 TranslateAnswer Caller::Translate(const v1::TranslateRequest& request, absl::Duration timeout) {
   return Block<v1::TranslateResponse>(timeout, [&](auto* context, auto* response) {
     return connection_->translation->Translate(context, request, response);

@@ -73,6 +73,11 @@ class Caller {
   Caller(const Caller&) = delete;
   Caller& operator=(const Caller&) = delete;
 
+  // False: no connection within the longest time a call takes. A call makes its connection by itself; where many
+  // threads begin with one, gRPC 1.51 may take a connect under way for a failed one, for it looks at an errno of what
+  // came after.
+  bool Connect();
+
   TranslateAnswer Translate(const v1::TranslateRequest& request, absl::Duration timeout = kLongest);
   std::unique_ptr<PendingTranslate> StartTranslate(const v1::TranslateRequest& request,
                                                    absl::Duration timeout = kLongest);
