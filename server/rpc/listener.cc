@@ -60,7 +60,7 @@ bool IsNotHere(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPO
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& address, Connections* connections) {
+absl::StatusOr<std::unique_ptr<RpcListener>> RpcListener::Open(const std::string& address, Connections* connections) {
   const std::size_t colon = address.rfind(':');
   int port = 0;
   if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port)) {
@@ -68,12 +68,12 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& addr
   }
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  std::unique_ptr<Listener> listener(new Listener(connections));
+  std::unique_ptr<RpcListener> listener(new RpcListener(connections));
   if (absl::Status status = listener->Bind(host, port); !status.ok()) return status;
   return listener;
 }
 
-absl::Status Listener::Bind(const std::string& host, int port) {
+absl::Status RpcListener::Bind(const std::string& host, int port) {
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -107,13 +107,13 @@ absl::Status Listener::Bind(const std::string& host, int port) {
   return stop_ < 0 ? SystemError() : absl::OkStatus();
 }
 
-void Listener::Start(absl::Duration user_timeout, std::function<void(int fd)> take) {
+void RpcListener::Start(absl::Duration user_timeout, std::function<void(int fd)> take) {
   user_timeout_ = user_timeout;
   take_ = std::move(take);
   thread_ = std::thread([this] { Run(); });
 }
 
-void Listener::Stop() {
+void RpcListener::Stop() {
   if (thread_.joinable()) {
     eventfd_write(stop_, 1);
     thread_.join();
@@ -123,7 +123,7 @@ void Listener::Stop() {
   if (stop_ >= 0) close(std::exchange(stop_, -1));
 }
 
-void Listener::Run() {
+void RpcListener::Run() {
   pthread_setname_np(pthread_self(), "heed-accept");
   std::vector<pollfd> all = {{stop_, POLLIN, 0}};
   for (const int fd : listening_) all.push_back({fd, POLLIN, 0});
@@ -141,7 +141,7 @@ void Listener::Run() {
   }
 }
 
-int Listener::Accept(int listening) {
+int RpcListener::Accept(int listening) {
   for (;;) {
     const int fd = accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
@@ -154,7 +154,7 @@ int Listener::Accept(int listening) {
   }
 }
 
-void Listener::Take(int fd) {
+void RpcListener::Take(int fd) {
   if (!connections_->Add(fd)) {
     close(fd);
     return;

@@ -18,14 +18,14 @@
 
 namespace heed {
 
-class Listener {
+class RpcListener {
  public:
   // Listens on every address of `address`, HOST:PORT (IPv6 as [::1]:8500); with port 0 on one free port of them all.
   // Connections wait until Start. The system's reason where it cannot. `connections` outlives it.
-  static absl::StatusOr<std::unique_ptr<Listener>> Open(const std::string& address, Connections* connections);
-  ~Listener() { Stop(); }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
+  static absl::StatusOr<std::unique_ptr<RpcListener>> Open(const std::string& address, Connections* connections);
+  ~RpcListener() { Stop(); }
+  RpcListener(const RpcListener&) = delete;
+  RpcListener& operator=(const RpcListener&) = delete;
 
   int port() const { return port_; }
 
@@ -36,7 +36,7 @@ class Listener {
   void Stop();
 
  private:
-  explicit Listener(Connections* connections) : connections_(connections) {}
+  explicit RpcListener(Connections* connections) : connections_(connections) {}
   absl::Status Bind(const std::string& host, int port);
   void Run();
   // Accepts all that wait. Not 0: the system has no room for another one now, and why.

@@ -104,7 +104,7 @@ class GrpcServer : public RpcServer {
     HEED_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(core_->options.tls));
     grpc::ServerBuilder builder;
     SetChannelOptions(core_->options, &builder);
-    absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(core_->options.address, &core_->connections);
+    absl::StatusOr<std::unique_ptr<RpcListener>> listener = RpcListener::Open(core_->options.address, &core_->connections);
     if (!listener.ok()) return CannotListen(listener.status().message());
     listener_ = *std::move(listener);
     using Acceptors = grpc::ServerBuilder::experimental_type;
@@ -202,7 +202,7 @@ class GrpcServer : public RpcServer {
   const AskUnary list_models_ = MakeAsk(&model_, &ModelEndpoint::RequestListModels);
   const AskUnary get_model_ = MakeAsk(&model_, &ModelEndpoint::RequestGetModel);
   std::vector<std::unique_ptr<CallQueue>> queues_;  // gRPC's server needs them for as long as it is there
-  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<RpcListener> listener_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };

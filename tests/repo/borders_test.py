@@ -15,7 +15,7 @@ ENGINE = {
     "engine/search": ["engine/base"],
     "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
 }
-SERVER_ORDER = ["text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "rpc"]
+SERVER_ORDER = ["net", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "rpc"]
 PROTOS = ["heed/v1", "heed/model/v1", "google/rpc"]
 
 # Library: how its headers are spelled, and the only places that may include them.

@@ -64,7 +64,7 @@ class ListenerTest : public ::testing::Test {
   }
 
   absl::Status Open(const std::string& address) {
-    absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(address, &connections_);
+    absl::StatusOr<std::unique_ptr<RpcListener>> listener = RpcListener::Open(address, &connections_);
     if (!listener.ok()) return listener.status();
     listener_ = *std::move(listener);
     return absl::OkStatus();
@@ -88,7 +88,7 @@ class ListenerTest : public ::testing::Test {
   }
 
   Connections connections_{3, Clock::Real()};
-  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<RpcListener> listener_;
   absl::Mutex mu_;
   std::vector<int> taken_ ABSL_GUARDED_BY(mu_);
 };
@@ -179,7 +179,7 @@ TEST_F(ListenerTest, ANameMayHaveSeveralAddresses) {
 TEST_F(ListenerTest, APortInUseIsAnError) {
   ASSERT_TRUE(Open("127.0.0.1:0").ok());
   const std::string taken = absl::StrCat("127.0.0.1:", listener_->port());
-  EXPECT_EQ(Listener::Open(taken, &connections_).status().message(), "Address already in use");
+  EXPECT_EQ(RpcListener::Open(taken, &connections_).status().message(), "Address already in use");
 }
 
 TEST_F(ListenerTest, AnAddressThatIsNotThisMachinesIsAnError) {
