@@ -62,6 +62,11 @@ void ConnectionCounts::Lower(int limit) {
   limit_ = std::max(1, std::min(limit_, limit));
 }
 
+bool ConnectionCounts::full() const {
+  absl::MutexLock lock(&mu_);
+  return open_ >= limit_;
+}
+
 ConnectionStats ConnectionCounts::stats() const {
   absl::MutexLock lock(&mu_);
   return {open_, limit_, refused_, faults_};

@@ -39,6 +39,8 @@ class ConnectionCounts {
   // For as many as the system lets the process open; at least 1.
   void Lower(int limit);
   ConnectionStats stats() const;
+  // As many are open as may be.
+  bool full() const;
 
  private:
   bool Add(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -16,7 +16,7 @@ class SocketServer::Shard : public ConnectionOwner {
  public:
   Shard(SocketServer* server, Lane lane) : server_(server), lane_(std::move(lane)) {}
   ~Shard() override {
-    for (const auto& connection : connections_) server_->counts_.Leave(connection->peer().address, "");
+    for (const auto& connection : connections_) server_->counts_->Leave(connection->peer().address, "");
   }
 
   void Add(int fd, Peer peer, ConnectionOptions options) {
@@ -43,13 +43,13 @@ class SocketServer::Shard : public ConnectionOwner {
  private:
   std::unique_ptr<Protocol> MakeProtocol(Wire* wire) override { return lane_.make(wire); }
   bool OnAddress(const std::string& before, const std::string& now) override {
-    return server_->counts_.Move(before, now);
+    return server_->counts_->Move(before, now);
   }
   void OnActive(Connection* connection) override {
     connections_.splice(connections_.end(), connections_, connection->place);
   }
   void OnClosed(Connection* connection, absl::string_view fault) override {
-    server_->counts_.Leave(connection->peer().address, fault);
+    server_->counts_->Leave(connection->peer().address, fault);
     std::unique_ptr<Connection> gone = std::move(*connection->place);
     connections_.erase(connection->place);
     lane_.loop->DeleteLater(std::move(gone));
@@ -60,15 +60,14 @@ class SocketServer::Shard : public ConnectionOwner {
   std::list<std::unique_ptr<Connection>> connections_;  // the longest silent one first
 };
 
-SocketServer::SocketServer(SocketServerOptions options, TlsContext* tls)
-    : options_(std::move(options)),
-      tls_(tls),
-      counts_(options_.max_connections, options_.max_connections_per_address) {}
+SocketServer::SocketServer(SocketServerOptions options, TlsContext* tls, ConnectionCounts* counts)
+    : options_(std::move(options)), tls_(tls), counts_(counts) {}
 
 SocketServer::~SocketServer() { StopAccepting(); }
 
-absl::StatusOr<std::unique_ptr<SocketServer>> SocketServer::Open(SocketServerOptions options, TlsContext* tls) {
-  std::unique_ptr<SocketServer> server(new SocketServer(std::move(options), tls));
+absl::StatusOr<std::unique_ptr<SocketServer>> SocketServer::Open(SocketServerOptions options, TlsContext* tls,
+                                                                 ConnectionCounts* counts) {
+  std::unique_ptr<SocketServer> server(new SocketServer(std::move(options), tls, counts));
   HEED_ASSIGN_OR_RETURN(server->listener_, Listener::Open(server->options_.address));
   return server;
 }
@@ -87,13 +86,13 @@ void SocketServer::HangUp() {
 
 void SocketServer::Take(int fd, Peer peer) {
   Shard* const shard = shards_[next_++ % shards_.size()].get();
-  if (options_.close_silent && counts_.stats().open >= options_.max_connections) {
+  if (options_.close_silent && counts_->full()) {
     shard->CloseSilent();
-    if (!counts_.EnterOver(peer.address)) {
+    if (!counts_->EnterOver(peer.address)) {
       close(fd);
       return;
     }
-  } else if (!counts_.Enter(peer.address)) {
+  } else if (!counts_->Enter(peer.address)) {
     close(fd);
     return;
   }

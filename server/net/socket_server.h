@@ -3,8 +3,8 @@
 //
 //   HOST:PORT --Listener (thread)--> bounds --Submit--> loop: Connection, Protocol
 //
-// Open, Start, StopAccepting, HangUp and destruction belong to one thread, the loops running or not; stats is anyone's.
-// Destroyed after the loops have stopped.
+// Open, Start, StopAccepting, HangUp and destruction belong to one thread, the loops running or not. Destroyed after
+// the loops have stopped.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,6 @@ namespace heed {
 struct SocketServerOptions {
   std::string address;                      // HOST:PORT
   std::string thread_name = "heed-accept";  // 15 characters at most
-  int max_connections = 1000;               // open at a time
-  int max_connections_per_address = 0;      // of those; 0: no bound of its own
   bool close_silent = false;                // over the bound the longest silent one goes, not the one that comes
   absl::Duration handshake_time = absl::Seconds(20);
   absl::Duration stalled_time = absl::Seconds(20);
@@ -40,8 +38,9 @@ struct SocketServerOptions {
 class SocketServer {
  public:
   // Listens; connections wait until Start. UNAVAILABLE with the system's reason where it cannot. `tls` (null: plain
-  // text) outlives it.
-  static absl::StatusOr<std::unique_ptr<SocketServer>> Open(SocketServerOptions options, TlsContext* tls);
+  // text) and `counts` outlive it.
+  static absl::StatusOr<std::unique_ptr<SocketServer>> Open(SocketServerOptions options, TlsContext* tls,
+                                                            ConnectionCounts* counts);
   ~SocketServer();
   SocketServer(const SocketServer&) = delete;
   SocketServer& operator=(const SocketServer&) = delete;
@@ -60,18 +59,15 @@ class SocketServer {
   void HangUp();
 
   int port() const { return listener_->port(); }
-  ConnectionStats stats() const { return counts_.stats(); }
-  // For as many as the system lets the process open.
-  void LowerLimit(int limit) { counts_.Lower(limit); }
 
  private:
   class Shard;  // a lane's connections
-  SocketServer(SocketServerOptions options, TlsContext* tls);
+  SocketServer(SocketServerOptions options, TlsContext* tls, ConnectionCounts* counts);
   void Take(int fd, Peer peer);
 
   const SocketServerOptions options_;
   TlsContext* const tls_;
-  ConnectionCounts counts_;
+  ConnectionCounts* const counts_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::size_t next_ = 0;  // of the accepting thread

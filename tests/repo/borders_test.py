@@ -15,7 +15,7 @@ ENGINE = {
     "engine/search": ["engine/base"],
     "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
 }
-SERVER_ORDER = ["net", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "rpc"]
+SERVER_ORDER = ["net", "edge", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "rpc"]
 PROTOS = ["heed/v1", "heed/model/v1", "google/rpc"]
 
 # Library: how its headers are spelled, and the only places that may include them.
@@ -24,6 +24,8 @@ LIBRARIES = {
     "oneDNN": (r"^(oneapi/)?(dnnl|mkldnn)", ["engine/kernels/"]),
     "Highway": (r"^hwy/", ["engine/kernels/"]),
     "prometheus-cpp": (r"^prometheus/", ["server/metrics/"]),
+    "nghttp2": (r"^nghttp2/", ["server/edge/"]),
+    "zlib": (r"^zlib", ["server/edge/", "server/http/"]),
     # Debian's libsentencepiece exports a protobuf of its own that clashes with the real one: nobody may link it.
     "SentencePiece": (r"^sentencepiece", []),
     "ICU": (r"^unicode/", ["server/text/", "client/cli/"]),
