@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
+#include "server/net/proxy_header.h"
 
 namespace heed {
 namespace {
@@ -50,6 +51,25 @@ Setter Time(absl::Duration* (*field)(ServerOptions*), absl::Duration low, absl::
     absl::Duration duration;
     if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return std::string(bound);
     *field(options) = duration;
+    return "";
+  };
+}
+
+Setter TimeOrNever(absl::Duration* (*field)(ServerOptions*)) {
+  return [field](const std::string& value, ServerOptions* options) -> std::string {
+    absl::Duration duration;
+    if (!absl::ParseDuration(value, &duration) || duration < absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
+      return "a duration such as 30m or 12h, at most a year, or 0";
+    }
+    *field(options) = duration == absl::ZeroDuration() ? absl::InfiniteDuration() : duration;
+    return "";
+  };
+}
+
+Setter Addresses(std::string* (*field)(ServerOptions*)) {
+  return [field](const std::string& value, ServerOptions* options) -> std::string {
+    if (!AddressSet::Parse(value).ok()) return "addresses with commas between them, such as 192.0.2.7,10.0.0.0/8";
+    *field(options) = value;
     return "";
   };
 }
@@ -119,12 +139,69 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "Connections open at a time; more are closed as they come. Fewer where the system lets the process open fewer "
        "files.",
        Number(HEED_FIELD(max_connections), 1, 1 << 20)},
-      {"keepalive_time", "DURATION", absl::FormatDuration(d.keepalive_time),
+      {"max_connections_per_address", "CONNECTIONS", Unparse(d.max_connections_per_address),
+       "Connections that one address may have open, loopback excepted; 0: as many as --max_connections.",
+       Number(HEED_FIELD(max_connections_per_address), 0, 1 << 20)},
+      {"proxy_protocol_from", "ADDRESSES", d.proxy_protocol_from,
+       "Proxies, as 192.0.2.7,10.0.0.0/8: their connections must begin with a PROXY header (version 1 or 2), which "
+       "says "
+       "whose they are.",
+       Addresses(HEED_FIELD(proxy_protocol_from))},
+      {"keepalive_time", "DURATION", absl::FormatDuration(d.edge.keepalive_time),
        "Silence after which a connection is pinged, so that a client that vanished frees its rows.",
-       Time(HEED_FIELD(keepalive_time), absl::Seconds(1), absl::Hours(24))},
-      {"keepalive_timeout", "DURATION", absl::FormatDuration(d.keepalive_timeout),
+       Time(HEED_FIELD(edge.keepalive_time), absl::Seconds(1), absl::Hours(24))},
+      {"keepalive_timeout", "DURATION", absl::FormatDuration(d.edge.keepalive_timeout),
        "Wait for the answer to that ping, or for a new connection's first words, before the client counts as gone.",
-       Time(HEED_FIELD(keepalive_timeout), absl::Seconds(1), absl::Hours(1))},
+       Time(HEED_FIELD(edge.keepalive_timeout), absl::Seconds(1), absl::Hours(1))},
+      {"max_connection_idle", "DURATION", "0", "Time without a call after which a connection is closed; 0: never.",
+       TimeOrNever(HEED_FIELD(edge.max_idle))},
+      {"max_connection_age", "DURATION", "0",
+       "Age at which a connection is told to go elsewhere, a tenth more or less; 0: never.",
+       TimeOrNever(HEED_FIELD(edge.max_age))},
+      {"max_connection_age_grace", "DURATION", "0",
+       "Time that the calls of such a connection then have to end; 0: all that they take.",
+       TimeOrNever(HEED_FIELD(edge.age_grace))},
+  };
+}
+
+std::vector<Flag> EdgeFlags(const ServerOptions& d) {
+  return {
+      {"max_header_bytes", "BYTES", absl::StrCat(d.edge.max_header_bytes),
+       "Most bytes of a call's metadata: names and values, 32 more for each.",
+       Number<std::size_t>(HEED_FIELD(edge.max_header_bytes), 1024, 1 << 20)},
+      {"max_header_block_bytes", "BYTES", absl::StrCat(d.edge.max_header_block_bytes),
+       "Most bytes of it on their way (HTTP/2 HEADERS and CONTINUATION); more ends the connection.",
+       Number<std::size_t>(HEED_FIELD(edge.max_header_block_bytes), 1024, 1 << 20)},
+      {"max_streams", "CALLS", Unparse(d.edge.max_streams), "Calls of a connection at a time; clients wait with more.",
+       Number(HEED_FIELD(edge.max_streams), 1, 1 << 20)},
+      {"max_control_frames", "FRAMES", Unparse(d.edge.max_control_frames),
+       "HTTP/2 frames a second of a connection that ask for nothing (PING, SETTINGS, RST_STREAM, empty ones; ten "
+       "WINDOW_UPDATEs count as one), twice as many at once; more ends the connection.",
+       Number(HEED_FIELD(edge.max_control_frames), 10, 1 << 20)},
+      {"max_connection_bytes", "BYTES", absl::StrCat(d.edge.max_connection_bytes),
+       "Request bytes of one connection that may be held until text work takes them; a call over it is refused.",
+       Number<std::int64_t>(HEED_FIELD(edge.max_connection_bytes), 64 << 10, kMaxMemory)},
+      {"max_connection_unread_bytes", "BYTES", absl::StrCat(d.edge.max_connection_unread_bytes),
+       "Answers of one connection that its client may leave unread; a call whose answer is over it fails.",
+       Number<std::int64_t>(HEED_FIELD(edge.max_connection_unread_bytes), 64 << 10, kMaxMemory)},
+      {"max_unread_bytes", "BYTES", absl::StrCat(d.max_unread_bytes),
+       "Answers that clients may leave unread, all connections together.",
+       Number<std::int64_t>(HEED_FIELD(max_unread_bytes), 1 << 20, kMaxMemory)},
+      {"first_request_time", "DURATION", absl::FormatDuration(d.edge.first_request_time),
+       "Time for a new connection's first call.",
+       Time(HEED_FIELD(edge.first_request_time), absl::Seconds(1), absl::Hours(24))},
+      {"header_time", "DURATION", absl::FormatDuration(d.edge.header_time),
+       "Time for a call's metadata to be whole; longer ends the connection.",
+       Time(HEED_FIELD(edge.header_time), absl::Seconds(1), absl::Hours(1))},
+      {"message_time", "DURATION", absl::FormatDuration(d.edge.message_time),
+       "Time for a call's message to be whole, or for the next one of a stream of them.",
+       Time(HEED_FIELD(edge.message_time), absl::Seconds(1), absl::Hours(1))},
+      {"stalled_time", "DURATION", absl::FormatDuration(d.edge.stalled_time),
+       "Time that a client may take nothing of the answers that wait for it; longer ends the connection.",
+       Time(HEED_FIELD(edge.stalled_time), absl::Seconds(1), absl::Hours(1))},
+      {"max_deadline", "DURATION", absl::FormatDuration(d.edge.max_deadline),
+       "Longest deadline of a call; one that a client sets further away counts as this.",
+       Time(HEED_FIELD(edge.max_deadline), absl::Seconds(1), absl::Hours(24 * 365))},
   };
 }
 
@@ -188,10 +265,13 @@ std::vector<Flag> RequestFlags(const ServerOptions& d) {
        Number<std::int64_t>(HEED_FIELD(admission.default_reply_bytes), 1, kMaxBytes)},
       {"max_reply_bytes", "BYTES", absl::StrCat(d.admission.max_reply_bytes), "Bound of a request's max_reply_bytes.",
        Number<std::int64_t>(HEED_FIELD(admission.max_reply_bytes), 1, kMaxBytes)},
-      {"max_message_bytes", "BYTES", absl::StrCat(d.max_message_bytes), "Most bytes of a request message.",
+      {"max_message_bytes", "BYTES", absl::StrCat(d.max_message_bytes), "Most bytes of a request message, inflated.",
        Number<std::int64_t>(HEED_FIELD(max_message_bytes), 1, kMaxBytes)},
+      {"max_query_bytes", "BYTES", absl::StrCat(d.max_query_bytes),
+       "Most bytes of a message to ModelService, health and reflection.",
+       Number<std::int64_t>(HEED_FIELD(max_query_bytes), 256, kMaxBytes)},
       {"max_transport_bytes", "BYTES", absl::StrCat(d.max_transport_bytes),
-       "Memory that gRPC may hold for all connections: requests as received, buffers of connections and streams.",
+       "Memory of requests as received and of calls at the edge, all connections together; a call over it is refused.",
        Number<std::int64_t>(HEED_FIELD(max_transport_bytes), 16 << 20, kMaxMemory)},
       {"max_concurrent_requests", "REQUESTS", Unparse(d.max_concurrent_requests),
        "Requests in flight; more are refused with RESOURCE_EXHAUSTED and a retry time.",
@@ -225,7 +305,7 @@ const std::vector<Flag>& Flags() {
   static const auto* flags = [] {
     const ServerOptions defaults;
     auto* all = new std::vector<Flag>();
-    for (auto make : {NetworkFlags, EngineFlags, RequestFlags, ProcessFlags}) {
+    for (auto make : {NetworkFlags, EdgeFlags, EngineFlags, RequestFlags, ProcessFlags}) {
       for (Flag& flag : make(defaults)) all->push_back(std::move(flag));
     }
     return all;

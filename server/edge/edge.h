@@ -32,7 +32,7 @@ struct EdgeLimits {
   absl::Duration header_time = absl::Seconds(10);   // for a header block to be whole
   absl::Duration message_time = absl::Seconds(30);  // for a call's messages to be whole
   absl::Duration stalled_time = absl::Seconds(20);  // that a client may take nothing of what waits for it
-  absl::Duration max_deadline = absl::Minutes(10);
+  absl::Duration max_deadline = absl::Hours(1);
   absl::Duration keepalive_time = absl::Seconds(60);
   absl::Duration keepalive_timeout = absl::Seconds(20);
   absl::Duration max_idle = absl::InfiniteDuration();   // without a call

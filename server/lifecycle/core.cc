@@ -64,12 +64,18 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
   core->text_pool = std::make_unique<TextPool>(text_threads);
   Core* raw = core.get();
   core->metrics->ReadGaugesFrom([raw] {
-    const ConnectionStats connections = raw->connections.stats();
+    ConnectionStats connections = raw->connections.stats();
     return Gauges{.scheduler = raw->scheduler->stats(),
                   .requests_in_flight = raw->gate.inside(),
                   .connections = connections.open,
                   .max_connections = connections.limit,
-                  .refused_connections = connections.refused};
+                  .refused_connections = connections.refused,
+                  .connection_faults = std::move(connections.faults),
+                  .refused_calls = raw->edge->counts.refused(),
+                  .transport_bytes = raw->edge->transport.used(),
+                  .max_transport_bytes = raw->edge->transport.limit(),
+                  .unread_bytes = raw->edge->unread.used(),
+                  .max_unread_bytes = raw->edge->unread.limit()};
   });
   return core;
 }

@@ -12,10 +12,11 @@
 #include "server/admission/admission.h"
 #include "server/admission/registry.h"
 #include "server/config/options.h"
-#include "server/lifecycle/connections.h"
+#include "server/edge/edge.h"
 #include "server/lifecycle/gate.h"
 #include "server/lifecycle/text_pool.h"
 #include "server/metrics/metrics.h"
+#include "server/net/connection_counts.h"
 #include "server/scheduler/scheduler.h"
 
 namespace heed {
@@ -23,13 +24,16 @@ namespace heed {
 struct Core {
   explicit Core(const ServerOptions& server_options)
       : options(server_options),
-        connections(server_options.max_connections, clock),
+        connections(server_options.max_connections, server_options.max_connections_per_address),
+        edge(std::make_unique<Edge>(server_options.edge, server_options.max_transport_bytes,
+                                    server_options.max_unread_bytes)),
         gate(server_options.max_concurrent_requests) {}
   ~Core();
 
   ServerOptions options;
   Clock* clock = Clock::Real();
-  Connections connections;
+  ConnectionCounts connections;
+  std::unique_ptr<Edge> edge;  // of the RPC server; replaced before that starts, if at all
   Gate gate;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Admission> admission;

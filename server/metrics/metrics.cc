@@ -60,6 +60,14 @@ class GaugeReader : public prometheus::Collectable {
         Gauge("heed_connections_limit", "Connections that may be open.", now.max_connections),
         Counter("heed_refused_connections_total", "Connections closed at once, for there were as many as may be.",
                 now.refused_connections),
+        Counters("heed_connection_faults_total", "Connections ended for what they did.", "reason",
+                 now.connection_faults),
+        Counters("heed_refused_calls_total", "Calls that the edge refused or ended before they were requests.",
+                 "reason", now.refused_calls),
+        Gauge("heed_transport_bytes", "Memory of requests as received and of calls at the edge.", now.transport_bytes),
+        Gauge("heed_transport_bytes_limit", "Memory that those may take.", now.max_transport_bytes),
+        Gauge("heed_unread_bytes", "Answers that clients have not taken yet.", now.unread_bytes),
+        Gauge("heed_unread_bytes_limit", "Answers that they may leave.", now.max_unread_bytes),
         Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
         Gauge("heed_queue_bytes", "Memory that waiting requests hold.", now.scheduler.queued_bytes),
         Gauge("heed_queue_bytes_limit", "Memory that waiting requests may hold.", now.scheduler.max_queue_bytes),
@@ -84,6 +92,16 @@ class GaugeReader : public prometheus::Collectable {
     prometheus::ClientMetric metric;
     metric.counter.value = static_cast<double>(value);
     return {name, help, prometheus::MetricType::Counter, {metric}};
+  }
+  static prometheus::MetricFamily Counters(const char* name, const char* help, const char* label,
+                                           const std::map<std::string, std::int64_t>& values) {
+    prometheus::MetricFamily family{name, help, prometheus::MetricType::Counter, {}};
+    for (const auto& [value, count] : values) {
+      prometheus::ClientMetric& metric = family.metric.emplace_back();
+      metric.label = {{label, value}};
+      metric.counter.value = static_cast<double>(count);
+    }
+    return family;
   }
 
   mutable absl::Mutex mu_;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,7 +54,13 @@ struct Gauges {
   int requests_in_flight = 0;
   int connections = 0;
   int max_connections = 0;
-  std::int64_t refused_connections = 0;  // so far
+  std::int64_t refused_connections = 0;                   // so far
+  std::map<std::string, std::int64_t> connection_faults;  // so far, by what ended them
+  std::map<std::string, std::int64_t> refused_calls;      // so far, by the edge, by reason
+  std::int64_t transport_bytes = 0;
+  std::int64_t max_transport_bytes = 0;
+  std::int64_t unread_bytes = 0;
+  std::int64_t max_unread_bytes = 0;
 };
 
 struct MetricsOptions {

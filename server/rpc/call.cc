@@ -1,5 +1,6 @@
 #include "server/rpc/call.h"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -8,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/admission/errors.h"
+#include "server/edge/gzip.h"
 #include "server/lifecycle/log.h"
+#include "server/rpc/bridge.h"
 #include "server/rpc/message.h"
 #include "server/rpc/status.h"
 
@@ -16,16 +19,21 @@ namespace heed {
 namespace {
 
 constexpr std::size_t kMaxRequestId = 64;
-// After a call's deadline: for the words that say so to be sent before the call is cut off.
-constexpr absl::Duration kAnswerTime = absl::Seconds(1);
+// Shorter answers are not worth the time.
+constexpr std::size_t kWorthGzip = 1 << 10;
 constexpr char kRequestIdKey[] = "x-request-id";
 
-// How long the client still waits; none where it has no deadline, for which gRPC gives its far future: anything a
-// century off means the same. gRPC's deadlines are dates, ours are not: the date may be set meanwhile.
+// How long the client still waits; none where it has no deadline, for which gRPC gives its far future. gRPC's deadlines
+// are dates, ours are not: the date may be set meanwhile. The edge lets none pass that is further than --max_deadline.
 std::optional<absl::Duration> TimeLeft(const grpc::ServerContextBase& context) {
-  const absl::Duration left = absl::FromChrono(context.deadline()) - absl::Now();
-  if (left > absl::Hours(24 * 365 * 100)) return std::nullopt;
-  return left;
+  const std::chrono::system_clock::time_point deadline = context.deadline();
+  if (deadline - std::chrono::system_clock::now() > std::chrono::hours(24 * 365)) return std::nullopt;
+  return absl::FromChrono(deadline) - absl::Now();
+}
+
+std::string MetadataOf(const grpc::ServerContextBase& context, const char* key) {
+  const auto found = context.client_metadata().find(key);
+  return found == context.client_metadata().end() ? "" : std::string(found->second.data(), found->second.size());
 }
 
 bool IsSaneId(absl::string_view id) {
@@ -42,14 +50,15 @@ bool WorthRetrying(const absl::Status& status) { return status.code() == absl::S
 }  // namespace
 
 std::string RequestId(const grpc::ServerContextBase& context) {
-  const auto found = context.client_metadata().find(kRequestIdKey);
-  if (found != context.client_metadata().end()) {
-    const absl::string_view id(found->second.data(), found->second.size());
-    if (IsSaneId(id)) return std::string(id);
-  }
+  std::string id = MetadataOf(context, kRequestIdKey);
+  if (IsSaneId(id)) return id;
   thread_local absl::InsecureBitGen random;
   return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
 }
+
+std::string Call::peer_address() const { return MetadataOf(context(), kPeerAddressKey); }
+std::string Call::identity() const { return MetadataOf(context(), kPeerIdentityKey); }
+bool Call::wants_gzip() const { return !MetadataOf(context(), kWantsGzipKey).empty(); }
 
 Call::~Call() {
   if (closed_.has_value()) WriteLog(*closed_);
@@ -61,9 +70,6 @@ void Call::Start() {
   const std::optional<absl::Duration> left = TimeLeft(*context());
   deadline_ = start_ + left.value_or(core_->options.default_deadline);
   request_id_ = RequestId(*context());
-  // A call that is answered stays for as long as its client does not read the answer, and gRPC's own look at deadlines
-  // is turned off (server.cc).
-  ExpireAfter(deadline_ - start_ + kAnswerTime);
   absl::Status entered = Enter();
   if (!entered.ok()) return Refuse(std::move(entered));
   Run();
@@ -122,14 +128,29 @@ void Call::WriteLog(const absl::Status& status) const {
 }
 
 void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
-  grpc::ByteBuffer bytes;
-  if (status.ok()) status = SerializeMessage(*reply, &bytes);
-  const grpc::Status told = Close(std::move(status));
-  if (told.ok()) {
-    writer_.Finish(bytes, told, answered());
-  } else {
-    writer_.FinishWithError(told, answered());
-  }
+  if (status.ok()) status = Serialize(*reply);
+  // What the client hears of it is made here, which takes its time; gRPC is told on its own thread.
+  told_ = Close(std::move(status));
+  queue()->Run([this] {
+    if (told_.ok()) {
+      writer_.Finish(reply_, told_, answered());
+    } else {
+      writer_.FinishWithError(told_, answered());
+    }
+  });
+}
+
+absl::Status UnaryCall::Serialize(const google::protobuf::Message& reply) {
+  if (!wants_gzip() || reply.ByteSizeLong() < kWorthGzip) return SerializeMessage(reply, &reply_);
+  std::string bytes;
+  if (!reply.SerializeToString(&bytes)) return absl::InternalError("the reply has more bytes than a message can");
+  const std::string smaller = Gzip(bytes);
+  const bool pays = !smaller.empty() && smaller.size() < bytes.size();
+  if (pays) context()->AddInitialMetadata(kIsGzipKey, "1");
+  const grpc::Slice slice(pays ? smaller : bytes);
+  grpc::ByteBuffer made(&slice, 1);
+  reply_.Swap(&made);
+  return absl::OkStatus();
 }
 
 }  // namespace heed

@@ -2,8 +2,8 @@
 // exactly once at its end, a line in the log, a sample for the metrics and the gRPC status. UnaryCall adds the one
 // answer, StreamCall (stream_call.cc) a row of them.
 //
-// Its parts run on whichever thread has the call at that moment; they never overlap. Cancel may run at any time and
-// only sets a flag and nudges.
+// Its parts run on whichever thread has the call at that moment; they never overlap. gRPC is told on the queue's
+// thread. Cancel may run at any time and only sets a flag and nudges.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -36,6 +36,13 @@ class Call : public QueuedCall {
   const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
   // Filled in along the way.
   RequestSample& sample() { return sample_; }
+
+  // Who calls: the address of the connection, or the one that its PROXY header gave; the name that its certificate
+  // gives, empty where it showed none.
+  std::string peer_address() const;
+  std::string identity() const;
+  // Its client would take a compressed answer, and sent its request that way.
+  bool wants_gzip() const;
 
   // Not OK when there is no point in going on: CANCELLED or DEADLINE_EXCEEDED.
   absl::Status CheckAlive() const;
@@ -88,8 +95,13 @@ class UnaryCall : public Call {
   void Ask(void* tag) final { (*ask_)(context(), &request_, &writer_, queue()->grpc(), tag); }
   void Refuse(absl::Status status) final { FinishWith(std::move(status), nullptr); }
 
+  // Into reply_, compressed where that is wanted and pays.
+  absl::Status Serialize(const google::protobuf::Message& reply);
+
   const AskUnary* const ask_;
   grpc::ByteBuffer request_;
+  grpc::ByteBuffer reply_;
+  grpc::Status told_;
   grpc::ServerAsyncResponseWriter<grpc::ByteBuffer> writer_{context()};
 };
 

@@ -1,31 +1,53 @@
 #include "server/rpc/call_queue.h"
 
-#include <pthread.h>
-
-#include <chrono>
+#include "absl/time/clock.h"
+#include "engine/base/status_macros.h"
 
 namespace heed {
 namespace {
 
-// A time that an alarm need not wait for.
+// A time that is over: a look, no wait.
 gpr_timespec Now() { return gpr_inf_past(GPR_CLOCK_REALTIME); }
 
-// A look ends with whatever one connection sent, which may be nothing for us.
-constexpr int kLooks = 8;
-// Replies, refusals and health checks of a crowded server wait at most this long for it, and some steps.
+// Replies, refusals and health checks of a crowded server wait at most this long for it, and some steps: a thread that
+// were woken for each request would take twice the time for it from those that decode, and refuse no sooner than it
+// matters.
 constexpr absl::Duration kRest = absl::Milliseconds(3);
-constexpr auto kLookEvery = std::chrono::seconds(1);
+constexpr absl::Duration kLookEvery = absl::Milliseconds(2);
+
+thread_local const CallQueue* this_threads = nullptr;
 
 }  // namespace
 
-void CallQueue::Start() {
-  thread_ = std::thread([this] { Run(); });
+absl::StatusOr<std::unique_ptr<CallQueue>> CallQueue::Make(std::unique_ptr<grpc::ServerCompletionQueue> queue,
+                                                           std::function<bool()> crowded) {
+  std::unique_ptr<CallQueue> made(new CallQueue(std::move(queue), std::move(crowded)));
+  CallQueue* const raw = made.get();
+  HEED_ASSIGN_OR_RETURN(made->loop_,
+                        EventLoop::Make({.name = "heed-rpc",
+                                         .hook = [raw] { return raw->Turn(); },
+                                         .rest = [raw] { return raw->crowded_() ? kRest : absl::ZeroDuration(); }}));
+  return made;
+}
+
+absl::Status CallQueue::Start() { return loop_->Start(); }
+
+void CallQueue::LookOften() {
+  loop_->Submit([this] {
+    look_ = std::make_unique<EventLoop::Timer>(loop_.get(), [this](absl::Time now) { look_->Set(now + kLookEvery); });
+    look_->Set(loop_->now());
+  });
 }
 
 void CallQueue::Stop() {
-  if (!thread_.joinable()) return;
-  stop_.Set(queue_.get(), Now(), this);
-  thread_.join();
+  if (std::exchange(stopped_, true)) return;
+  while (calls_.load(std::memory_order_acquire) > 0) absl::SleepFor(kLookEvery);
+  loop_->Stop();
+  look_.reset();
+  queue_->Shutdown();
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_->Next(&tag, &ok)) static_cast<Completion*>(tag)->Happen(ok);
 }
 
 void CallQueue::Submit(std::function<void()> task) {
@@ -37,59 +59,31 @@ void CallQueue::Submit(std::function<void()> task) {
   DeferredWakes::Wake(this);
 }
 
-void CallQueue::WakeUp() { wake_.Set(queue_.get(), Now(), &tasks_); }
+void CallQueue::Run(std::function<void()> task) {
+  if (this_threads == this) return task();
+  Submit(std::move(task));
+}
 
-void CallQueue::RunTasks() {
+bool CallQueue::RunTasks() {
   std::vector<std::function<void()>> tasks;
   {
     absl::MutexLock lock(&mu_);
     tasks.swap(tasks_);
   }
   for (const auto& task : tasks) task();
+  return !tasks.empty();
 }
 
-void CallQueue::Run() {
-  pthread_setname_np(pthread_self(), "heed-rpc");
-  bool stopping = false;
+bool CallQueue::Turn() {
+  this_threads = this;
+  bool did = RunTasks();
   void* tag = nullptr;
   bool ok = false;
-  while (!(stopping && calls_ == 0) && Next(&tag, &ok)) {
-    if (tag == this) {
-      stopping = true;
-    } else if (tag == &tasks_) {
-      RunTasks();
-    } else if (tag == &expiries_) {
-      looking_ = false;
-      ExpireCalls();
-    } else {
-      static_cast<Event*>(tag)->Happen(ok);
-    }
+  while (queue_->AsyncNext(&tag, &ok, Now()) == grpc::CompletionQueue::GOT_EVENT) {
+    static_cast<Completion*>(tag)->Happen(ok);
+    did = true;
   }
-  look_.Cancel();
-  queue_->Shutdown();
-  while (queue_->Next(&tag, &ok)) {
-  }
-}
-
-void CallQueue::ExpireCalls() {
-  const absl::Time now = Clock::Real()->Now();
-  while (!expiries_.empty() && expiries_.begin()->first <= now) {
-    QueuedCall* const call = expiries_.begin()->second;
-    expiries_.erase(expiries_.begin());
-    call->expiry_.reset();
-    call->context_.TryCancel();
-  }
-  if (expiries_.empty() || looking_) return;
-  looking_ = true;
-  look_.Set(queue_.get(), std::chrono::system_clock::now() + kLookEvery, &expiries_);
-}
-
-bool CallQueue::Next(void** tag, bool* ok) {
-  for (int looks = 0; crowded_();) {
-    if (queue_->AsyncNext(tag, ok, Now()) == grpc::CompletionQueue::GOT_EVENT) return true;
-    if (++looks % kLooks == 0) absl::SleepFor(kRest);
-  }
-  return queue_->Next(tag, ok);
+  return did;
 }
 
 QueuedCall::QueuedCall(CallQueue* queue)
@@ -97,19 +91,14 @@ QueuedCall::QueuedCall(CallQueue* queue)
       came_(this, &QueuedCall::OnCame),
       over_(this, &QueuedCall::OnOver),
       answered_(this, &QueuedCall::OnAnswered) {
-  ++queue_->calls_;
+  queue_->calls_.fetch_add(1, std::memory_order_relaxed);
 }
 
-QueuedCall::~QueuedCall() { --queue_->calls_; }
+QueuedCall::~QueuedCall() { queue_->calls_.fetch_sub(1, std::memory_order_release); }
 
 void QueuedCall::Await() {
   context_.AsyncNotifyWhenDone(over_.Begin());
   Ask(came_.Begin());
-}
-
-void QueuedCall::ExpireAfter(absl::Duration time) {
-  expiry_ = queue_->expiries_.emplace(Clock::Real()->Now() + time, this);
-  if (!queue_->looking_) queue_->ExpireCalls();
 }
 
 void QueuedCall::OnCame(bool ok) {
@@ -124,7 +113,6 @@ void QueuedCall::OnCame(bool ok) {
 
 void QueuedCall::OnOver(bool /*ok*/) {
   if (context_.IsCancelled()) Cancel();
-  if (expiry_.has_value()) queue_->expiries_.erase(*expiry_);
   Settle();
 }
 

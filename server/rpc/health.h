@@ -1,47 +1,67 @@
-// grpc.health.v1, on the queue of the other calls: gRPC 1.51's own service is one of its callback API, whose threads
-// would poll beside ours.
+// grpc.health.v1, on the queues of the other calls.
 //
-// Check answers NOT_FOUND for a service that was never set; Watch tells SERVICE_UNKNOWN until it is, and goes on until
-// its client ends it.
+// Check answers NOT_FOUND for a service that was never set; Watch tells SERVICE_UNKNOWN of it, and goes on until its
+// client ends it.
 #pragma once
 
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/rpc/call_queue.h"
 
 namespace heed {
 
-// Thread-safe, but for AwaitCalls.
+class HealthService;
+
+// What is serving. Thread-safe.
 class Health {
  public:
-  Health();
-  ~Health();
-
-  // What is registered with gRPC.
-  grpc::Service* service() { return &service_; }
-  // Before the queue's start. It is there until the queue has stopped.
-  void AwaitCalls(CallQueue* queue);
+  using Status = grpc::health::v1::HealthCheckResponse::ServingStatus;
 
   // The empty name is the server as a whole.
   void Set(const std::string& name, bool serving);
+  // SERVICE_UNKNOWN: never set.
+  Status Get(absl::string_view name) const;
 
  private:
-  using Status = grpc::health::v1::HealthCheckResponse::ServingStatus;
+  friend class HealthService;
+  mutable absl::Mutex mu_;
+  std::map<std::string, Status, std::less<>> statuses_ ABSL_GUARDED_BY(mu_);
+  std::vector<HealthService*> services_ ABSL_GUARDED_BY(mu_);
+};
+
+// The service on one queue. AwaitCalls and destruction belong to the queue's owner, while it does not run; the rest to
+// the queue's thread.
+class HealthService {
+ public:
+  // Both outlive it.
+  HealthService(Health* health, CallQueue* queue);
+  ~HealthService();
+
+  // What is registered with gRPC.
+  grpc::Service* service() { return &service_; }
+  void AwaitCalls();
+
+ private:
+  friend class Health;
   class CheckCall;
   class WatchCall;
+  using Service = grpc::health::v1::Health::WithRawMethod_Check<
+      grpc::health::v1::Health::WithRawMethod_Watch<grpc::health::v1::Health::Service>>;
 
-  // SERVICE_UNKNOWN: never set.
-  Status Get(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Tells those that watch what has changed.
+  void TellWatchers();
 
-  grpc::health::v1::Health::AsyncService service_;
-  absl::Mutex mu_;
-  std::map<std::string, Status> statuses_ ABSL_GUARDED_BY(mu_);
-  std::set<WatchCall*> watchers_ ABSL_GUARDED_BY(mu_);
+  Health* const health_;
+  CallQueue* const queue_;
+  Service service_;
+  std::set<WatchCall*> watchers_;
 };
 
 }  // namespace heed

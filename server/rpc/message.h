@@ -19,6 +19,8 @@ namespace heed {
 // empty string takes 2 bytes on its way and dozens as an object.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, std::int64_t max_fields, google::protobuf::Message* message);
 
+// Of questions about the server itself.
+inline constexpr std::int64_t kFewFields = 16;
 // Of a request within these limits; those of texts and a margin.
 std::int64_t MaxFields(const AdmissionLimits& limits);
 

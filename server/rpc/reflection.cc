@@ -6,14 +6,17 @@
 #include <set>
 #include <utility>
 
+#include "server/rpc/message.h"
+#include "server/rpc/status.h"
+
 namespace heed {
 namespace {
 
 using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
-using grpc::reflection::v1alpha::ServerReflectionRequest;
-using grpc::reflection::v1alpha::ServerReflectionResponse;
+using grpc::reflection::v1::ServerReflectionRequest;
+using grpc::reflection::v1::ServerReflectionResponse;
 
 void SetNotFound(const std::string& what, ServerReflectionResponse* response) {
   response->mutable_error_response()->set_error_code(grpc::StatusCode::NOT_FOUND);
@@ -46,7 +49,7 @@ void SetExtensionNumbers(const std::string& type, ServerReflectionResponse* resp
   for (const FieldDescriptor* extension : extensions) numbers->add_extension_number(extension->number());
 }
 
-const FileDescriptor* FileOfExtension(const grpc::reflection::v1alpha::ExtensionRequest& request) {
+const FileDescriptor* FileOfExtension(const grpc::reflection::v1::ExtensionRequest& request) {
   const DescriptorPool* const pool = DescriptorPool::generated_pool();
   const google::protobuf::Descriptor* const message = pool->FindMessageTypeByName(request.containing_type());
   if (message == nullptr) return nullptr;
@@ -88,34 +91,45 @@ ServerReflectionResponse Reflection::Answer(const ServerReflectionRequest& reque
 }
 
 // Reads a question, writes its answer, and so on; one operation at a time.
-class Reflection::InfoCall : public QueuedCall {
+template <typename Service>
+class ReflectionService::InfoCall : public QueuedCall {
  public:
-  InfoCall(Reflection* reflection, CallQueue* queue) : QueuedCall(queue), reflection_(reflection) {}
+  InfoCall(ReflectionService* all, Service* service) : QueuedCall(all->queue_), all_(all), service_(service) {}
 
  private:
   void Ask(void* tag) override {
-    reflection_->service_.RequestServerReflectionInfo(context(), &stream_, queue()->grpc(), queue()->grpc(), tag);
+    service_->RequestServerReflectionInfo(context(), &stream_, queue()->grpc(), queue()->grpc(), tag);
   }
-  QueuedCall* Another() const override { return new InfoCall(reflection_, queue()); }
+  QueuedCall* Another() const override { return new InfoCall(all_, service_); }
 
-  void Start() override { stream_.Read(&request_, read_.Begin()); }
+  void Start() override { stream_.Read(&question_, read_.Begin()); }
   void OnRead(bool ok) {
     if (!ok) return stream_.Finish(grpc::Status::OK, answered());  // no more questions, or the client is gone
-    stream_.Write(reflection_->Answer(request_), written_.Begin());
+    ServerReflectionRequest request;
+    grpc::ByteBuffer answer;
+    absl::Status status = ParseMessage(question_, kFewFields, &request);
+    question_.Clear();
+    if (status.ok()) status = SerializeMessage(all_->reflection_->Answer(request), &answer);
+    if (!status.ok()) return stream_.Finish(ToGrpcStatus(status), answered());
+    stream_.Write(answer, written_.Begin());
   }
   void OnWritten(bool ok) {
     if (!ok) return stream_.Finish(grpc::Status::CANCELLED, answered());
-    stream_.Read(&request_, read_.Begin());
+    stream_.Read(&question_, read_.Begin());
   }
   void Cancel() override {}  // the operation under way ends without success
 
-  Reflection* const reflection_;
-  ServerReflectionRequest request_;
-  grpc::ServerAsyncReaderWriter<ServerReflectionResponse, ServerReflectionRequest> stream_{context()};
+  ReflectionService* const all_;
+  Service* const service_;
+  grpc::ByteBuffer question_;
+  grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_{context()};
   Event read_{this, static_cast<Event::Handler>(&InfoCall::OnRead)};
   Event written_{this, static_cast<Event::Handler>(&InfoCall::OnWritten)};
 };
 
-void Reflection::AwaitCalls(CallQueue* queue) { (new InfoCall(this, queue))->Await(); }
+void ReflectionService::AwaitCalls() {
+  (new InfoCall<V1>(this, &v1_))->Await();
+  (new InfoCall<V1Alpha>(this, &v1alpha_))->Await();
+}
 
 }  // namespace heed

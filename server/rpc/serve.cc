@@ -22,7 +22,7 @@ int Fail(const absl::Status& status, int code) {
 }
 
 // As many connections as --max_connections says need files; a system that lets this process open fewer gets fewer.
-void FitConnections(int max_connections, Connections* connections) {
+void FitConnections(int max_connections, ConnectionCounts* connections) {
   constexpr int kOwn = 64;  // files of the server itself: polls, threads' wake-ups, logs, the metrics port
   const int limit = RaiseDescriptorLimit(max_connections + kOwn);
   if (limit >= max_connections + kOwn) return;

@@ -20,6 +20,8 @@ class RpcServer {
 
   // The port listened on.
   virtual int port() const = 0;
+  // Reads the certificate, the key and the client CA again; the connections that there are keep theirs.
+  virtual void ReloadCertificates() = 0;
   // Health turns NOT_SERVING, new calls get UNAVAILABLE, what was accepted finishes within options.drain_time, then the
   // connections close. Whether everything finished by itself. Idempotent.
   virtual bool Drain() = 0;

@@ -195,7 +195,7 @@ class StreamCall : public Call {
 
   // Writes what is left to write, else ends, or waits for more, or makes more of what came meanwhile.
   void Next() {
-    if (!out_.empty()) return writer_.Write(out_.front(), written_.Begin());
+    if (!out_.empty()) return queue()->Run([this] { writer_.Write(out_.front(), written_.Begin()); });
     if (ending_)
       return End(!failed_.ok() ? failed_ : gone_ ? absl::CancelledError("the client went away") : absl::OkStatus());
     absl::MutexLock lock(&mu_);
@@ -215,12 +215,13 @@ class StreamCall : public Call {
 
   // The last thing that touches the call.
   void End(absl::Status status) {
-    const grpc::Status told = Close(std::move(status));
-    writer_.Finish(told, answered());
+    answer_ = Close(std::move(status));
+    queue()->Run([this] { writer_.Finish(answer_, answered()); });
   }
 
   const AskStream* const ask_;
   grpc::ByteBuffer request_;
+  grpc::Status answer_;
   grpc::ServerAsyncWriter<grpc::ByteBuffer> writer_{context()};
   Event written_{this, static_cast<Event::Handler>(&StreamCall::OnWritten)};
   TextWork work_;

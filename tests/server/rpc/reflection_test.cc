@@ -12,8 +12,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsSupersetOf;
 
-using Request = grpc::reflection::v1alpha::ServerReflectionRequest;
-using Response = grpc::reflection::v1alpha::ServerReflectionResponse;
+using Request = grpc::reflection::v1::ServerReflectionRequest;
+using Response = grpc::reflection::v1::ServerReflectionResponse;
 
 Response Answer(const Request& request) {
   // A message linked in only through its use.
