@@ -78,7 +78,9 @@ absl::Status SocketServer::Start(std::vector<Lane> lanes) {
       options_.thread_name, [this](int fd, Peer peer) { Take(fd, std::move(peer)); }, options_.waits);
 }
 
-void SocketServer::StopAccepting() { listener_->Stop(); }
+void SocketServer::StopAccepting() {
+  if (listener_ != nullptr) listener_->Stop();
+}
 
 void SocketServer::HangUp() {
   for (const auto& shard : shards_) shard->HangUp();
