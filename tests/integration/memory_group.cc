@@ -45,7 +45,7 @@ MemoryGroup::~MemoryGroup() {
 std::string MemoryGroup::Program(const std::string& program) const {
   const std::string bounded = folder_.empty() ? absl::StrCat("ulimit -d ", bytes_ / 1024)
                                               : absl::StrCat("echo $$ > ", folder_, "/cgroup.procs");
-  const std::string script = scripts_.path() + "/bounded";
+  std::string script = scripts_.path() + "/bounded";
   std::ofstream(script) << "#!/bin/sh\n" << bounded << " && exec '" << program << "' \"$@\"\n";
   std::filesystem::permissions(script, std::filesystem::perms::owner_all);
   return script;
