@@ -133,10 +133,17 @@ def measure(arguments, server, seconds):
     return outcome(load), said(probe)
 
 
+def warm_up(arguments, server):
+    """What engines first touch at work belongs to the models, not to hostile clients."""
+    servers.load(arguments.build, server, arguments.texts, "--concurrency=64", "--duration=4s", "--mix=translate=1",
+                 "--beam_size=4", "--n_best=4", "--attention")
+
+
 def hostile(arguments, kind):
     """The figures of one kind against a server of its own."""
     server = PipedServer(arguments) if kind == UNREAD_LOG else Server(arguments)
     with ended(server):
+        warm_up(arguments, server)
         before, probe_before = measure(arguments, server, arguments.before)
         seconds = min(10, arguments.seconds) if kind == "churn" else arguments.seconds
         start = server.resident_bytes()
@@ -200,6 +207,7 @@ def mixed(arguments):
     seconds, sizes, turns = 60 * arguments.mixed, [], []
     kinds = [kind for kind in arguments.kinds if kind != UNREAD_LOG]
     with cgroup.memory(GIB) as limit, ended(Server(arguments, limit=limit)) as server:
+        warm_up(arguments, server)
         until = time.monotonic() + seconds
         load, probe = ordinary(arguments, server, seconds), client(server, "probe", seconds)
         while time.monotonic() < until and server.alive():

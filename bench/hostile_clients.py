@@ -155,7 +155,7 @@ def untaken_answers(target):
             connection.reads = reads
             for stream in streams():
                 connection.call(stream, call_block(TRANSLATE, timeout=""), wide)
-                yield 0.5
+                yield 1
         return run
     return Crowd(target.address, [script(0, True)] * 4 + [script(LARGEST_WINDOW, False)] * 4)
 
@@ -209,7 +209,18 @@ def endless_messages(target):
 
 
 def silent_connections(target):
-    """Connections that say nothing, half a preface, or half of a TLS handshake, as many as there may be."""
+    """Connections that say nothing, half a preface or a preface and no more, as many as there may be."""
+    def script(words):
+        def run(connection):
+            connection.send(words)
+            yield
+        return run
+    return Crowd(target.address, [script(words) for words in (b"", PREFACE[:12], PREFACE)] * target.silent,
+                 reopen_s=0.1)
+
+
+def wrong_words(target):
+    """Connections whose first words are half of a TLS handshake or a page asked for, opened again once closed."""
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
 
     def script(words):
@@ -217,7 +228,7 @@ def silent_connections(target):
             connection.send(words)
             yield
         return run
-    return Crowd(target.address, [script(words) for words in (b"", PREFACE[:12], hello, PREFACE)] * target.silent)
+    return Crowd(target.address, [script(words) for words in (hello, b"GET / HTTP/1.1\r\nHost: heed\r\n\r\n")] * 8)
 
 
 def long_texts(target):
@@ -294,6 +305,7 @@ KINDS = {
     "reflections": reflections,
     "endless_messages": endless_messages,
     "silent_connections": silent_connections,
+    "wrong_words": wrong_words,
     "long_texts": long_texts,
     "silent_http": silent_http,
     "churn": Churn,
@@ -389,7 +401,7 @@ def main():
     parser.add_argument("--header_bytes", type=int, default=8192, help="the server's bound of a call's metadata")
     parser.add_argument("--block_bytes", type=int, default=32768, help="the server's bound of a header block")
     parser.add_argument("--message_bytes", type=int, default=4 << 20, help="the server's --max_message_bytes")
-    parser.add_argument("--silent", type=int, default=200, help="silent connections of each of four sorts")
+    parser.add_argument("--silent", type=int, default=200, help="silent connections of each of three sorts")
     parser.add_argument("--idle", type=int, default=1000, help="connections of idle, which is not hostile")
     parser.add_argument("--attempts_per_s", type=int, default=10000, help="of churn")
     arguments = parser.parse_args()

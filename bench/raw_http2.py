@@ -223,10 +223,11 @@ class Connection:
 
 
 class Crowd:
-    """Connections of these scripts, each opened again as soon as the server has closed it."""
+    """Connections of these scripts, each opened again soon after the server has closed it."""
 
-    def __init__(self, address, scripts):
+    def __init__(self, address, scripts, reopen_s=0.001):
         self.address = address
+        self._reopen_s = reopen_s
         self.counts = collections.Counter()
         self._epoll = select.epoll()
         self._connections = {}
@@ -256,7 +257,7 @@ class Crowd:
         del self._connections[number], self._wants[number]
         connection.socket.close()
         # Not at once, for a server that has ended refuses all of them.
-        self._later(time.monotonic() + 0.001, lambda: self._open(connection.script))
+        self._later(time.monotonic() + self._reopen_s, lambda: self._open(connection.script))
 
     def _advance(self, connection):
         number, now = connection.socket.fileno(), time.monotonic()
