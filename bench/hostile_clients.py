@@ -212,6 +212,7 @@ def silent_connections(target):
     """Connections that say nothing, half a preface or a preface and no more, as many as there may be."""
     def script(words):
         def run(connection):
+            connection.reads = False
             connection.send(words)
             yield
         return run
@@ -225,6 +226,7 @@ def wrong_words(target):
 
     def script(words):
         def run(connection):
+            connection.reads = False
             connection.send(words)
             yield
         return run

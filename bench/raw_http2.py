@@ -219,7 +219,7 @@ class Connection:
             self.waiting = collections.deque(item for item in self.waiting if item[0] != stream)
 
     def wants(self):
-        return (select.EPOLLIN if self.reads else 0) | (select.EPOLLOUT if self.out else 0)
+        return (select.EPOLLIN if self.reads else select.EPOLLRDHUP) | (select.EPOLLOUT if self.out else 0)
 
 
 class Crowd:
@@ -281,7 +281,7 @@ class Crowd:
                 connection = self._connections.get(number)
                 if connection is None:
                     continue
-                alive = not events & (select.EPOLLHUP | select.EPOLLERR)
+                alive = not events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP)
                 if events & select.EPOLLIN:
                     alive = connection.read()
                 if alive and events & select.EPOLLOUT:
