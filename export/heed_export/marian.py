@@ -259,6 +259,9 @@ def load(
     if len(vocabularies) not in (1, 2):
         raise CheckpointError(f"{path}: {len(vocabularies)} vocabularies, expected one or two (source, target)")
     sizes = options["dim-vocabs"]
+    rows = max((len(values) for values in weights.arrays.values() if values.ndim), default=0)
+    if max(sizes) > rows:  # before a list of as many pieces is made
+        raise CheckpointError(f"{path}: dim-vocabs={shown(sizes)}, but no tensor has more than {rows} rows")
     pair = [vocabularies[0], vocabularies[-1]]
     source, target = (read_vocabulary(p, n, t) for p, n, t in zip(pair, sizes, tokenizers))
     source.add_eos = True

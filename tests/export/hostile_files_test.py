@@ -341,6 +341,12 @@ class Command(InAFolder):
             model = self.npz(**{"special:model.yml": np.frombuffer(options.encode() + b"\0", np.int8)})
             self.said("special:model.yml|is not|option", "marian", model, "--vocabs", vocabulary)
 
+    def test_marians_vocabularies_are_no_larger_than_its_tensors(self):
+        options = np.frombuffer(b"type: s2s\ndim-vocabs: [16777215, 2]\n\0", np.int8)
+        model = self.npz(**{"special:model.yml": options, "Wemb": np.zeros((2, 2), "f4")})
+        message = r"dim-vocabs=\[16777215, 2\], but no tensor has more than 2 rows"
+        self.said(message, "marian", model, "--vocabs", self.put("v.txt", "</s>\n<unk>\n"))
+
     def test_nematus(self):
         model = self.npz(Wemb=np.zeros((2, 2), "f4"))
         for options in ({"encoder": OBEYED}, {"encoder": [OBEYED]}, {"dim": OBEYED}, {"embedding_size": OBEYED}):
