@@ -7,11 +7,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 
 namespace heed::bench {
 namespace {
 
 using nlohmann::json;
+
+// A server's message may be no UTF-8.
+std::string Dump(const json& out) {
+  return out.dump(1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace) + "\n";
+}
 
 double Ms(absl::Duration duration) { return absl::ToDoubleMilliseconds(duration); }
 
@@ -65,7 +71,10 @@ std::string Table(const Report& report) {
   for (const auto& [code, count] : report.codes) {
     if (code != "OK") absl::StrAppendFormat(&out, "%s: %d\n", code, count);
   }
-  if (!report.first_error.ok()) absl::StrAppend(&out, "the first error: ", report.first_error.message(), "\n");
+  if (!report.first_error.ok()) {
+    absl::StrAppend(
+        &out, "the first error: ", absl::StrReplaceAll(report.first_error.message(), {{"\n", " "}, {"\r", " "}}), "\n");
+  }
   return out;
 }
 
@@ -101,7 +110,7 @@ std::string Json(const Report& report, const std::string& label, double offered)
   }
   out["curve"] = json::array();
   for (const auto& [percent, ms] : CurveOf(report, label).points) out["curve"].push_back({percent, ms});
-  return out.dump(1) + "\n";
+  return Dump(out);
 }
 
 std::string Json(const std::vector<Probe>& probes) {
@@ -115,7 +124,7 @@ std::string Json(const std::vector<Probe>& probes) {
   }
   const Probe* best = Best(probes);
   out["best_rate"] = best == nullptr ? json() : json(best->rate);
-  return out.dump(1) + "\n";
+  return Dump(out);
 }
 
 Curve CurveOf(const Report& report, const std::string& label) {

@@ -22,6 +22,7 @@
 #include "client/cli/connection.h"
 #include "client/cli/search_flags.h"
 #include "client/cli/utf8.h"
+#include "client/cli/width.h"
 
 namespace heed::cli {
 namespace {
@@ -305,7 +306,7 @@ int Measure(const Options& o, const Console& console) {
   if (!report.ok()) return PrintError(report.status(), o.load.client.address, console);
   const std::string label = o.label.empty() ? "latency" : o.label;
   const std::string json = bench::Json(*report, label, o.rate);
-  *console.out << (o.json == "-" ? json : bench::Table(*report)) << std::flush;
+  *console.out << (o.json == "-" ? json : PrintableText(bench::Table(*report))) << std::flush;
   if (const int code = Save("--json", o.json, json, console); code != kExitOk) return code;
   const std::string svg = bench::Svg({bench::CurveOf(*report, label)}, bench::Over::kPercentiles, "Latency");
   if (const int code = Save("--svg", o.svg, svg, console); code != kExitOk) return code;
@@ -355,7 +356,6 @@ void StopOnInterrupt() {
 int RunBench(const std::vector<std::string>& arguments, const Console& console) {
   if (!arguments.empty() && arguments[0] == "plot") return Plot({arguments.begin() + 1, arguments.end()}, console);
   Options options;
-  ApplyEnvironment(console, &options.connection);
   bool help = false;
   const std::vector<FlagGroup> search = SearchFlagGroups(options.prepare.request.mutable_search());
   FlagGroup connection = ConnectionFlags(&options.connection);
@@ -367,7 +367,7 @@ int RunBench(const std::vector<std::string>& arguments, const Console& console) 
                                         search[1],
                                         std::move(connection),
                                         {"Other", {BoolFlag("help", "print this", &help)}}};
-  const auto operands = ParseFlags(flags, arguments);
+  const auto operands = ParseFlags(flags, arguments, console.environment);
   if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
   if (help) {
     *console.out << kUsage << "\n" << FlagHelp(flags) << kExitCodeHelp;

@@ -1,8 +1,10 @@
 #include "client/cli/connection.h"
 
 #include <fstream>
+#include <map>
 #include <sstream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace heed::cli {
@@ -21,16 +23,10 @@ absl::Status ReadFile(const std::string& flag, const std::string& path, std::str
 
 }  // namespace
 
-void ApplyEnvironment(const Console& console, ConnectionOptions* options) {
-  if (const auto address = console.environment("HEED_ADDRESS")) options->client.address = *address;
-  if (const auto roots = console.environment("HEED_TLS_CA")) options->tls_ca_file = *roots;
-}
-
 FlagGroup ConnectionFlags(ConnectionOptions* options) {
-  return {
+  FlagGroup group = {
       "Connection",
-      {StringFlag("address", "HOST:PORT", "the server (default: $HEED_ADDRESS, or 127.0.0.1:8500)",
-                  &options->client.address),
+      {StringFlag("address", "HOST:PORT", "the server (default 127.0.0.1:8500)", &options->client.address),
        DurationFlag("timeout",
                     absl::StrCat("of each request, retries included (default ", absl::FormatDuration(options->timeout),
                                  "); a plain number is seconds"),
@@ -42,12 +38,19 @@ FlagGroup ConnectionFlags(ConnectionOptions* options) {
                         options->retries, ")"),
            [options](std::int64_t value) { options->retries = value; }, 0, 1000),
        BoolFlag("tls", "encrypt, trusting the machine's roots", &options->client.tls),
-       StringFlag("tls_ca", "FILE", "encrypt, trusting these PEM certificates (default: $HEED_TLS_CA)",
-                  &options->tls_ca_file),
+       StringFlag("tls_ca", "FILE", "encrypt, trusting these PEM certificates", &options->tls_ca_file),
        StringFlag("tls_certificate", "FILE", "PEM certificate to show to the server", &options->tls_certificate_file),
        StringFlag("tls_key", "FILE", "its PEM key", &options->tls_key_file),
        StringFlag("tls_server_name", "NAME", "name that the server's certificate must carry (default: its host)",
                   &options->client.tls_server_name)}};
+  // The server has a HEED_TLS_KEY of its own.
+  const std::map<std::string, std::string> other = {{"tls_certificate", "HEED_TLS_CLIENT_CERTIFICATE"},
+                                                    {"tls_key", "HEED_TLS_CLIENT_KEY"}};
+  for (Flag& flag : group.flags) {
+    const auto found = other.find(flag.name);
+    flag.variable = found != other.end() ? found->second : "HEED_" + absl::AsciiStrToUpper(flag.name);
+  }
+  return group;
 }
 
 absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options) {

@@ -8,7 +8,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "client/cli/console.h"
 #include "client/cli/flags.h"
 #include "client/client.h"
 
@@ -23,9 +22,9 @@ struct ConnectionOptions {
   std::string tls_key_file;
 };
 
-// HEED_ADDRESS and HEED_TLS_CA are the defaults of --address and --tls_ca.
-void ApplyEnvironment(const Console& console, ConnectionOptions* options);
-
+// Each has a variable, HEED_ADDRESS for --address, so that a container's health check can be told all of it. The
+// server's own variables may stand in the same environment: --tls_certificate and --tls_key have names that it does not
+// read.
 FlagGroup ConnectionFlags(ConnectionOptions* options);
 
 // The library's options: flags together, TLS files read. INVALID_ARGUMENT for a file that cannot be.

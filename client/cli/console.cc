@@ -8,6 +8,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/width.h"
 #include "client/error.h"
 
 namespace heed::cli {
@@ -82,21 +84,27 @@ ExitCode ExitCodeOf(const absl::Status& status) {
   }
 }
 
+std::string ForOutput(const std::string& text, const Console& console) {
+  return console.out_is_terminal ? PrintableText(text) : text;
+}
+
+void PrintNote(const std::string& text, const Console& console) { *console.err << "heed: " << Printable(text) << "\n"; }
+
 ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console) {
   const std::string message(status.message());
-  *console.err << "heed: " << absl::StatusCodeToString(status.code()) << ": " << message << "\n";
+  PrintNote(absl::StrCat(absl::StatusCodeToString(status.code()), ": ", message), console);
   for (const auto& violation : FieldViolations(status)) {
     if (absl::StrContains(message, violation.field())) continue;
-    *console.err << "heed:   " << violation.field() << ": " << violation.description() << "\n";
+    PrintNote(absl::StrCat("  ", violation.field(), ": ", violation.description()), console);
   }
   if (absl::IsUnavailable(status)) {
-    *console.err << "heed:   that was " << address << "; --address or HEED_ADDRESS names another server\n";
+    PrintNote(absl::StrCat("  that was ", address, "; --address or HEED_ADDRESS names another server"), console);
   }
   return ExitCodeOf(status);
 }
 
 ExitCode PrintUsageError(const std::string& message, const Console& console) {
-  *console.err << "heed: " << message << "\n";
+  PrintNote(message, console);
   return kExitUsage;
 }
 

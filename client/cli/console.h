@@ -45,6 +45,13 @@ extern const char kExitCodeHelp[];
 
 ExitCode ExitCodeOf(const absl::Status& status);
 
+// A text of the server's for standard output: on a terminal without what it would obey, else as it is.
+std::string ForOutput(const std::string& text, const Console& console);
+
+// "heed: TEXT" and a line end on standard error, whatever TEXT holds: one line, in which a terminal obeys nothing.
+// Everything that `heed` says there, but for the progress bar, goes through it.
+void PrintNote(const std::string& text, const Console& console);
+
 // "heed: CODE: message", then a line for each field at fault that the message does not name, and which address it was
 // where nobody answered; returns the exit code.
 ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -55,18 +56,33 @@ absl::Status UnknownFlag(const std::vector<FlagGroup>& groups, const std::string
 
 absl::Status MustBe(const std::string& what) { return absl::InvalidArgumentError("it must be " + what); }
 
-absl::Status Set(const Flag& flag, const std::string& value) {
+absl::Status Set(const Flag& flag, const std::string& called, const std::string& value) {
   absl::Status status = flag.set(value);
   if (status.ok()) return status;
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", flag.name, " is \"", value, "\"; ", std::string(status.message())));
+  return absl::InvalidArgumentError(absl::StrCat(called, " is \"", value, "\"; ", std::string(status.message())));
+}
+
+absl::Status SetFromEnvironment(const std::vector<FlagGroup>& groups, const std::set<const Flag*>& given,
+                                const Environment& environment) {
+  if (environment == nullptr) return absl::OkStatus();
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      if (flag.variable.empty() || given.count(&flag) > 0) continue;
+      const std::string value = environment(flag.variable).value_or("");
+      if (value.empty()) continue;
+      if (absl::Status status = Set(flag, flag.variable, value); !status.ok()) return status;
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>& groups,
-                                                    const std::vector<std::string>& arguments) {
+                                                    const std::vector<std::string>& arguments,
+                                                    const Environment& environment) {
   std::vector<std::string> operands;
+  std::set<const Flag*> given;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--") {
@@ -98,8 +114,10 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
       value = arguments[++i];
     }
     if (flag == nullptr) return UnknownFlag(groups, name);
-    if (absl::Status status = Set(*flag, value); !status.ok()) return status;
+    if (absl::Status status = Set(*flag, "--" + flag->name, value); !status.ok()) return status;
+    given.insert(flag);
   }
+  if (absl::Status status = SetFromEnvironment(groups, given, environment); !status.ok()) return status;
   return operands;
 }
 
@@ -111,7 +129,13 @@ std::string FlagHelp(const std::vector<FlagGroup>& groups) {
       std::string left = absl::StrCat("  --", flag.name, flag.value.empty() ? "" : absl::StrCat("=", flag.value));
       left.resize(std::max<std::size_t>(left.size() + 2, 32), ' ');
       const std::string indent = absl::StrCat("\n", std::string(32, ' '));
-      absl::StrAppend(&help, left.size() > 32 ? left + indent : left, absl::StrReplaceAll(flag.help, {{"\n", indent}}),
+      std::string text = flag.help;
+      if (!flag.variable.empty()) {
+        const std::size_t last_line = text.size() - (text.rfind('\n') + 1);
+        const bool fits = 32 + last_line + flag.variable.size() + 4 <= 120;
+        absl::StrAppend(&text, fits ? " " : "\n", "[$", flag.variable, "]");
+      }
+      absl::StrAppend(&help, left.size() > 32 ? left + indent : left, absl::StrReplaceAll(text, {{"\n", indent}}),
                       "\n");
     }
     absl::StrAppend(&help, "\n");

@@ -2,13 +2,16 @@
 // the check and the struct cannot disagree. Abseil's own flags are global, and subcommands need each their own.
 //
 // Flags are --name=value or --name value; booleans --name, --noname or --name=false. Dashes and underscores are the
-// same. The last of several wins. What does not begin with a dash, and all behind "--", are operands.
+// same. The last of several wins. What does not begin with a dash, and all behind "--", are operands. A flag may have
+// an environment variable too, which is looked at where the command line does not give the flag; an empty one says
+// nothing.
 //
 // Plain functions, thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,7 @@ struct Flag {
   std::string help;   // one line or more, without the name
   // Given the value ("true" or "false" of a boolean); an error says what it must be: "it must be a whole number".
   std::function<absl::Status(const std::string& value)> set;
+  std::string variable{};  // of the environment; empty: none
 };
 
 struct FlagGroup {
@@ -31,12 +35,16 @@ struct FlagGroup {
   std::vector<Flag> flags;
 };
 
-// Applies `arguments` and returns the operands. INVALID_ARGUMENT, one line naming the flag and the value: unknown flag
-// (with the nearest known one), missing value, bad value.
-absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>& groups,
-                                                    const std::vector<std::string>& arguments);
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-// The flags as --help lists them.
+// Applies `arguments`, and the environment for the flags that they do not give, and returns the operands.
+// INVALID_ARGUMENT, one line naming the flag or variable and the value: unknown flag (with the nearest known one),
+// missing value, bad value.
+absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>& groups,
+                                                    const std::vector<std::string>& arguments,
+                                                    const Environment& environment = nullptr);
+
+// The flags as --help lists them, each with its variable.
 std::string FlagHelp(const std::vector<FlagGroup>& groups);
 
 // Flags of the usual kinds. A whole number within the type is passed on as it is: its bounds are the server's to know.

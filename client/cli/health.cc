@@ -22,7 +22,6 @@ int RunHealth(const std::vector<std::string>& arguments, const Console& console)
   ConnectionOptions connection;
   connection.timeout = absl::Seconds(3);
   connection.retries = 0;
-  ApplyEnvironment(console, &connection);
   std::string service;
   bool help = false;
   const std::vector<FlagGroup> flags = {
@@ -31,7 +30,7 @@ int RunHealth(const std::vector<std::string>& arguments, const Console& console)
                    &service)}},
       ConnectionFlags(&connection),
       {"Other", {BoolFlag("help", "print this", &help)}}};
-  const auto operands = ParseFlags(flags, arguments);
+  const auto operands = ParseFlags(flags, arguments, console.environment);
   if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
   if (help) {
     *console.out << kUsage << "\n" << FlagHelp(flags) << kExitCodeHelp;

@@ -99,7 +99,7 @@ std::string Draw(const HeatMap& map, const DrawOptions& options) {
     labels.push_back(Truncate(Printable(column), options.max_label));
     widths.push_back(std::max(kLeastColumn, DisplayWidth(labels.back())));
   }
-  std::string drawing = map.title.empty() ? "" : map.title + "\n";
+  std::string drawing = map.title.empty() ? "" : Printable(map.title) + "\n";
   for (std::size_t begin = 0; begin < labels.size();) {
     int used = margin;
     std::size_t end = begin;

@@ -86,7 +86,7 @@ int PrintJson(const Response& response, const Console& console) {
   options.always_print_primitive_fields = true;
   std::string json;
   (void)google::protobuf::util::MessageToJsonString(response, &json, options);
-  *console.out << json;
+  *console.out << ForOutput(json, console);
   return kExitOk;
 }
 
@@ -113,7 +113,7 @@ int Show(const ModelsOptions& options, Client* client, const Console& console) {
   PrintTable(one, *console.out);
   *console.out << "bundle " << Printable(response->model().bundle_digest()) << "\n"
                << CertificateOutline(response->parity_json()) << "\n"
-               << response->card();
+               << PrintableText(response->card());
   return kExitOk;
 }
 
@@ -121,7 +121,6 @@ int Show(const ModelsOptions& options, Client* client, const Console& console) {
 
 int RunModels(const std::vector<std::string>& arguments, const Console& console) {
   ModelsOptions options;
-  ApplyEnvironment(console, &options.connection);
   bool help = false;
   const std::vector<FlagGroup> flags = {
       {"Models",
@@ -131,7 +130,7 @@ int RunModels(const std::vector<std::string>& arguments, const Console& console)
                    [&options](const std::string& value) { options.json = value == "json"; })}},
       ConnectionFlags(&options.connection),
       {"Other", {BoolFlag("help", "print this", &help)}}};
-  const auto operands = ParseFlags(flags, arguments);
+  const auto operands = ParseFlags(flags, arguments, console.environment);
   if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
   if (help) {
     *console.out << kUsage << "\n" << FlagHelp(flags) << kExitCodeHelp;

@@ -27,12 +27,12 @@ std::string JsonString(const std::string& text) {
 }
 
 // SEGMENT.RANK, score and text of each hypothesis.
-void PrintHypotheses(std::int64_t number, const v1::TextOutput& output, std::ostream& out) {
+void PrintHypotheses(std::int64_t number, const v1::TextOutput& output, const Console& console) {
   for (int i = 0; i < output.segments_size(); ++i) {
     for (int rank = 0; rank < output.segments(i).hypotheses_size(); ++rank) {
       const v1::Hypothesis& hypothesis = output.segments(i).hypotheses(rank);
-      out << absl::StrFormat("%d.%d.%d\t%.4f\t", number, i + 1, rank + 1, hypothesis.score()) << hypothesis.text()
-          << "\n";
+      *console.out << absl::StrFormat("%d.%d.%d\t%.4f\t", number, i + 1, rank + 1, hypothesis.score())
+                   << ForOutput(hypothesis.text(), console) << "\n";
     }
   }
 }
@@ -44,24 +44,26 @@ bool ResultPrinter::Print(std::int64_t number, const std::string& source, const 
   std::ostream& out = *console.out;
   if (result.has_error()) {
     const auto code = static_cast<absl::StatusCode>(result.error().code());
-    *console.err << "heed: text " << number << ": " << absl::StatusCodeToString(code) << ": "
-                 << result.error().message() << "\n";
+    PrintNote(absl::StrCat("text ", number, ": ", absl::StatusCodeToString(code), ": ", result.error().message()),
+              console);
   }
   if (options.json) {
-    out << "{\"source\":" << JsonString(source) << ",\"result\":" << Json(result) << ",\"model\":" << Json(model)
-        << "}\n";
+    out << ForOutput(absl::StrCat("{\"source\":", JsonString(source), ",\"result\":", Json(result),
+                                  ",\"model\":", Json(model), "}\n"),
+                     console);
     return !result.has_error();
   }
   const v1::TextOutput& output = result.output();
   if (options.search.n_best() > 1) {
-    PrintHypotheses(number, output, out);
+    PrintHypotheses(number, output, console);
   } else {
-    out << output.text() << "\n";
+    out << ForOutput(output.text(), console) << "\n";
   }
   for (const v1::Segment& segment : output.segments()) {
     if (segment.truncated()) {
-      *console.err << "heed: text " << number << ": bytes " << segment.begin() << " to " << segment.end()
-                   << " were too long for the model and were cut short\n";
+      PrintNote(absl::StrCat("text ", number, ": bytes ", segment.begin(), " to ", segment.end(),
+                             " were too long for the model and were cut short"),
+                console);
     }
     for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
       for (const HeatMap& map : MapsOf(source, segment, hypothesis)) out << "\n" << Draw(map, draw) << "\n";

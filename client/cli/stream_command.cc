@@ -13,11 +13,11 @@ namespace {
 // spaces between them when the text is done.
 class LivePrinter {
  public:
-  explicit LivePrinter(std::ostream* out) : out_(out) {}
+  explicit LivePrinter(const Console* console) : console_(console) {}
 
   void Print(const v1::StreamEvent& event) {
     if (event.has_progress() && event.progress().segment() == 0) {
-      *out_ << event.progress().delta() << std::flush;
+      *console_->out << ForOutput(event.progress().delta(), *console_) << std::flush;
       printed_ += event.progress().delta();
     } else if (event.has_result()) {
       result_ = event.result().result();
@@ -29,12 +29,13 @@ class LivePrinter {
     const std::string& text = result_.output().text();
     // Space before the first segment is the source's and comes with the whole text alone.
     const std::size_t at = text.find(printed_);
-    *out_ << (at == std::string::npos ? "" : text.substr(at + printed_.size())) << "\n" << std::flush;
+    const std::string rest = at == std::string::npos ? "" : text.substr(at + printed_.size());
+    *console_->out << ForOutput(rest, *console_) << "\n" << std::flush;
     return result_;
   }
 
  private:
-  std::ostream* const out_;
+  const Console* const console_;
   std::string printed_;
   v1::TextResult result_;
 };
@@ -50,11 +51,12 @@ int RunStream(TextInput* input, const StreamTexts& stream, Client* client, const
       ++number;
       if (const auto bad = FirstInvalidUtf8(text)) {
         *console.out << "\n" << std::flush;
-        *console.err << "heed: text " << number << ": byte " << *bad << " is not valid UTF-8; the text was not sent\n";
+        PrintNote(absl::StrCat("text ", number, ": byte ", *bad, " is not valid UTF-8; the text was not sent"),
+                  console);
         all_well = false;
         continue;
       }
-      LivePrinter printer(console.out);
+      LivePrinter printer(&console);
       const absl::Status status =
           stream(*client, options, {text}, [&](const v1::StreamEvent& event) { printer.Print(event); });
       if (!status.ok()) {
@@ -63,7 +65,7 @@ int RunStream(TextInput* input, const StreamTexts& stream, Client* client, const
       }
       const v1::TextResult& result = printer.End();
       if (result.has_error()) {
-        *console.err << "heed: text " << number << ": " << result.error().message() << "\n";
+        PrintNote(absl::StrCat("text ", number, ": ", result.error().message()), console);
         all_well = false;
       }
       if (!*console.out) return PrintUsageError("standard output cannot be written", console);

@@ -121,11 +121,10 @@ int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptio
 int RunTextCommand(const std::string& usage, const SendTexts& send, const StreamTexts& stream,
                    const std::vector<std::string>& arguments, const Console& console) {
   TextOptions options;
-  ApplyEnvironment(console, &options.connection);
   bool help = false;
   std::vector<FlagGroup> flags = TextFlags(&options);
   flags.push_back({"Other", {BoolFlag("help", "print this", &help)}});
-  absl::StatusOr<std::vector<std::string>> operands = ParseFlags(flags, arguments);
+  absl::StatusOr<std::vector<std::string>> operands = ParseFlags(flags, arguments, console.environment);
   if (!operands.ok()) return PrintUsageError(std::string(operands.status().message()), console);
   if (help) {
     *console.out << usage << "\n" << FlagHelp(flags) << kExitCodeHelp;

@@ -68,6 +68,21 @@ class Walk {
   bool flag_open_ = false;
 };
 
+// With "�" for invalid bytes and for characters that are `bad`.
+template <typename Bad>
+std::string Replaced(const std::string& text, const Bad& bad) {
+  std::string replaced;
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  const auto size = static_cast<std::int32_t>(text.size());
+  for (std::int32_t next = 0; next < size;) {
+    const std::int32_t begin = next;
+    UChar32 c = 0;
+    U8_NEXT(bytes, next, size, c);
+    replaced += c < 0 || bad(c) ? "\uFFFD" : text.substr(begin, next - begin);
+  }
+  return replaced;
+}
+
 }  // namespace
 
 int DisplayWidth(const std::string& text) {
@@ -97,19 +112,15 @@ std::string PadLeft(const std::string& text, int columns) {
 }
 
 std::string Printable(const std::string& text) {
-  std::string printable;
-  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text.data());
-  const auto size = static_cast<std::int32_t>(text.size());
-  for (std::int32_t next = 0; next < size;) {
-    const std::int32_t begin = next;
-    UChar32 c = 0;
-    U8_NEXT(bytes, next, size, c);
-    const bool bad = c < 0 || u_charType(c) == U_CONTROL_CHAR || c == 0x2028 || c == 0x2029;
+  return Replaced(text, [](UChar32 c) {
     // Marks that turn the direction of what follows would scramble the table.
     const bool turns = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-    printable += bad || turns ? "\uFFFD" : text.substr(begin, next - begin);
-  }
-  return printable;
+    return turns || u_charType(c) == U_CONTROL_CHAR || c == 0x2028 || c == 0x2029;
+  });
+}
+
+std::string PrintableText(const std::string& text) {
+  return Replaced(text, [](UChar32 c) { return u_charType(c) == U_CONTROL_CHAR && c != '\n' && c != '\t'; });
 }
 
 }  // namespace heed::cli

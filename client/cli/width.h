@@ -16,7 +16,11 @@ std::string Truncate(const std::string& text, int columns);
 std::string PadRight(const std::string& text, int columns);
 std::string PadLeft(const std::string& text, int columns);
 
-// Fit to show in a table: control characters, escapes included, and invalid bytes become "�".
+// Fit to show in a table or a message: control characters, line ends and escapes included, marks that turn the
+// direction of writing, and invalid bytes become "�".
 std::string Printable(const std::string& text);
+
+// Fit to show on a terminal as a text of its own: as Printable, but line ends, tabs and marks of direction stay.
+std::string PrintableText(const std::string& text);
 
 }  // namespace heed::cli

@@ -1,29 +1,26 @@
-"""Reads weight files of other toolkits without running any of their code: torch.save's zip and legacy forms, .npz,
-safetensors. A checkpoint is untrusted input: every size is held against the file's own before memory is taken, and a
-file that is damaged, hostile or of another kind gives one CheckpointError of one line.
+"""Reads weight files of other toolkits without running any of their code: torch.save's zip and legacy forms (.npz and
+safetensors: arrays.py). A checkpoint is untrusted input: every size is held against the file's own before memory is
+taken, and a file that is damaged, hostile or of another kind gives one CheckpointError of one line.
 """
 
 from __future__ import annotations
 
-import ast
 import io
-import json
 import pathlib
 import struct
 import zipfile
 from dataclasses import dataclass, field
-from typing import Any, Collection, Mapping
+from typing import Any, Mapping
 
 import numpy as np
 
 from . import pickles
-from .pickles import RefusedPickle, StandIn
+from .arrays import itemsize, load_npz, load_safetensors, numbers  # noqa: F401  (what importers need, in one place)
+from .files import CheckpointError, line, read_bytes, read_lines, read_text  # noqa: F401
+from .shown import quoted, shown
+from .stand_ins import NumpyArray, RefusedPickle, StandIn, is_shape, product
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# Weights barely compress; an archive that says it grows by more is no weights.
-_MOST_GROWTH = 20
-_SMALL_BYTES = 64 << 20
-_MAX_FILE_BYTES = 64 << 30
 # Storage class or dtype by torch's names: the numbers as stored.
 _STORAGES = {
     "Float": "<f4",
@@ -37,60 +34,6 @@ _STORAGES = {
     "Byte": "<u1",
     "Bool": "?",
 }
-_SAFETENSORS = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "bf16",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "<i1",
-    "U8": "<u1",
-    "BOOL": "?",
-}
-
-
-class CheckpointError(ValueError):
-    """One line: "model.pt: the pickle ends early: the file is truncated"."""
-
-
-def read_bytes(path: pathlib.Path) -> bytes:
-    """A file whole. Raises CheckpointError for one that is missing, no regular file or over 64 GiB."""
-    try:
-        if not path.is_file():
-            raise CheckpointError(f"{path}: " + ("is no file" if path.exists() else "does not exist"))
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise CheckpointError(f"{path}: has {path.stat().st_size} bytes, the bound is {_MAX_FILE_BYTES}")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-
-
-def read_text(path: pathlib.Path) -> str:
-    """A file's text. Raises CheckpointError, for what is not UTF-8 too."""
-    try:
-        return read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
-
-
-def read_lines(path: pathlib.Path) -> list[str]:
-    """A file's lines. Nothing but a newline ends one: a vocabulary's piece may be a line separator."""
-    lines = read_text(path).split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
-
-
-def _itemsize(kind: str) -> int:
-    return 2 if kind == "bf16" else np.dtype(kind).itemsize
-
-
-def _numbers(data: bytes | memoryview, kind: str) -> np.ndarray:
-    """The array of these bytes; half and bfloat16 widened to float32."""
-    if kind == "bf16":
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    values = np.frombuffer(data, kind)
-    return values.astype("<f4") if kind == "<f2" else values
 
 
 # torch.save
@@ -113,10 +56,10 @@ class _Tensor:
     strides: tuple
 
     def array(self) -> np.ndarray:
-        numbers = (self.offset, *self.shape, *self.strides)
-        if len(self.shape) != len(self.strides) or not all(type(n) is int and 0 <= n < 1 << 48 for n in numbers):
-            raise RefusedPickle(f"a tensor of impossible shape {self.shape}, strides {self.strides}")
-        numel = pickles._product(self.shape)
+        good = is_shape(self.shape) and is_shape(self.strides) and is_shape((self.offset,))
+        if not good or len(self.shape) != len(self.strides):
+            raise RefusedPickle(f"a tensor of impossible shape {shown(self.shape)}, strides {shown(self.strides)}")
+        numel = product(self.shape)
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides))
         if self.storage.values is None:
             raise RefusedPickle("a tensor whose data is not in the file")
@@ -140,13 +83,20 @@ def _rebuild_parameter(data, *rest) -> Any:
     return data
 
 
+def _rebuild_from_type(function, kind, arguments, *rest) -> Any:
+    """torch._tensor._rebuild_from_type_v2: a subclass of Tensor, read as the Tensor."""
+    if function not in (_rebuild_tensor, _rebuild_parameter) or not isinstance(arguments, tuple):
+        raise RefusedPickle("a tensor that is not made of a storage")
+    return function(*arguments)
+
+
 def _torch_names() -> dict[str, Any]:
     names: dict[str, Any] = {
         "torch._utils._rebuild_tensor": _rebuild_tensor,
         "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
         "torch._utils._rebuild_parameter": _rebuild_parameter,
         "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
-        "torch._tensor._rebuild_from_type_v2": lambda function, kind, arguments, *rest: function(*arguments),
+        "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
         "torch.Size": lambda shape=(): tuple(shape),
     }
     for name, kind in _STORAGES.items():
@@ -161,18 +111,23 @@ def _storage_of(pid: Any, budget: int) -> tuple[str, _Storage]:
         raise RefusedPickle("refers to something that is no storage")
     kind, key, numel = pid[1], pid[2], pid[4]
     if not isinstance(kind, str) or kind not in _STORAGES.values():
-        raise RefusedPickle(f"a storage of unknown type {getattr(kind, 'path', kind)}")
-    if type(numel) is not int or numel < 0 or numel * _itemsize(kind) > budget:
-        raise RefusedPickle(f"a storage of {numel} numbers, more than the file has bytes")
-    return str(key), _Storage(kind, numel)
+        raise RefusedPickle(f"a storage of unknown type {shown(kind)}")
+    if not isinstance(key, str):
+        raise RefusedPickle(f"a storage whose key is {quoted(key, 40)}, expected text")
+    if type(numel) is not int or not 0 <= numel * itemsize(kind) <= budget:
+        raise RefusedPickle(f"a storage of {shown(numel)} numbers, more than the file has bytes")
+    return key, _Storage(kind, numel)
 
 
-def _fill(value: Any) -> Any:
-    """The value with tensors and NumPy arrays in place of their descriptions, at any depth."""
+def _fill(value: Any, budget: int) -> Any:
+    """The value with tensors and NumPy arrays in place of their descriptions, at any depth. NumPy's arrays, of which
+    many may name the same bytes, are at most `budget` bytes together, the file's size."""
     done: dict[int, Any] = {}
+    left = budget
     keep: list[Any] = []
 
     def visit(v: Any, depth: int) -> Any:
+        nonlocal left
         if isinstance(v, (str, bytes, int, float, type(None))):
             return v
         if id(v) in done:
@@ -182,8 +137,11 @@ def _fill(value: Any) -> Any:
         keep.append(v)
         if isinstance(v, _Tensor):
             done[id(v)] = v.array()
-        elif isinstance(v, pickles._NumpyArray):
+        elif isinstance(v, NumpyArray):
             done[id(v)] = v.array()
+            left -= done[id(v)].nbytes
+            if left < 0:
+                raise RefusedPickle(f"arrays of more than {budget} bytes, which is all that the file has")
         elif isinstance(v, dict):
             done[id(v)] = v
             for k, item in list(v.items()):
@@ -223,16 +181,17 @@ def _load_torch_zip(data: bytes) -> Any:
         key, storage = _storage_of(pid, len(data))
         if key not in storages:
             name = f"{root}/data/{key}"
-            if name not in infos or infos[name].file_size != storage.numel * _itemsize(storage.kind):
+            if name not in infos or infos[name].file_size != storage.numel * itemsize(storage.kind):
                 size = infos[name].file_size if name in infos else "no"
                 raise RefusedPickle(
-                    f"storage {key[:40]} has {size} bytes, expected {storage.numel * _itemsize(storage.kind)}"
+                    f"storage {shown(key, 40)} has {size} bytes, expected {storage.numel * itemsize(storage.kind)}"
                 )
-            storage.values = _numbers(archive.read(name), storage.kind)
+            storage.values = numbers(archive.read(name), storage.kind)
             storages[key] = storage
         return storages[key]
 
-    return _fill(pickles.Unpickler(io.BytesIO(archive.read(pickled[0])), _torch_names(), persistent).load())
+    value = pickles.Unpickler(io.BytesIO(archive.read(pickled[0])), _torch_names(), persistent).load()
+    return _fill(value, len(data))
 
 
 def _load_torch_legacy(data: bytes) -> Any:
@@ -272,17 +231,17 @@ def _load_torch_legacy(data: bytes) -> Any:
             raise RefusedPickle(
                 "the file is truncated: storages are missing"
                 if storage
-                else f"has data of a storage {key[:40]!r} that nothing uses"
+                else f"has data of a storage {quoted(key, 40)} that nothing uses"
             )
         numel = struct.unpack("<q", head)[0]
-        size = storage.numel * _itemsize(storage.kind)
+        size = storage.numel * itemsize(storage.kind)
         body = file.read(size) if numel == storage.numel else b""
         if numel != storage.numel or len(body) != size:
             raise RefusedPickle(
-                f"storage {key[:40]} has {numel} numbers in {len(body)} bytes, expected {storage.numel}"
+                f"storage {shown(key, 40)} has {numel} numbers in {len(body)} bytes, expected {storage.numel}"
             )
-        storage.values = _numbers(body, storage.kind)
-    return _fill(value)
+        storage.values = numbers(body, storage.kind)
+    return _fill(value, len(data))
 
 
 def load_torch(path: pathlib.Path) -> Any:
@@ -296,104 +255,10 @@ def load_torch(path: pathlib.Path) -> Any:
         if data[:1] == b"\x80":
             return _load_torch_legacy(data)
     except RefusedPickle as error:
-        raise CheckpointError(f"{path}: {_line(error)}") from None
+        raise CheckpointError(f"{path}: {line(error)}") from None
     except Exception as error:  # what a damaged archive provokes in zipfile has many types
-        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {_line(error)})") from None
+        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {line(error)})") from None
     raise CheckpointError(f"{path}: is no file of torch.save (neither a zip archive nor a pickle)")
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
-
-
-# .npz
-
-
-def _npy_header(data: bytes) -> tuple[np.dtype, bool, tuple, int]:
-    """dtype, Fortran order, shape and where the data begins of a .npy file."""
-    if data[:6] != b"\x93NUMPY" or len(data) < 12:
-        raise RefusedPickle("is no array")
-    wide = data[6] > 1
-    size, begin = struct.unpack_from("<I" if wide else "<H", data, 8)[0], 12 if wide else 10
-    if size > 1 << 16 or begin + size > len(data):
-        raise RefusedPickle("has a header beyond its end")
-    try:
-        header = ast.literal_eval(data[begin : begin + size].decode("latin1").strip())
-        kind, fortran, shape = header["descr"], header["fortran_order"], header["shape"]
-    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
-        raise RefusedPickle("has a header that is no header") from None
-    if (
-        not isinstance(kind, str)
-        or kind.lstrip("<>|=")[:1] not in ("f", "i", "u", "b", "S", "U")
-        or not isinstance(shape, tuple)
-        or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
-    ):
-        raise RefusedPickle(f"is an array of {str(kind)[:40]!r}, expected numbers or text")
-    try:
-        return np.dtype(kind), bool(fortran), shape, begin + size
-    except TypeError:
-        raise RefusedPickle(f"is an array of {kind[:40]!r}, expected numbers or text") from None
-
-
-def load_npz(path: pathlib.Path, skip: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """The arrays of a .npz by name, without those in `skip`; pickled ones are refused. Raises CheckpointError."""
-    data = read_bytes(path)
-    found: dict[str, np.ndarray] = {}
-    name = ""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        total = sum(info.file_size for info in archive.infolist())
-        if total > max(_SMALL_BYTES, _MOST_GROWTH * len(data)):
-            raise RefusedPickle(f"grows from {len(data)} bytes to {total}, more than {_MOST_GROWTH} times: a zip bomb")
-        for info in archive.infolist():
-            name = info.filename
-            if name.removesuffix(".npy") in skip:
-                continue
-            body = archive.read(info)
-            kind, fortran, shape, begin = _npy_header(body)
-            if pickles._product(shape) * kind.itemsize != len(body) - begin:
-                raise RefusedPickle(f"has {len(body) - begin} bytes, expected those of {list(shape)}")
-            values = np.frombuffer(body, kind, offset=begin).reshape(shape, order="F" if fortran else "C")
-            found[name.removesuffix(".npy")] = values
-    except RefusedPickle as error:
-        raise CheckpointError(f"{path}: {name + ': ' if name else ''}{_line(error)}") from None
-    except Exception as error:  # what a damaged archive provokes in zipfile and zlib has many types
-        raise CheckpointError(
-            f"{path}: {name + ': ' if name else ''}is damaged ({type(error).__name__}: {_line(error)})"
-        ) from None
-    return found
-
-
-# safetensors
-
-
-def load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file by name, float16 and bfloat16 as float32. Raises CheckpointError."""
-    data = read_bytes(path)
-    try:
-        if len(data) < 8:
-            raise RefusedPickle("the file is truncated")
-        size = int.from_bytes(data[:8], "little")
-        if size > len(data) - 8:
-            raise RefusedPickle(f"a header of {size} bytes in a file of {len(data)}: truncated, or no safetensors file")
-        header = json.loads(data[8 : 8 + size])
-        if not isinstance(header, dict):
-            raise RefusedPickle("the header is no object")
-        body = memoryview(data)[8 + size :]
-        return {n: _safetensor(n, about, body) for n, about in header.items() if n != "__metadata__"}
-    except (RefusedPickle, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {_line(error)}") from None
-
-
-def _safetensor(name: str, about: Any, body: memoryview) -> np.ndarray:
-    try:
-        kind, shape, (begin, end) = _SAFETENSORS[about["dtype"]], about["shape"], about["data_offsets"]
-        good = all(type(n) is int and 0 <= n < 1 << 48 for n in (*shape, begin, end))
-    except (KeyError, TypeError, ValueError):
-        raise RefusedPickle(f"tensor {name[:80]}: cannot be read") from None
-    if not good or not begin <= end <= len(body) or pickles._product(shape) * _itemsize(kind) != end - begin:
-        raise RefusedPickle(f"tensor {name[:80]}: {str(shape)[:80]} does not fit its place in the file")
-    return _numbers(body[begin:end], kind).reshape(shape)
 
 
 # What importers ask of weights
@@ -408,12 +273,18 @@ class Weights:
     path: str = "the checkpoint"
     used: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        # NumPy would make an array of nested lists by writing them out.
+        for name, values in self.arrays.items():
+            if not isinstance(name, str) or not hasattr(values, "dtype"):
+                raise CheckpointError(f"{self.path}: tensor {shown(name)} is {shown(values)}, expected numbers")
+
     def __contains__(self, name: str) -> bool:
         return name in self.arrays
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
-            raise CheckpointError(f"{self.path}: tensor {name} is missing")
+            raise CheckpointError(f"{self.path}: tensor {shown(name)} is missing")
         self.used.add(name)
         return self.arrays[name]
 
@@ -425,7 +296,7 @@ class Weights:
         values = self[name]
         if values.ndim != len(shape) or any(w is not None and w != n for w, n in zip(shape, values.shape)):
             want = ",".join("n" if w is None else str(w) for w in shape)
-            raise CheckpointError(f"{self.path}: tensor {name} is {list(values.shape)}, expected [{want}]")
+            raise CheckpointError(f"{self.path}: tensor {shown(name)} is {list(values.shape)}, expected [{want}]")
         return values
 
     def ignore(self, *names: str) -> None:
@@ -441,7 +312,7 @@ class Weights:
         left = self.unused()
         if left:
             more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
-            raise CheckpointError(f"{self.path}: tensor {left[0]}{more} has no place in {model}")
+            raise CheckpointError(f"{self.path}: tensor {shown(left[0])}{more} has no place in {model}")
 
 
 def token_ids(found: Any, path: pathlib.Path) -> dict[str, int]:
@@ -450,5 +321,7 @@ def token_ids(found: Any, path: pathlib.Path) -> dict[str, int]:
         raise CheckpointError(f"{path}: is no mapping of tokens to ids")
     for token, i in found.items():
         if type(i) is not int or not 0 <= i < 1 << 31:
-            raise CheckpointError(f"{path}: token {token[:40]!r} has id {str(i)[:40]}, expected a whole number from 0")
+            raise CheckpointError(
+                f"{path}: token {quoted(token, 40)} has id {shown(i, 40)}, expected a whole number from 0"
+            )
     return found

@@ -7,16 +7,25 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import traceback
+from typing import NoReturn
 
 from . import importer
+from .shown import MAX_LINE, escaped, say
 
 # Modules of this package in the order of --help.
 TOOLKITS = ("opennmt_py", "joeynmt", "fairseq", "marian", "nematus", "pytorch")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Of a wrong command line, whose names of files may come from a wildcard."""
+        super().error(escaped(message))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser; each sub-command's `module` is its toolkit's."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="heed-export",
         description="Turns a model that another toolkit trained into a bundle that heed-server serves, with a file "
         "(parity.json) that proves it says the same. Nothing of a checkpoint is executed.",
@@ -45,11 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except Exception as error:
         if args.debug:
-            raise
-        line = (str(error).splitlines() or [""])[0]
+            for line in traceback.format_exc().split("\n"):
+                print(escaped(line), file=sys.stderr)
+        line = str(error)[:MAX_LINE].strip()
         if not isinstance(error, (ValueError, OSError)):
             line = f"{type(error).__name__}: {line} (unexpected; --debug shows where)"
-        print(f"heed-export {args.toolkit}: {line}", file=sys.stderr)
+        say(f"heed-export {args.toolkit}: {line}", sys.stderr)
         return 1
 
 

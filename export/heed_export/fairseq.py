@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,15 @@ from .builder import Model
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
 from .pytorch import oracle_trace, rnn_stack
+from .shown import quoted, shown
 from .vocabulary import Vocabulary
 
 NAME = "fairseq"
 HELP = "a fairseq checkpoint (checkpoint_best.pt) of an lstm architecture, and its dict.*.txt"
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 _SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+MAX_LAYERS = 100
+_LANGUAGE = re.compile(r"[\w@-][\w.@-]{0,63}\Z")  # it becomes a file's name
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def read_dictionary(path: pathlib.Path) -> list[str]:
         line = line.removesuffix(" #fairseq:overwrite")
         token, _, count = line.rstrip().rpartition(" ")
         if not token or not count.isdigit():
-            raise CheckpointError(f"{path}:{number}: {line[:60]!r} is no token and its count")
+            raise CheckpointError(f"{path}:{number}: {quoted(line, 60)} is no token and its count")
         pieces.append(token)
     return pieces
 
@@ -116,21 +120,33 @@ def read_arguments(state: Any, path: pathlib.Path) -> dict:
 
 def _flag(value: Any) -> bool:
     """fairseq/utils.py eval_bool of a text like "1", "0", "True", "False"."""
-    return str(value).strip().lower() not in ("0", "false", "none", "")
+    return shown(value).strip().lower() not in ("0", "false", "none", "")
+
+
+def _arch(arguments: dict) -> str:
+    """The architecture's name, in a few characters."""
+    return shown(arguments.get("arch", arguments.get("_name", "lstm")))
+
+
+def _layers(arguments: dict, name: str, default: int, path: pathlib.Path) -> int:
+    value = arguments.get(name, default)
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
+    if type(number) is not int or not 1 <= number <= MAX_LAYERS:
+        raise CheckpointError(f"{path}: {name}={shown(value)}, expected 1 to {MAX_LAYERS}")
+    return number
 
 
 def read_options(arguments: dict, path: pathlib.Path) -> Options:
     """Raises CheckpointError, by name, for what is not supported."""
-    arch = str(arguments.get("arch", arguments.get("_name", "lstm")))
+    arch = _arch(arguments)
     if not arch.startswith("lstm") or arch.startswith("lstm_lm"):
         raise CheckpointError(f"{path}: arch={arch} is not supported: expected lstm or one of its architectures")
-    if str(arguments.get("criterion", "")) == "adaptive_loss":
+    if shown(arguments.get("criterion", "")) == "adaptive_loss":
         raise CheckpointError(f"{path}: criterion=adaptive_loss is not supported: adaptive softmax")
-    layers = int(arguments.get("encoder_layers", 1))
-    if layers != int(arguments.get("decoder_layers", layers)):
-        raise CheckpointError(
-            f"{path}: decoder_layers={arguments['decoder_layers']}, expected {layers}, as encoder_layers"
-        )
+    layers = _layers(arguments, "encoder_layers", 1, path)
+    decoder_layers = _layers(arguments, "decoder_layers", layers, path)
+    if layers != decoder_layers:
+        raise CheckpointError(f"{path}: decoder_layers={decoder_layers}, expected {layers}, as encoder_layers")
     shared = bool(arguments.get("share_decoder_input_output_embed")) or bool(arguments.get("share_all_embeddings"))
     return Options(
         layers=layers,
@@ -175,6 +191,8 @@ def _dictionary(args: argparse.Namespace, arguments: dict, side: str) -> list[st
         language = arguments.get(f"{side}_lang")
         if not language:
             raise CheckpointError(f"--{side}-dict: is missing, and the checkpoint does not say the {side}'s language")
+        if not isinstance(language, str) or not _LANGUAGE.match(language):
+            raise CheckpointError(f"--{side}-dict: is missing, and the checkpoint's {side}_lang is {quoted(language)}")
         given = args.checkpoint.parent / f"dict.{language}.txt"
     return read_dictionary(given)
 
@@ -214,7 +232,7 @@ def read(args: argparse.Namespace) -> importer.Imported:
         model=model,
         toolkit="fairseq",
         trace=trace,
-        origin=f"{args.checkpoint.name}, arch {arguments.get('arch', arguments.get('_name', 'lstm'))}",
+        origin=f"{args.checkpoint.name}, arch {_arch(arguments)}",
         source_language=language("source"),
         target_language=language("target"),
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import certificate, checkpoint, publish, vocabulary
 from .builder import Model
+from .shown import say
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFERENCE = "heed's float64 reference (export/reference), one source at a time"
@@ -266,19 +267,19 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     card = _card(args, imported)
     proof = make_certificate(imported, args.cases)
     digest = publish.publish(imported.model, out, card, proof, server)
-    print(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
+    say(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
     for kind, value in ((proof.tolerance if proof else None) or {}).items():
         standard = certificate.TOLERANCE[kind]
-        print(f"tolerance of {kind}: {value:g} instead of {standard:g}, since float32 cannot tell these weights nearer")
+        say(f"tolerance of {kind}: {value:g} instead of {standard:g}, since float32 cannot tell these weights nearer")
     if proof is None:
-        print("parity: not proved, there is no oracle for this model")
+        say("parity: not proved, there is no oracle for this model")
     elif proof.measured is None:
-        print(
+        say(
             f"parity: {len(proof.cases)} cases; not measured, no heed-server found (heed-server verify {out} does it)"
         )
     else:
         worst = max(proof.measured["values"].items(), key=lambda item: item[1])
-        print(
+        say(
             f"parity: {len(proof.cases)} cases, {proof.measured['by']} agrees; largest error "
             f"{worst[1]:.1e} ({worst[0]})"
         )

@@ -20,11 +20,14 @@ from .builder import ZERO, Model
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
 from .pytorch import oracle_trace, rnn_stack
+from .shown import quoted, shown
 from .vocabulary import Vocabulary
 
 NAME = "joeynmt"
 HELP = "a JoeyNMT checkpoint (best.ckpt) with config.yaml and the vocabularies beside it"
 _FUNCTIONS = ("tanh", "relu")
+MAX_LAYERS = 100
+MAX_LENGTH = 1 << 16  # tokens, and hypotheses of a beam
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,27 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
 
 
 def _choice(place: str, value: Any, allowed: tuple[str, ...]) -> str:
-    text = str(value).lower()
+    text = shown(value).lower()
     if text not in allowed:
-        raise CheckpointError(f"{place}={value} is not supported: expected {' or '.join(allowed)}")
+        raise CheckpointError(f"{place}={shown(value)} is not supported: expected {' or '.join(allowed)}")
     return text
+
+
+def _number(place: str, value: Any, least: float, most: float, kind: type = int) -> Any:
+    """A whole number, or with kind float any."""
+    try:
+        number = kind(value) if isinstance(value, (int, float, str)) and len(shown(value)) < 40 else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None or not least <= number <= most:
+        raise CheckpointError(f"{place}={shown(value)}, expected {least} to {most}")
+    return number
+
+
+def _word(place: str, value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 100:
+        raise CheckpointError(f"{place}={shown(value)}, expected a text of 1 to 100 characters")
+    return value
 
 
 def _section(config: Any, name: str, path: pathlib.Path) -> dict:
@@ -126,9 +146,9 @@ def read_options(config: dict, path: pathlib.Path) -> Options:
 
     return Options(
         encoder_type=_choice(f"{path}: model.encoder.rnn_type", encoder.get("rnn_type", "gru"), ("gru", "lstm")),
-        encoder_layers=int(encoder.get("num_layers", 1)),
+        encoder_layers=_number(f"{path}: model.encoder.num_layers", encoder.get("num_layers", 1), 1, MAX_LAYERS),
         decoder_type=_choice(f"{path}: model.decoder.rnn_type", decoder.get("rnn_type", "gru"), ("gru", "lstm")),
-        decoder_layers=int(decoder.get("num_layers", 1)),
+        decoder_layers=_number(f"{path}: model.decoder.num_layers", decoder.get("num_layers", 1), 1, MAX_LAYERS),
         input_feeding=bool(decoder.get("input_feeding", True)),
         init_hidden=_choice(
             f"{path}: model.decoder.init_hidden", decoder.get("init_hidden", "bridge"), ("bridge", "last", "zero")
@@ -143,7 +163,7 @@ def read_options(config: dict, path: pathlib.Path) -> Options:
 
 
 def _version(config: dict) -> tuple[int, ...]:
-    return tuple(int(n) for n in str(config.get("joeynmt_version", "0")).split(".") if n.isdigit())
+    return tuple(int(n) for n in shown(config.get("joeynmt_version", "0")).split(".") if n.isdecimal())
 
 
 def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dict:
@@ -151,12 +171,14 @@ def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dic
     or <pad> and emits at least one token; before, it allows both."""
     testing, training = _section(config, "testing", path), _section(config, "training", path)
     longest = testing.get("max_output_length", training.get("max_output_length"))
-    found: dict = {"beam_size": int(testing.get("beam_size", 1)), "max_length_a": 0.0}
+    place = f"{path}: testing."
+    found: dict = {"beam_size": _number(place + "beam_size", testing.get("beam_size", 1), 1, MAX_LENGTH)}
+    found["max_length_a"] = 0.0
     if longest is None:  # joeynmt/helpers.py: half as long again as the source
         found.update(max_length_a=1.5, max_length_b=0)
     else:
-        found.update(max_length_b=int(longest))
-    alpha = float(testing.get("beam_alpha", testing.get("alpha", -1)))
+        found.update(max_length_b=_number(place + "max_output_length", longest, 0, MAX_LENGTH))
+    alpha = _number(place + "beam_alpha", testing.get("beam_alpha", testing.get("alpha", -1)), -100, 100, float)
     if alpha > 0:
         found.update(length_normalization="LENGTH_NORMALIZATION_GNMT", length_alpha=alpha)
     found.update(beam_policy="BEAM_POLICY_GO_ON", beam_stop="BEAM_STOP_PLACES_ENDED")
@@ -164,12 +186,14 @@ def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dic
         found.update(beam_stop="BEAM_STOP_BEST_ENDS")
     elif _version(config) >= (2, 3):
         found.update(banned_ids=[i for i in (target.bos, *target.special) if i is not None])
-        found.update(min_length_b=int(testing.get("min_output_length", 1)))
+        least = _number(place + "min_output_length", testing.get("min_output_length", 1), 0, MAX_LENGTH)
+        found.update(min_length_b=least)
     for name, off in (("no_repeat_ngram_size", 0), ("repetition_penalty", 1)):
         value = testing.get(name)
-        if value is not None and value > off:  # joeynmt/search.py: the source's tokens count as well
+        if value is not None and _number(place + name, value, -(1 << 31), 1 << 31, float) > off:
+            # joeynmt/search.py: the source's tokens count as well
             raise CheckpointError(
-                f"{path}: testing.{name}={value} is not supported: it looks at the source; set it to -1"
+                f"{path}: testing.{name}={shown(value)} is not supported: it looks at the source; set it to -1"
             )
     if testing.get("generate_unk", True) is False:
         found["unknowns"] = "UNKNOWN_POLICY_BAN"
@@ -187,7 +211,7 @@ def _tokenizer(args: argparse.Namespace, config: dict, side: dict, path: pathlib
         value = side.get(option, _section(side, "tokenizer_cfg", path).get(option))
         if value not in (None, False, "none"):
             raise CheckpointError(
-                f"{path}: data {option}={value} is not supported: let callers do it and say --tokenizer"
+                f"{path}: data {option}={shown(value)} is not supported: let callers do it and say --tokenizer"
             )
     if level == "char":
         mark = "▁" if "▁" in pieces else " "
@@ -208,15 +232,21 @@ def _tokenizer(args: argparse.Namespace, config: dict, side: dict, path: pathlib
             f"{path}: data level=bpe: give subword-nmt's merges by --{flag}-merges, or let callers cut: "
             "--tokenizer pretokenized"
         )
-    return vocabulary.bpe(checkpoint.read_bytes(given), cfg.get("separator")), lowercase
+    separator = None if cfg.get("separator") is None else _word(f"{path}: data separator", cfg["separator"])
+    return vocabulary.bpe(checkpoint.read_bytes(given), separator), lowercase
 
 
 def _beside(config: pathlib.Path, name: Any) -> pathlib.Path | None:
-    """The file that a configuration names, where it stands, or beside the configuration."""
-    if not name:
+    """The file that a configuration names: below the current folder, or by its last part beside the configuration.
+    Never elsewhere, nor in a hidden folder: a bundle would carry whatever file of this machine a stranger named."""
+    if not isinstance(name, str) or not name or "\0" in name or len(name) > 4096:
         return None
-    found = [p for p in (pathlib.Path(str(name)), config.parent / pathlib.Path(str(name)).name) if p.is_file()]
-    return found[0] if found else None
+    named = pathlib.Path(name)
+    below = not named.is_absolute() and not any(part.startswith(".") for part in named.parts)
+    for place in ([named] if below else []) + ([config.parent / named.name] if named.name else []):
+        if place.is_file():
+            return place
+    return None
 
 
 def read_vocabulary(path: pathlib.Path, specials: Mapping[str, str]) -> list[str]:
@@ -229,7 +259,7 @@ def _vocabulary(args: argparse.Namespace, config: dict, path: pathlib.Path, flag
     name = {"source": "src", "target": "trg"}[flag]
     side = data.get(name) if isinstance(data.get(name), dict) else {}
     symbols = _section(data, "special_symbols", path)
-    tokens = {n: str(symbols.get(f"{n}_token", t)) for n, t in _SPECIALS.items()}
+    tokens = {n: _word(f"{path}: {n}_token", symbols.get(f"{n}_token", t)) for n, t in _SPECIALS.items()}
     file = getattr(args, f"{flag}_vocabulary") or _beside(path, side.get("voc_file", data.get(f"{name}_vocab")))
     pieces = read_vocabulary(file or path.parent / f"{name}_vocab.txt", tokens)
     ids = {n: pieces.index(t) for n, t in tokens.items()}
@@ -263,12 +293,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_config(path: pathlib.Path) -> dict:
     """config.yaml. Raises CheckpointError."""
-    import yaml
+    from . import yaml_file
 
-    try:
-        config = yaml.safe_load(checkpoint.read_text(path))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise CheckpointError(f"{path}: is no YAML: {' '.join(str(error).split())[:200]}") from None
+    config = yaml_file.load(path)
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: is no mapping")
     return config
@@ -300,9 +327,9 @@ def read(args: argparse.Namespace) -> importer.Imported:
     version = config.get("joeynmt_version")
     return importer.Imported(
         model=model,
-        toolkit=f"JoeyNMT {version}" if version else "JoeyNMT",
+        toolkit=f"JoeyNMT {shown(version, 40)}" if version else "JoeyNMT",
         trace=trace,
-        origin=f"{args.checkpoint.name} of the run {str(config.get('name', ''))[:100]!r}",
+        origin=f"{args.checkpoint.name} of the run {quoted(config.get('name', ''), 100)}",
         source_language=known[0],
         target_language=known[1],
     )

@@ -11,7 +11,6 @@ docs/importing/marian.md says what is supported. An option that is not covered i
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import re
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ import numpy as np
 
 from . import importer, marian_bin, marian_s2s, marian_student, spm_file, yaml_subset
 from .builder import Model
-from .checkpoint import CheckpointError, Weights, load_npz, read_bytes, token_ids
+from .checkpoint import CheckpointError, Weights, load_npz, token_ids
+from .files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, parse_json, read_bytes
+from .shown import quoted, shown
 from .vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 
 NAME = "marian"
@@ -109,30 +110,28 @@ def check_options(options: Any, path: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: special:model.yml is no mapping")
     kind = options.get("type")
     if kind not in TYPES:
-        raise CheckpointError(f"{path}: type={kind} is not supported, only {', '.join(TYPES)}")
+        raise CheckpointError(f"{path}: type={shown(kind)} is not supported, only {', '.join(TYPES)}")
     autoreg = options.get("transformer-decoder-autoreg", "self-attention")
     if kind == "transformer" and autoreg != "rnn":
-        raise CheckpointError(f"{path}: Transformer decoders are not supported: transformer-decoder-autoreg={autoreg}")
+        raise CheckpointError(
+            f"{path}: Transformer decoders are not supported: transformer-decoder-autoreg={shown(autoreg)}"
+        )
     for name, value in options.items():
         other = kind != "transformer" and name.startswith("transformer-")
         if other or name in _USED or name in _USED_BY_TRANSFORMERS or _SILENT.match(name):
             continue
         if name not in _REQUIRED_VALUES:
             if value not in (False, 0, "", [], None):
-                raise CheckpointError(f"{path}: option {name}={_shown(value)} is not known")
+                raise CheckpointError(f"{path}: option {shown(name)}={shown(value)} is not known")
         elif value is not None and value not in _REQUIRED_VALUES[name]:
             why = _WHY.get(name, "that is")
-            raise CheckpointError(f"{path}: {why} not supported: {name}={_shown(value)}")
+            raise CheckpointError(f"{path}: {why} not supported: {name}={shown(value)}")
     sizes = options.get("dim-vocabs")
     if not isinstance(sizes, list) or not all(type(n) is int and 0 < n < 1 << 24 for n in sizes):
-        raise CheckpointError(f"{path}: dim-vocabs={_shown(sizes)}, expected the sizes of two vocabularies")
+        raise CheckpointError(f"{path}: dim-vocabs={shown(sizes)}, expected the sizes of two vocabularies")
     if len(sizes) != 2:
-        raise CheckpointError(f"{path}: {len(sizes) - 1} sources are not supported: dim-vocabs={_shown(sizes)}")
+        raise CheckpointError(f"{path}: {len(sizes) - 1} sources are not supported: dim-vocabs={shown(sizes)}")
     return options
-
-
-def _shown(value: Any) -> str:
-    return str(value)[:80]
 
 
 def read_model(path: pathlib.Path) -> tuple[dict[str, Any], Weights]:
@@ -148,6 +147,10 @@ def read_model(path: pathlib.Path) -> tuple[dict[str, Any], Weights]:
         arrays, config = contents.tensors, contents.config
     if config is None:
         raise CheckpointError(f"{path}: holds no special:model.yml, which says what kind of model it is")
+    if len(config) > MAX_OPTIONS_BYTES:
+        raise CheckpointError(
+            f"{path}: special:model.yml has {len(config)} characters, the bound is {MAX_OPTIONS_BYTES}"
+        )
     options = check_options(yaml_subset.parse(config, f"{path}: special:model.yml"), str(path))
     return options, Weights(marian_s2s.renamed(arrays, options), str(path))
 
@@ -156,7 +159,7 @@ def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     """A vocabulary of a model with `size` ids: .spm, .yml, .yaml or .json (token: id), else a token a line
     (src/data/default_vocab.cpp). `tokenizer` says how text becomes tokens; without it the caller cuts (for .spm there
     is no choice). Raises CheckpointError."""
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_TEXT_BYTES)
     suffix = path.suffix.lower()
     if suffix == ".fsv":
         raise CheckpointError(f"{path}: factored vocabularies are not supported")
@@ -172,7 +175,7 @@ def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     for token, i in tokens.items():
         if i < size:
             if pieces[i] is not None:
-                raise CheckpointError(f"{path}: id {i} is given to {pieces[i]!r} and to {token!r}")
+                raise CheckpointError(f"{path}: id {i} is given to {quoted(pieces[i])} and to {quoted(token)}")
             pieces[i] = token
     eos, unk = (_required(pieces, tokens, i, is_map, path) for i in (0, 1))
     holes = [i for i, piece in enumerate(pieces) if piece is None]
@@ -202,13 +205,8 @@ def _spm_vocabulary(data: bytes, path: pathlib.Path, size: int) -> Vocabulary:
 
 
 def _mapped(text: str, path: pathlib.Path) -> dict[str, int]:
-    try:
-        found = json.loads(text) if text.lstrip()[:1] == "{" else yaml_subset.parse(text, str(path))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: line {error.lineno}: {error.msg}") from None
-    except RecursionError:
-        raise CheckpointError(f"{path}: is nested too deeply") from None
-    return token_ids(found, path)
+    is_json = text.lstrip()[:1] == "{"
+    return token_ids(parse_json(text, path) if is_json else yaml_subset.parse(text, str(path)), path)
 
 
 def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
@@ -218,7 +216,7 @@ def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
         if not token:
             raise CheckpointError(f"{path}: line {number} is empty")
         if token in tokens:
-            raise CheckpointError(f"{path}: line {number}: {token[:40]!r} stands twice")
+            raise CheckpointError(f"{path}: line {number}: {quoted(token, 40)} stands twice")
         tokens[token] = len(tokens)
     return tokens
 
@@ -229,7 +227,7 @@ def read_search(path: pathlib.Path) -> dict:
     beside = path.with_name(path.name + ".decoder.yml")
     if not beside.is_file():
         return search
-    found = yaml_subset.parse(read_bytes(beside).decode("utf-8", "replace"), str(beside)) or {}
+    found = yaml_subset.parse(read_bytes(beside, MAX_OPTIONS_BYTES).decode("utf-8", "replace"), str(beside)) or {}
     for name, field, least, most in (
         ("beam-size", "beam_size", 1, 1024),
         ("normalize", "length_alpha", 0, 10),
@@ -241,7 +239,7 @@ def read_search(path: pathlib.Path) -> dict:
             continue
         value = 1 if value is True else value
         if not isinstance(value, (int, float)) or not least <= value <= most:
-            raise CheckpointError(f"{beside}: {name}={_shown(value)}, expected {least} to {most}")
+            raise CheckpointError(f"{beside}: {name}={shown(value)}, expected {least} to {most}")
         if value or name == "max-length-factor":
             search[field] = value
     if isinstance(found, dict) and found.get("allow-unk"):
@@ -261,6 +259,9 @@ def load(
     if len(vocabularies) not in (1, 2):
         raise CheckpointError(f"{path}: {len(vocabularies)} vocabularies, expected one or two (source, target)")
     sizes = options["dim-vocabs"]
+    rows = max((len(values) for values in weights.arrays.values() if values.ndim), default=0)
+    if max(sizes) > rows:  # before a list of as many pieces is made
+        raise CheckpointError(f"{path}: dim-vocabs={shown(sizes)}, but no tensor has more than {rows} rows")
     pair = [vocabularies[0], vocabularies[-1]]
     source, target = (read_vocabulary(p, n, t) for p, n, t in zip(pair, sizes, tokenizers))
     source.add_eos = True

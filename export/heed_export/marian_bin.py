@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .checkpoint import CheckpointError
+from .files import CheckpointError
+from .shown import shown
 
 MAX_ITEMS = 100_000
 MAX_RANK = 4
@@ -117,7 +118,7 @@ def _headers(cursor: _Cursor, count: int) -> list[_Item]:
                 f"{cursor.file}: item {i}: the name is not 1 or more printable ASCII characters and a NUL"
             )
         if name in seen:
-            raise CheckpointError(f"{cursor.file}: item {i}: there are two called {name}")
+            raise CheckpointError(f"{cursor.file}: item {i}: there are two called {shown(name)}")
         seen.add(name)
         place = f"{cursor.file}: item {i} ({name[:100]})"
         if not 1 <= rank <= MAX_RANK:

@@ -14,6 +14,7 @@ from .builder import ZERO, Model, Program, Value
 from .checkpoint import CheckpointError, Weights
 from .layers import flat, transposed
 from .marian_cells import EPSILON, NEMATUS_EPSILON, cell, check
+from .shown import shown
 
 _FEED_FORWARD = {"prev": "0", "lstm": "1", "ctx": "2"}
 _FIRST = {n: n for n in ("U", "Ux", "W", "Wx", "b", "bx")}
@@ -74,7 +75,7 @@ class _Builder:
     def number(self, name: str, default: int, most: int = 100) -> int:
         value = self.o.get(name, default)
         if type(value) is not int or not 1 <= value <= most:
-            raise CheckpointError(f"{self.w.path}: {name}={value}, expected 1 to {most}")
+            raise CheckpointError(f"{self.w.path}: {name}={shown(value)}, expected 1 to {most}")
         return value
 
     # The encoder.
@@ -97,11 +98,11 @@ class _Builder:
             self.number("enc-cell-depth", 1),
         )
         if kind not in ("bidirectional", "alternating", "bi-unidirectional"):
-            raise CheckpointError(f"{self.w.path}: enc-type={kind} is not supported")
+            raise CheckpointError(f"{self.w.path}: enc-type={shown(kind)} is not supported")
         first = 1 if kind == "bi-unidirectional" else depth
         if depth > first and cells > 1 and self.o["enc-cell"] == "gru-nematus":
             raise CheckpointError(
-                f"{self.w.path}: enc-cell=gru-nematus with enc-cell-depth={cells} and enc-type={kind} is "
+                f"{self.w.path}: enc-cell=gru-nematus with enc-cell-depth={cells} and enc-type={shown(kind)} is "
                 "not supported (nor does Marian run it)"
             )
         x = self.m.encoder.embed("source", self.table("encoder_Wemb"))
@@ -226,5 +227,5 @@ def build(model: Model, options: Mapping, weights: Weights) -> None:
     """Fills the model's programs. Raises CheckpointError and BuildError."""
     b = _Builder(model, options, weights)
     for option in ("enc-cell", "dec-cell"):
-        check(weights.path, option, str(options.get(option)), b.norm)
+        check(weights.path, option, shown(options.get(option)), b.norm)
     b.decoder(b.encoder())

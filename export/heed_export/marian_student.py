@@ -12,6 +12,7 @@ from .checkpoint import CheckpointError, Weights
 from .layers import flat, transposed
 from .marian_cells import cell, check
 from .marian_s2s import output_weights
+from .shown import quoted, shown
 
 EPSILON = 1e-6  # src/layers/generic.h, layerNorm(x, prefix, suffix)
 _PRE, _POST = "dn", "danh"
@@ -31,15 +32,17 @@ class _Builder:
     def number(self, name: str, default: int, most: int = 100, least: int = 1) -> int:
         value = self.o.get(name, default)
         if type(value) is not int or not least <= value <= most:
-            raise CheckpointError(f"{self.w.path}: {name}={value}, expected {least} to {most}")
+            raise CheckpointError(f"{self.w.path}: {name}={shown(value)}, expected {least} to {most}")
         return value
 
     def ops(self, name: str, default: str, known: str) -> str:
-        value = self.o.get(name, default) or ""
-        for op in str(value):
+        value = shown(self.o.get(name, default) or "")
+        for op in value:
             if op not in known:
-                raise CheckpointError(f"{self.w.path}: {name}={value}: operation {op!r} is not supported, only {known}")
-        return str(value)
+                raise CheckpointError(
+                    f"{self.w.path}: {name}={shown(value)}: operation {quoted(op)} is not supported, only {known}"
+                )
+        return value
 
     # What both sides are made of. Names of values are the op's own, with a suffix for the steps in between.
 
@@ -79,7 +82,7 @@ class _Builder:
         activation = self.o.get("transformer-ffn-activation", "relu")
         if activation not in _ACTIVATIONS:
             raise CheckpointError(
-                f"{self.w.path}: transformer-ffn-activation={activation} is not supported, only "
+                f"{self.w.path}: transformer-ffn-activation={shown(activation)} is not supported, only "
                 + " and ".join(_ACTIVATIONS)
             )
         y = self.before(p, name, x, prefix + "_ffn", self.pre)
@@ -145,7 +148,7 @@ class _Builder:
     def decoder(self, memory: Value) -> None:
         p, kind = self.m.step, self.o.get("dec-cell")
         norm = bool(self.o.get("layer-normalization", False))
-        check(self.w.path, "dec-cell", str(kind), norm)
+        check(self.w.path, "dec-cell", shown(kind), norm)
         depth = self.number("dec-depth", 2)
         tied = self.o.get("transformer-tied-layers") or list(range(1, depth + 1))
         if (
@@ -153,7 +156,9 @@ class _Builder:
             or len(tied) != depth
             or not all(type(n) is int and 1 <= n <= depth for n in tied)
         ):
-            raise CheckpointError(f"{self.w.path}: transformer-tied-layers={tied}, expected {depth} numbers of layers")
+            raise CheckpointError(
+                f"{self.w.path}: transformer-tied-layers={shown(tied)}, expected {depth} numbers of layers"
+            )
         self.m.start_with(ZERO)
         first = self.placed(p, "target", self.table("decoder_Wemb"))
         x = self.before(p, "target", first, "decoder_emb", self.emb)
@@ -173,11 +178,11 @@ class _Builder:
     def alignment(self) -> None:
         """What Marian calls the alignment: head 0 of the last layer, or of the one that training was guided by."""
         depth = self.number("dec-depth", 2)
-        layer = str(self.o.get("transformer-guided-alignment-layer", "last"))
+        layer = shown(self.o.get("transformer-guided-alignment-layer", "last"))
         if layer != "last" and depth > 1:
             if not layer.isdigit() or not 1 <= int(layer) <= depth:
                 raise CheckpointError(
-                    f"{self.w.path}: transformer-guided-alignment-layer={layer}, expected last or 1 to {depth}"
+                    f"{self.w.path}: transformer-guided-alignment-layer={shown(layer)}, expected last or 1 to {depth}"
                 )
             self.m.set_search(attend=f"attention{layer}")
 

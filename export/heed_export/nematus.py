@@ -10,7 +10,6 @@ with dropout, scale values at test time (layers.py, dropout_constr)."""
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
@@ -19,8 +18,10 @@ import numpy as np
 
 from . import importer
 from .builder import ZERO, Model, Program, Value
-from .checkpoint import CheckpointError, Weights, load_npz, read_bytes, token_ids
+from .checkpoint import CheckpointError, Weights, load_npz, token_ids
+from .files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, parse_json, read_bytes, read_json
 from .layers import Cell, Norm, flat, reorder, transposed
+from .shown import quoted, shown
 from .vocabulary import Tokenizer, Vocabulary, pretokenized
 
 NAME = "nematus"
@@ -77,7 +78,7 @@ def check_options(given: Any, path: str) -> dict[str, Any]:
     if "embedding_size" in given:
         raise CheckpointError(
             f"{path}: models of the TensorFlow version of Nematus are not supported: embedding_size="
-            f"{given['embedding_size']}"
+            f"{shown(given['embedding_size'])}"
         )
     o = {**_DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
     o.setdefault("enc_depth_bidirectional", o["enc_depth"])
@@ -85,8 +86,8 @@ def check_options(given: Any, path: str) -> dict[str, Any]:
     o.setdefault("dec_high_recurrence_transition_depth", 2 if o["decoder_deep"] == "gru_cond" else 1)
 
     def refuse(what: str, *names: str) -> None:
-        shown = ", ".join(f"{n}={str(o[n])[:80]}" for n in names)
-        raise CheckpointError(f"{path}: {what} not supported: {shown}")
+        values = ", ".join(f"{n}={shown(o[n])}" for n in names)
+        raise CheckpointError(f"{path}: {what} not supported: {values}")
 
     for name, known in (
         ("encoder", ("gru", "lstm")),
@@ -110,7 +111,7 @@ def check_options(given: Any, path: str) -> dict[str, Any]:
         ("dec_high_recurrence_transition_depth", 1),
     ):
         if type(o.get(name)) is not int or not least <= o[name] <= 1 << 16:
-            raise CheckpointError(f"{path}: {name}={str(o.get(name))[:80]}, expected a whole number from {least}")
+            raise CheckpointError(f"{path}: {name}={shown(o.get(name))}, expected a whole number from {least}")
     if o["dec_depth"] > 1 and o["decoder_deep"].endswith("_cond") and o["dec_high_recurrence_transition_depth"] < 2:
         refuse(
             "a conditional layer without a cell behind its attention is (nor does Nematus run it)",
@@ -128,7 +129,7 @@ def check_options(given: Any, path: str) -> dict[str, Any]:
         refuse("LSTM layers above the bidirectional ones are (nor does Nematus run them)", "enc_depth")
     for name in ("dropout_embedding", "dropout_hidden", "dropout_source", "dropout_target", "model_version"):
         if isinstance(o[name], bool) or not isinstance(o[name], (int, float)) or not 0 <= o[name] < 1e3:
-            raise CheckpointError(f"{path}: {name}={str(o[name])[:80]}, expected a number from 0")
+            raise CheckpointError(f"{path}: {name}={shown(o[name])}, expected a number from 0")
     return o
 
 
@@ -136,21 +137,18 @@ def read_dictionary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     """A JSON dictionary (token: id) of a side with `size` ids. Id 0 ends a sentence and id 1 is unknown, whatever the
     file says (translate.py, _build_dictionaries): where "eos" is a word of the corpus its entry has another id, and
     none has id 0. Raises CheckpointError."""
+    data = read_bytes(path, MAX_TEXT_BYTES)
     try:
-        found = json.loads(read_bytes(path).decode("utf-8"))
+        found = parse_json(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:
         raise CheckpointError(
             f"{path}: is not UTF-8 at byte {error.start} (a pickled dictionary? only JSON is read)"
         ) from None
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: line {error.lineno}: {error.msg}") from None
-    except RecursionError:
-        raise CheckpointError(f"{path}: is nested too deeply") from None
     pieces: list[str | None] = [None] * size
     for token, i in token_ids(found, path).items():
         if i < size and i not in (EOS, UNK):
             if pieces[i] is not None:
-                raise CheckpointError(f"{path}: id {i} is given to {pieces[i]!r} and to {token!r}")
+                raise CheckpointError(f"{path}: id {i} is given to {quoted(pieces[i])} and to {quoted(token)}")
             pieces[i] = token
     pieces[EOS], pieces[UNK] = "<eos>", "UNK"
     holes = tuple(i for i, piece in enumerate(pieces) if piece is None)
@@ -168,15 +166,7 @@ def load(
     """Reads model.npz, its options (default: model.npz.json beside it) and dictionaries (default: those that the
     options name, beside the model). Raises CheckpointError."""
     options = options or path.with_name(path.name + ".json")
-    try:
-        given = json.loads(read_bytes(options).decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{options}: is not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{options}: line {error.lineno}: {error.msg}") from None
-    except RecursionError:
-        raise CheckpointError(f"{options}: is nested too deeply") from None
-    o = check_options(given, str(options))
+    o = check_options(read_json(options, MAX_OPTIONS_BYTES), str(options))
     if not dictionaries:
         named = o.get("dictionaries")
         if not isinstance(named, list) or not all(isinstance(n, str) and n for n in named):

@@ -23,8 +23,9 @@ from . import checkpoint, importer
 from .builder import Model, Value
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
-from .pickles import StandIn
 from .pytorch import count_layers, rnn_stack
+from .shown import quoted, shown
+from .stand_ins import StandIn
 from .vocabulary import Tokenizer, Vocabulary
 
 NAME = "opennmt-py"
@@ -87,18 +88,18 @@ class _Opt:
             return default
         if not isinstance(value, kinds or (type(default),)):
             raise CheckpointError(
-                f"{self.path}: option {name} is {str(value)[:60]!r}, expected {(kinds or (type(default),))[0].__name__}"
+                f"{self.path}: option {name} is {quoted(value, 60)}, expected {(kinds or (type(default),))[0].__name__}"
             )
         return value
 
     def refuse(self, what: str, name: str, value: Any) -> None:
-        raise CheckpointError(f"{self.path}: {what} not supported: {name}={str(value)[:60]} in the checkpoint")
+        raise CheckpointError(f"{self.path}: {what} not supported: {name}={shown(value, 60)} in the checkpoint")
 
     def choice(self, name: str, default: str, supported: Mapping[str, str], what: str) -> str:
         """One of `supported` (toolkit's spelling to ours), or refused as `what`."""
         value = self.get(name, default, str)
         if value not in supported:
-            self.refuse(what.format(value), name, value)
+            self.refuse(what.format(shown(value, 60)), name, value)
         return supported[value]
 
 
@@ -167,7 +168,7 @@ def _torchtext_pieces(path: str, side: str, vocab: Any) -> list[str]:
     pieces: dict[int, str] = {}
     for piece, i in stoi.items():
         if not isinstance(piece, str) or type(i) is not int or not 0 <= i < 1 << 24:
-            raise CheckpointError(f"{path}: the vocabulary of {side} gives {str(piece)[:40]!r} the id {str(i)[:40]}")
+            raise CheckpointError(f"{path}: the vocabulary of {side} gives {quoted(piece, 40)} the id {shown(i, 40)}")
         pieces.setdefault(i, piece)
     pieces.setdefault(0, UNK)
     missing = max(pieces) + 1 - len(pieces)
@@ -200,7 +201,7 @@ def read_pieces(path: str, vocab: Any) -> tuple[list[str], list[str], int, str]:
                 raise CheckpointError(f"{path}: word features are not supported: {key} in the checkpoint")
         if vocab.get("data_task", "seq2seq") != "seq2seq":
             raise CheckpointError(
-                f"{path}: the task {str(vocab['data_task'])[:40]} is not supported: data_task in the checkpoint"
+                f"{path}: the task {shown(vocab['data_task'], 40)} is not supported: data_task in the checkpoint"
             )
         target = vocab.get("tgt")
         if not isinstance(target, list) or not all(isinstance(p, str) for p in target):
@@ -212,8 +213,8 @@ def read_pieces(path: str, vocab: Any) -> tuple[list[str], list[str], int, str]:
             raise CheckpointError(f"{path}: has no vocabulary (vocab) of a known layout")
         vocab = {name: found for name, found in vocab if isinstance(name, str)}
     for name in vocab:
-        if "_feat_" in str(name):
-            raise CheckpointError(f"{path}: word features are not supported: {name} in the checkpoint")
+        if isinstance(name, str) and "_feat_" in name:
+            raise CheckpointError(f"{path}: word features are not supported: {shown(name)} in the checkpoint")
     sides = {s: _torchtext_pieces(path, s, _fields(path, vocab.get(s), s)) for s in ("src", "tgt")}
     return sides["src"], sides["tgt"], layout, BOS
 
@@ -267,7 +268,8 @@ def read_checkpoint(
         for part, prefix in (("model", ""), ("generator", "generator.")):
             if not isinstance(found.get(part), dict):
                 raise CheckpointError(f"{path}: {part} is no state_dict")
-            arrays.update({prefix + k: v for k, v in found[part].items() if isinstance(v, np.ndarray)})
+            named = ((k, v) for k, v in found[part].items() if isinstance(k, str))
+            arrays.update({prefix + k: v for k, v in named if isinstance(v, np.ndarray)})
     else:
         files = list(beside) or _beside_files(path)
         if not files:
@@ -278,7 +280,7 @@ def read_checkpoint(
         for file in files:
             arrays.update(checkpoint.load_safetensors(file))
     if not isinstance(start, str) or start not in target:
-        raise CheckpointError(f"{path}: decoder_start_token {str(start)[:40]!r} is not in the target vocabulary")
+        raise CheckpointError(f"{path}: decoder_start_token {quoted(start, 40)} is not in the target vocabulary")
     return Options(**{**options.__dict__, "start": start}), Weights(arrays, where), source, target
 
 
@@ -473,7 +475,7 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     w.ignore("decoder.copy_attn.linear_out.weight", "decoder.copy_attn.linear_out.bias")
     left = [name for name in w.unused() if not name.endswith((".num_batches_tracked", ".pe"))]
     if left:
-        raise CheckpointError(f"{w.path}: tensor {left[0]} is in the checkpoint and no part of such a model")
+        raise CheckpointError(f"{w.path}: tensor {shown(left[0])} is in the checkpoint and no part of such a model")
     return m
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import bundle, certificate
 from .builder import Model
+from .shown import escaped
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 SEGMENTATIONS = {"sentence": "SEGMENTATION_SENTENCE", "none": "SEGMENTATION_NONE"}
@@ -75,14 +76,14 @@ def readme_text(model: Model, card: Card, proof: certificate.Certificate | None)
         "| | |",
         "|---|---|",
         f"| licence | {card.license} |",
-        *([f"| origin | {card.origin} |"] if card.origin else []),
+        *([f"| origin | {escaped(card.origin)} |"] if card.origin else []),
         f"| parameters | {parameters:,} |",
         f"| source pieces | {len(model.source):,}, {model.source.tokenizer.kind} |",
         f"| target pieces | {len(model.target):,}, {model.target.tokenizer.kind} |",
         f"| attention | {attends} |",
     ]
     if proof is not None:
-        of = f" of {proof.toolkit}" if proof.toolkit else ""
+        of = f" of {escaped(proof.toolkit)}" if proof.toolkit else ""
         lines += [
             "",
             f"`parity.json`: {len(proof.cases)} cases{of}, by {proof.reference}.",

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import pathlib
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import checkpoint, importer
+from . import checkpoint, files, importer
 from .builder import BuildError, Model, Value, ZERO  # noqa: F401  (what a description needs, in one place)
 from .checkpoint import CheckpointError, Weights
 from .layers import Cell
+from .shown import shown
 from .vocabulary import Vocabulary, bpe, characters, pretokenized, sentencepiece, words  # noqa: F401
 
 NAME = "pytorch"
@@ -114,12 +114,9 @@ def read_vocabulary(path: pathlib.Path) -> list[str]:
     """A vocabulary's pieces: a line each, a JSON list, or a JSON object from piece to id. Raises CheckpointError."""
     if path.suffix != ".json":
         return checkpoint.read_lines(path)
-    try:
-        found = json.loads(checkpoint.read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    found = files.read_json(path)
     if isinstance(found, dict):
-        if sorted(found.values(), key=str) != sorted(range(len(found)), key=str):
+        if sorted(checkpoint.token_ids(found, path).values()) != list(range(len(found))):
             raise CheckpointError(f"{path}: the ids are not 0 to {len(found) - 1}, each once")
         found = sorted(found, key=found.__getitem__)
     if not isinstance(found, list) or not all(isinstance(piece, str) for piece in found):
@@ -190,7 +187,7 @@ def read(args: argparse.Namespace) -> importer.Imported:
     left = weights.unused()
     if left:
         raise CheckpointError(
-            f"{args.checkpoint}: {args.describe.name} does not use the tensor {left[0]}"
+            f"{args.checkpoint}: {args.describe.name} does not use the tensor {shown(left[0])}"
             + (f" and {len(left) - 1} more" if len(left) > 1 else "")
             + " (weights.ignore(name) says that it means nothing)"
         )

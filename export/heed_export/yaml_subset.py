@@ -12,9 +12,15 @@ import json
 import re
 from typing import Any
 
-from .checkpoint import CheckpointError
+from .files import CheckpointError
+from .shown import quoted, shown
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
+# Where a key ends. That it begins with ":" keeps a line of spaces from being searched again at each of them.
+_COLON = re.compile(r":(\s|$)")
+_FLOW_COLON = re.compile(r"\s*:")
+_PLAIN_END = re.compile(r"[,\[\]{}]|:(\s|$)")
+_MAX_DIGITS = 100
 _KEYWORDS = {
     **dict.fromkeys(("true", "True", "TRUE", "yes", "on"), True),
     **dict.fromkeys(("false", "False", "FALSE", "no", "off"), False),
@@ -84,7 +90,7 @@ class _Reader:
         while self.at < len(self.lines) and self.lines[self.at][1] == indent:
             key, rest = self._key(self.lines[self.at][2], True)
             if key in out:
-                raise self.error(f"the key {key} stands twice")
+                raise self.error(f"the key {shown(key)} stands twice")
             self.at += 1
             following = self.lines[self.at] if self.at < len(self.lines) else None
             if (
@@ -106,23 +112,24 @@ class _Reader:
             if end > 0 and re.match(r"\s*:(\s|$)", text[end:]):
                 return self._scalar(text[:end]), _uncommented(text[end:].lstrip()[1:].strip())
         elif text[:1] not in ("[", "{"):
-            found = re.match(r"(.*?)\s*:(\s+|$)", text)
-            if found and (found.group(1) or required):
-                return found.group(1), _uncommented(text[found.end() :].strip())
+            found = _COLON.search(text)
+            key = text[: found.start()].rstrip() if found else ""
+            if found and (key or required):
+                return key, _uncommented(text[found.end() :].strip())
         if required:
-            raise self.error(f"expected 'key: value', found {text[:60]!r}")
+            raise self.error(f"expected 'key: value', found {quoted(text, 60)}")
         return None, ""
 
     def _value(self, text: str, depth: int) -> Any:
         text = _uncommented(text)
         if text[:1] in ("|", ">", "&", "*", "!", "%", "@", "`"):
             self.at -= 1
-            raise self.error(f"a value that starts with {text[0]!r} is not read")
+            raise self.error(f"a value that starts with {quoted(text[0])} is not read")
         if text[:1] in ("[", "{"):
             value, end = self._flow(text, 0, depth)
             if text[end:].strip():
                 self.at -= 1
-                raise self.error(f"{text[end:].strip()[:60]!r} follows the closing bracket")
+                raise self.error(f"{quoted(text[end:].strip(), 60)} follows the closing bracket")
             return value
         return self._scalar(text)
 
@@ -150,11 +157,11 @@ class _Reader:
                 return (dict(out) if close == "}" else out), at + 1
             value, at = self._flow(text, at, depth + 1)
             if close == "}":
-                found = re.match(r"\s*:", text[at:])
+                found = _FLOW_COLON.match(text, at)
                 if not found:
                     self.at = max(self.at - 1, 0)
                     raise self.error("expected ':' in a flow mapping")
-                second, at = self._flow(text, at + found.end(), depth + 1)
+                second, at = self._flow(text, found.end(), depth + 1)
                 value = (str(value), second)
             out.append(value)
 
@@ -168,7 +175,7 @@ class _Reader:
             return text[1:-1].replace("''", "'")
         if text in _KEYWORDS:
             return _KEYWORDS[text]
-        if _NUMBER.match(text):
+        if len(text) <= _MAX_DIGITS and _NUMBER.match(text):
             return float(text) if any(c in text for c in ".eE") else int(text)
         return text
 
@@ -199,7 +206,7 @@ class _Reader:
             if digits:
                 return chr(int(digits, 16)) if int(digits, 16) <= 0x10FFFF else "\ufffd"
             if found.group(4) not in short:
-                raise self.error(f"the escape \\{found.group(4)} is not read")
+                raise self.error(f"the escape {shown(chr(92) + found.group(4))} is not read")
             return short[found.group(4)]
 
         return re.sub(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", one, text)
@@ -222,7 +229,7 @@ def _closing(text: str, at: int) -> int:
 
 def _plain_end(text: str, at: int) -> int:
     """Where a plain scalar of a flow value ends."""
-    found = re.compile(r"[,\[\]{}]|:(\s|$)").search(text, at)
+    found = _PLAIN_END.search(text, at)
     return found.start() if found else len(text)
 
 

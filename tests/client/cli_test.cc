@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/certificate.h"
 #include "client/cli/commands.h"
+#include "client/cli/connection.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/fake_server.h"
@@ -307,6 +308,97 @@ TEST_F(Cli, DoesNotSendWhatIsNotUtf8) {
   EXPECT_EQ(out_, "A\n\nC\n");
   EXPECT_EQ(err_, "heed: text 2: INVALID_ARGUMENT: byte 1 is not valid UTF-8; the text was not sent\n");
   EXPECT_THAT(server_.requests()[0].texts(), ElementsAre("a", "c"));
+}
+
+TEST_F(Cli, PrintsNothingOfAServersThatATerminalWouldObey) {
+  const std::string obeyed = "\x1b[31mred\u009b2J\n\u202Eback";
+  const std::string shown = "\uFFFD[31mred\uFFFD2J\uFFFD\uFFFDback";
+  google::rpc::BadRequest bad_request;
+  auto* const violation = bad_request.add_field_violations();
+  violation->set_field("search" + obeyed);
+  violation->set_description(obeyed);
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad_request);
+  const grpc::Status failure(grpc::StatusCode::INVALID_ARGUMENT, obeyed, details.SerializeAsString());
+  const std::string said =
+      absl::StrCat("heed: INVALID_ARGUMENT: ", shown, "\nheed:   search", shown, ": ", shown, "\n");
+  for (const char* command : {"translate", "summarize"}) {
+    server_.Fail({{failure, ""}});
+    EXPECT_EQ(Run({command, "x"}), 3);
+    EXPECT_EQ(err_, said);
+  }
+  server_.Fail({{failure, ""}});
+  EXPECT_EQ(Run({"models"}), 3);
+  EXPECT_EQ(err_, said);
+  server_.FailStream(failure);
+  EXPECT_EQ(Run({"translate", "--stream", "x"}), 3);
+  EXPECT_EQ(err_, said);
+  server_.Fail({{failure, ""}});
+  EXPECT_EQ(Run({"bench", "--texts=" + WriteFile("x\n"), "--concurrency=1", "--requests=1"}), 3);
+  EXPECT_EQ(err_, absl::StrCat("heed: INVALID_ARGUMENT: ", shown, "\n"));
+  EXPECT_THAT(out_, HasSubstr("the first error: \uFFFD[31mred\uFFFD2J "));
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b")));
+  server_.Fail({{grpc::Status(grpc::StatusCode::INTERNAL, "no UTF-8: \xff\x1b"), ""}});
+  EXPECT_EQ(Run({"bench", "--texts=" + WriteFile("x\n"), "--concurrency=1", "--requests=1", "--json=-"}), 8);
+  EXPECT_EQ(nlohmann::json::parse(out_)["first_error"], "no UTF-8: \uFFFD\x1b");
+  server_.SetDecorator([&](const std::string&, v1::TextResult* result) {
+    result->mutable_error()->set_code(11);
+    result->mutable_error()->set_message(obeyed);
+  });
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"translate"}, {"translate", "--stream"}}) {
+    EXPECT_EQ(Run(command, "x\n"), 1);
+    EXPECT_THAT(err_, ::testing::EndsWith(shown + "\n"));
+  }
+}
+
+TEST_F(Cli, PrintsOutputAsItIsButOnATerminalNothingThatItWouldObey) {
+  server_.SetDecorator(
+      [](const std::string&, v1::TextResult* result) { result->mutable_output()->set_text("a\x1b[31mb\tc"); });
+  for (const bool terminal : {false, true}) {
+    terminal_ = terminal;
+    const std::string text = terminal ? "a\uFFFD[31mb\tc\n" : "a\x1b[31mb\tc\n";
+    for (const std::vector<std::string>& command : {std::vector<std::string>{"translate"}, {"translate", "--stream"}}) {
+      EXPECT_EQ(Run(command, "x\n"), 0);
+      EXPECT_EQ(out_, text);
+    }
+  }
+}
+
+TEST_F(Cli, EveryConnectionFlagHasAVariable) {
+  ConnectionOptions options;
+  const std::map<std::string, std::string> values = {
+      {"HEED_ADDRESS", "a:1"},        {"HEED_TIMEOUT", "7s"},          {"HEED_RETRIES", "9"},
+      {"HEED_TLS", "true"},           {"HEED_TLS_CA", "ca"},           {"HEED_TLS_CLIENT_CERTIFICATE", "certificate"},
+      {"HEED_TLS_CLIENT_KEY", "key"}, {"HEED_TLS_SERVER_NAME", "name"}};
+  const std::vector<FlagGroup> flags = {ConnectionFlags(&options)};
+  std::set<std::string> variables;
+  for (const Flag& flag : flags[0].flags) variables.insert(flag.variable);
+  EXPECT_EQ(variables.size(), flags[0].flags.size());
+  for (const auto& [name, value] : values) EXPECT_EQ(variables.count(name), 1u) << name;
+  EXPECT_EQ(variables.size(), values.size());
+  const auto environment = [&values](const std::string& name) -> std::optional<std::string> { return values.at(name); };
+  ASSERT_TRUE(ParseFlags(flags, {"--retries=3"}, environment).ok());
+  EXPECT_EQ(options.client.address, "a:1");
+  EXPECT_EQ(options.timeout, absl::Seconds(7));
+  EXPECT_EQ(options.retries, 3) << "the command line wins";
+  EXPECT_TRUE(options.client.tls);
+  EXPECT_EQ(options.tls_ca_file, "ca");
+  EXPECT_EQ(options.tls_certificate_file, "certificate");
+  EXPECT_EQ(options.tls_key_file, "key");
+  EXPECT_EQ(options.client.tls_server_name, "name");
+}
+
+TEST_F(Cli, AVariableThatIsWrongIsNamedAndAnEmptyOneSaysNothing) {
+  environment_["HEED_TIMEOUT"] = "soon";
+  EXPECT_EQ(Run({"health"}), 2);
+  EXPECT_EQ(err_, "heed: HEED_TIMEOUT is \"soon\"; it must be a time such as 30s, 1m30s or 500ms\n");
+  EXPECT_EQ(Run({"health", "--timeout=20s"}), 0) << "the command line wins: " << err_;
+  environment_["HEED_TIMEOUT"] = "";
+  environment_["HEED_TLS_CA"] = "";
+  environment_["HEED_TLS_SERVER_NAME"] = "";
+  EXPECT_EQ(Run({"health", "--timeout=20s"}), 0) << err_;
+  EXPECT_EQ(Run({"health", "--help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("[$HEED_TLS_SERVER_NAME]"));
 }
 
 TEST_F(Cli, SaysThatATextWasCutShort) {

@@ -46,6 +46,11 @@ TEST(Pad, CountsColumnsRatherThanBytes) {
   EXPECT_EQ(PadLeft("long", 2), "long");
 }
 
+TEST(Printable, LeavesTextsTheirLinesAndDirections) {
+  EXPECT_EQ(PrintableText("a\x1b[31mb\n\tc\r\u009b\x7f"), "a\uFFFD[31mb\n\tc\uFFFD\uFFFD\uFFFD");
+  EXPECT_EQ(PrintableText("\u202Eabc 한\xff"), "\u202Eabc 한\uFFFD");
+}
+
 TEST(Printable, LeavesNothingThatATerminalWouldObey) {
   EXPECT_EQ(Printable("a\x1b[31mb\n"), "a\uFFFD[31mb\uFFFD");
   EXPECT_EQ(Printable("\u202Eabc"), "\uFFFDabc");
