@@ -81,7 +81,7 @@ Setter Text(std::string* (*field)(ServerOptions*)) {
   };
 }
 
-// HOST:PORT; gRPC and the metrics exposer find out whether the host exists.
+// HOST:PORT; whoever listens there finds out whether the host exists.
 bool IsAddress(const std::string& value) {
   const std::size_t colon = value.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == value.size()) return false;
@@ -126,7 +126,8 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "Where gRPC listens, IPv6 as [::1]:8500; port 0 takes a free one. Loopback by default: anything wider "
        "(0.0.0.0, or [::] for IPv6 and IPv4) is a decision.",
        Address(HEED_FIELD(address), false)},
-      {"metrics_address", "HOST:PORT", d.metrics_address, "Where /metrics listens; empty: nowhere.",
+      {"metrics_address", "HOST:PORT", d.metrics_address,
+       "Where /metrics, /livez, /readyz and /startupz are, over HTTP; as --address, or empty: nowhere.",
        Address(HEED_FIELD(metrics_address), true)},
       {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
       {"tls_cert", "FILE", d.tls.cert, "PEM certificate chain of the server; needs --tls_key. Empty: plain text.",
@@ -202,6 +203,27 @@ std::vector<Flag> EdgeFlags(const ServerOptions& d) {
       {"max_deadline", "DURATION", absl::FormatDuration(d.edge.max_deadline),
        "Longest deadline of a call; one that a client sets further away counts as this.",
        Time(HEED_FIELD(edge.max_deadline), absl::Seconds(1), absl::Hours(24 * 365))},
+  };
+}
+
+std::vector<Flag> HttpFlags(const ServerOptions& d) {
+  return {
+      {"http_tls", "true|false", "false",
+       "TLS on --metrics_address, with --tls_cert and --tls_key; clients need no certificate there.",
+       OneOf<bool>(HEED_FIELD(http.tls), {{"true", true}, {"false", false}})},
+      {"max_http_connections", "CONNECTIONS", Unparse(d.http.max_connections),
+       "Connections to --metrics_address open at a time; the longest silent one makes room for one more.",
+       Number(HEED_FIELD(http.max_connections), 1, 1 << 16)},
+      {"http_request_time", "DURATION", absl::FormatDuration(d.http.request_time),
+       "Time there for a request to come whole, and for its answer to be taken.",
+       Time(HEED_FIELD(http.request_time), absl::Milliseconds(100), absl::Hours(1))},
+      {"http_idle_time", "DURATION", absl::FormatDuration(d.http.idle_time),
+       "Time there between two requests, after which the connection is closed.",
+       Time(HEED_FIELD(http.idle_time), absl::Milliseconds(100), absl::Hours(24))},
+      {"max_http_header_bytes", "BYTES", Unparse(d.http.max_header_bytes), "Most bytes of a request's header there.",
+       Number(HEED_FIELD(http.max_header_bytes), 1024, 1 << 15)},
+      {"max_http_body_bytes", "BYTES", Unparse(d.http.max_body_bytes), "Most bytes of a request's body there.",
+       Number(HEED_FIELD(http.max_body_bytes), 0, 1 << 20)},
   };
 }
 
@@ -305,7 +327,7 @@ const std::vector<Flag>& Flags() {
   static const auto* flags = [] {
     const ServerOptions defaults;
     auto* all = new std::vector<Flag>();
-    for (auto make : {NetworkFlags, EdgeFlags, EngineFlags, RequestFlags, ProcessFlags}) {
+    for (auto make : {NetworkFlags, EdgeFlags, HttpFlags, EngineFlags, RequestFlags, ProcessFlags}) {
       for (Flag& flag : make(defaults)) all->push_back(std::move(flag));
     }
     return all;
@@ -347,6 +369,9 @@ absl::Status CheckTogether(ServerOptions* options) {
   }
   if (options->tls.cert.empty() && !options->tls.client_ca.empty()) {
     return absl::InvalidArgumentError("--tls_client_ca needs --tls_cert and --tls_key");
+  }
+  if (options->tls.cert.empty() && options->http.tls) {
+    return absl::InvalidArgumentError("--http_tls is true; it needs --tls_cert and --tls_key");
   }
   return absl::OkStatus();
 }

@@ -50,9 +50,9 @@ std::pair<absl::string_view, absl::string_view> SplitTarget(absl::string_view ta
 }  // namespace
 
 HttpProtocol::HttpProtocol(const HttpRoutes* routes, const HttpLimits* limits, Clock* clock, Wire* wire)
-    : routes_(routes), limits_(limits), clock_(clock), wire_(wire), since_(clock->Now()) {
+    : routes_(routes), limits_(limits), clock_(clock), wire_(wire) {
   // The first request has less time than those after it: who connects has something to ask.
-  wire_->WakeAt(since_ + limits_->request_time);
+  wire_->WakeAt(clock_->Now() + limits_->request_time);
 }
 
 void HttpProtocol::Receive(absl::string_view bytes) {
@@ -221,10 +221,11 @@ void HttpProtocol::Write(const HttpResponse& response, absl::string_view body, a
 void HttpProtocol::FinishAnswer() {
   output_ = std::string();  // a page may be large, and connections idle long
   given_ = 0;
-  since_ = clock_->Now();
   state_ = close_ || (ended_ && input_.empty()) ? State::kDone : State::kIdle;
   turn_ = state_ == State::kIdle && !input_.empty();
-  if (state_ == State::kIdle) wire_->WakeAt(turn_ ? since_ : since_ + limits_->idle_time);
+  if (state_ != State::kIdle) return;
+  wire_->WakeAt(turn_ ? clock_->Now() : clock_->Now() + limits_->idle_time);
+  wire_->Flush();  // it reads again
 }
 
 }  // namespace heed

@@ -35,10 +35,6 @@ class HttpProtocol : public Protocol {
   void OnTime(absl::Time now) override;
   void OnEnd() override;
 
-  // It has answered, or came, at this time, and a whole request is not there yet. InfiniteFuture: one is being
-  // answered.
-  absl::Time waiting_since() const { return state_ == State::kAnswer ? absl::InfiniteFuture() : since_; }
-
  private:
   enum class State {
     kIdle,    // nothing of a request is there, or it has not had its turn yet
@@ -66,7 +62,6 @@ class HttpProtocol : public Protocol {
   Wire* const wire_;
 
   State state_ = State::kIdle;
-  absl::Time since_;          // when it began to wait for a request
   std::string input_;         // not taken yet
   std::size_t searched_ = 0;  // of it: holds no end of a header
   std::string output_;        // not given yet from `given_` on

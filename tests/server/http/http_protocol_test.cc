@@ -387,18 +387,6 @@ TEST_F(HttpProtocolTest, AnAnswerThatIsNotTakenInTimeIsGivenUp) {
   EXPECT_EQ(more, "");
 }
 
-TEST_F(HttpProtocolTest, ItSaysSinceWhenItWaitsForARequest) {
-  const absl::Time came = clock_.Now();
-  EXPECT_EQ(protocol_->waiting_since(), came);
-  Pass(absl::Seconds(1));
-  protocol_->Receive("GET /page HTTP/1.1\r\n");
-  EXPECT_EQ(protocol_->waiting_since(), came) << "half a request is not yet one";
-  protocol_->Receive("Host: h\r\n\r\n");
-  EXPECT_EQ(protocol_->waiting_since(), absl::InfiniteFuture());
-  Take();
-  EXPECT_EQ(protocol_->waiting_since(), clock_.Now());
-}
-
 std::string Gunzip(const std::string& packed) {
   z_stream stream = {};
   EXPECT_EQ(inflateInit2(&stream, 15 + 16), Z_OK);
