@@ -9,8 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/edge/gzip.h"
 #include "server/http/accept.h"
-#include "server/http/gzip.h"
 
 namespace heed {
 namespace {
