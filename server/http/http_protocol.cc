@@ -76,7 +76,7 @@ void HttpProtocol::OnTime(absl::Time) {
   switch (state_) {
     case State::kIdle:
       if (turn_) return Advance();
-      if (fault_.empty() && request_.path.empty()) fault_ = "request_time";  // it never asked for anything
+      if (!asked_) fault_ = "request_time";  // it never asked for anything
       state_ = State::kDone;
       return;
     case State::kHeader:
@@ -100,13 +100,14 @@ void HttpProtocol::OnEnd() {
 }
 
 void HttpProtocol::Advance() {
-  turn_ = false;
+  const bool turn = std::exchange(turn_, false);
   if (state_ == State::kIdle) {
     // Some clients of old sent an empty line after a body; it begins nothing.
     const std::size_t begin = input_.find_first_not_of("\r\n");
     input_.erase(0, begin);
     if (input_.empty()) {
       if (ended_) state_ = State::kDone;
+      if (turn) Idle();
       return;
     }
     state_ = State::kHeader;
@@ -219,12 +220,23 @@ void HttpProtocol::Write(const HttpResponse& response, absl::string_view body, a
 }
 
 void HttpProtocol::FinishAnswer() {
-  output_ = std::string();  // a page may be large, and connections idle long
+  // A page may be large, and connections idle long.
+  output_ = std::string();
+  if (input_.empty()) input_ = std::string();
+  request_ = HttpRequest();
+  asked_ = true;
   given_ = 0;
   state_ = close_ || (ended_ && input_.empty()) ? State::kDone : State::kIdle;
   turn_ = state_ == State::kIdle && !input_.empty();
-  if (state_ != State::kIdle) return;
-  wire_->WakeAt(turn_ ? clock_->Now() : clock_->Now() + limits_->idle_time);
+  if (turn_) {
+    wire_->WakeAt(clock_->Now());
+  } else if (state_ == State::kIdle) {
+    Idle();
+  }
+}
+
+void HttpProtocol::Idle() {
+  wire_->WakeAt(clock_->Now() + limits_->idle_time);
   wire_->Flush();  // it reads again
 }
 

@@ -55,6 +55,8 @@ class HttpProtocol : public Protocol {
   void Refuse(int status, absl::string_view text, absl::string_view fault = "");
   void Write(const HttpResponse& response, absl::string_view body, absl::string_view more_fields);
   void FinishAnswer();
+  // Waits for the next request.
+  void Idle();
 
   const HttpRoutes* const routes_;
   const HttpLimits* const limits_;
@@ -68,6 +70,7 @@ class HttpProtocol : public Protocol {
   std::size_t given_ = 0;
   bool turn_ = false;   // input_ waits for its turn
   bool ended_ = false;  // the peer sends no more
+  bool asked_ = false;  // it has had an answer
   bool close_ = false;  // after this answer
   absl::string_view fault_;
 

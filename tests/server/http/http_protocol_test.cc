@@ -375,6 +375,17 @@ TEST_F(HttpProtocolTest, AConnectionThatAskedMayBeIdleForLonger) {
   EXPECT_EQ(protocol_->fault(), "") << "nothing is wrong about it";
 }
 
+TEST_F(HttpProtocolTest, AnEmptyLineAfterARequestIsNoRequestAndGainsNoTime) {
+  EXPECT_EQ(Undated(Ask(absl::StrCat(kGet, "\r\n"))), kAnswer);
+  EXPECT_TRUE(protocol_->Reads());
+  Pass(limits_.idle_time / 2);
+  EXPECT_EQ(Ask("\r\n\r\n"), "");
+  Pass(limits_.idle_time / 2);
+  EXPECT_TRUE(protocol_->Done());
+  Connect();
+  EXPECT_EQ(Undated(Ask(absl::StrCat("\r\n", kGet))), kAnswer);
+}
+
 TEST_F(HttpProtocolTest, AnAnswerThatIsNotTakenInTimeIsGivenUp) {
   protocol_->Receive("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
   std::string some;
