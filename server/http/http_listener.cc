@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/clock.h"
 #include "engine/base/status_macros.h"
 #include "server/http/http_protocol.h"
 #include "server/lifecycle/log.h"
@@ -28,7 +29,7 @@ void LogReload(const absl::Status& status) {
 }  // namespace
 
 HttpListener::HttpListener(HttpRoutes routes, const HttpOptions& options)
-    : routes_(std::move(routes)), limits_(LimitsOf(options)) {}
+    : routes_(std::move(routes)), limits_(LimitsOf(options)), counts_(options.max_connections, /*per_address=*/0) {}
 
 HttpListener::~HttpListener() {
   if (server_ != nullptr) server_->StopAccepting();
@@ -51,13 +52,12 @@ absl::Status HttpListener::Run(const ServerOptions& options) {
   SocketServerOptions sockets;
   sockets.address = options.metrics_address;
   sockets.thread_name = "heed-http-in";
-  sockets.max_connections = options.http.max_connections;
   sockets.close_silent = true;
   sockets.handshake_time = options.http.request_time;
   sockets.stalled_time = options.http.request_time;
-  sockets.user_timeout = options.keepalive_timeout;
+  sockets.user_timeout = options.http.request_time;
   sockets.waits = [](const char* reason) { Log(LogLevel::kWarning, "http_accept_waits", {{"reason", reason}}); };
-  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Open(std::move(sockets), tls_.get());
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Open(std::move(sockets), tls_.get(), &counts_);
   if (!server.ok()) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on --metrics_address ", options.metrics_address, ": ", server.status().message()));

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "engine/base/clock.h"
 #include "server/config/options.h"
 #include "server/http/http.h"
+#include "server/net/connection_counts.h"
 #include "server/net/event_loop.h"
 #include "server/net/socket_server.h"
 #include "server/net/tls.h"
@@ -28,7 +28,7 @@ class HttpListener {
   HttpListener& operator=(const HttpListener&) = delete;
 
   int port() const { return server_->port(); }
-  ConnectionStats stats() const { return server_->stats(); }
+  ConnectionStats stats() const { return counts_.stats(); }
 
  private:
   HttpListener(HttpRoutes routes, const HttpOptions& options);
@@ -36,6 +36,7 @@ class HttpListener {
 
   const HttpRoutes routes_;
   const HttpLimits limits_;
+  ConnectionCounts counts_;
   std::unique_ptr<TlsContext> tls_;  // null: plain text
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<SocketServer> server_;

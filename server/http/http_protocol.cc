@@ -41,6 +41,7 @@ std::pair<absl::string_view, absl::string_view> SplitTarget(absl::string_view ta
     target.remove_prefix(scheme.size());
     const std::size_t path = target.find_first_of("/?");
     target.remove_prefix(std::min(path, target.size()));
+    break;
   }
   const std::size_t mark = target.find('?');
   const absl::string_view path = target.substr(0, mark);

@@ -33,8 +33,6 @@ Connection::Connection(EventLoop* loop, int fd, Peer peer, ConnectionOptions opt
             [this](absl::Time now) {
               if (state_ != State::kOpen) return;
               protocol_->OnTime(now);
-              // One that was too slow, and does not take now what was made for it, is not waited for.
-              if (wants_write_ && protocol_->Done() && !protocol_->fault().empty()) return Close(protocol_->fault());
               Flush();
             }),
       timer_(loop, [this](absl::Time now) { OnTimer(now); }) {}
