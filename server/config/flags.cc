@@ -4,20 +4,16 @@
 #include <cstdlib>
 #include <limits>
 
-#include "absl/flags/marshalling.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
-#include "server/net/proxy_header.h"
+#include "server/config/setters.h"
 
 namespace heed {
 namespace {
-
-// How a value is put into the options: an empty string when it was, else the bound that it broke.
-using Setter = std::function<std::string(const std::string& value, ServerOptions* options)>;
 
 struct Flag {
   std::string name;
@@ -26,97 +22,6 @@ struct Flag {
   std::string help;
   Setter set;
 };
-
-template <typename T>
-std::string Unparse(const T& value) {
-  return absl::UnparseFlag(value);
-}
-
-template <typename T>
-Setter Number(T* (*field)(ServerOptions*), T low, T high) {
-  const std::string bound = absl::StrCat("a whole number from ", low, " to ", high);
-  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
-    T number = 0;
-    std::string error;
-    if (!absl::ParseFlag(value, &number, &error) || number < low || number > high) return std::string(bound);
-    *field(options) = number;
-    return "";
-  };
-}
-
-Setter Time(absl::Duration* (*field)(ServerOptions*), absl::Duration low, absl::Duration high) {
-  const std::string bound = absl::StrCat("a duration such as 30s or 1m30s, from ", absl::FormatDuration(low), " to ",
-                                         absl::FormatDuration(high));
-  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
-    absl::Duration duration;
-    if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return std::string(bound);
-    *field(options) = duration;
-    return "";
-  };
-}
-
-Setter TimeOrNever(absl::Duration* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    absl::Duration duration;
-    if (!absl::ParseDuration(value, &duration) || duration < absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
-      return "a duration such as 30m or 12h, at most a year, or 0";
-    }
-    *field(options) = duration == absl::ZeroDuration() ? absl::InfiniteDuration() : duration;
-    return "";
-  };
-}
-
-Setter Addresses(std::string* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    if (!AddressSet::Parse(value).ok()) return "addresses with commas between them, such as 192.0.2.7,10.0.0.0/8";
-    *field(options) = value;
-    return "";
-  };
-}
-
-Setter Text(std::string* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    *field(options) = value;
-    return "";
-  };
-}
-
-// HOST:PORT; whoever listens there finds out whether the host exists.
-bool IsAddress(const std::string& value) {
-  const std::size_t colon = value.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == value.size()) return false;
-  int port = 0;
-  std::string error;
-  return absl::ParseFlag(value.substr(colon + 1), &port, &error) && port >= 0 && port <= 65535;
-}
-
-Setter Address(std::string* (*field)(ServerOptions*), bool may_be_empty) {
-  return [field, may_be_empty](const std::string& value, ServerOptions* options) -> std::string {
-    if (!(value.empty() && may_be_empty) && !IsAddress(value)) {
-      return absl::StrCat("HOST:PORT with a port from 0 to 65535", may_be_empty ? ", or empty" : "");
-    }
-    *field(options) = value;
-    return "";
-  };
-}
-
-template <typename T>
-Setter OneOf(T* (*field)(ServerOptions*), std::vector<std::pair<std::string, T>> choices) {
-  return [field, choices](const std::string& value, ServerOptions* options) -> std::string {
-    std::string names;
-    for (const auto& [name, choice] : choices) {
-      if (name == value) {
-        *field(options) = choice;
-        return "";
-      }
-      absl::StrAppend(&names, names.empty() ? "" : " or ", name);
-    }
-    return names;
-  };
-}
-
-// The address of a member, as a plain function.
-#define HEED_FIELD(member) +[](ServerOptions* o) { return &o->member; }
 
 constexpr std::int64_t kMaxMemory = std::int64_t{1} << 50;
 
@@ -320,8 +225,6 @@ std::vector<Flag> ProcessFlags(const ServerOptions& d) {
                                                {"error", LogLevel::kError}})},
   };
 }
-
-#undef HEED_FIELD
 
 const std::vector<Flag>& Flags() {
   static const auto* flags = [] {
