@@ -4,20 +4,16 @@
 #include <cstdlib>
 #include <limits>
 
-#include "absl/flags/marshalling.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
-#include "server/net/proxy_header.h"
+#include "server/config/setters.h"
 
 namespace heed {
 namespace {
-
-// How a value is put into the options: an empty string when it was, else the bound that it broke.
-using Setter = std::function<std::string(const std::string& value, ServerOptions* options)>;
 
 struct Flag {
   std::string name;
@@ -27,97 +23,6 @@ struct Flag {
   Setter set;
 };
 
-template <typename T>
-std::string Unparse(const T& value) {
-  return absl::UnparseFlag(value);
-}
-
-template <typename T>
-Setter Number(T* (*field)(ServerOptions*), T low, T high) {
-  const std::string bound = absl::StrCat("a whole number from ", low, " to ", high);
-  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
-    T number = 0;
-    std::string error;
-    if (!absl::ParseFlag(value, &number, &error) || number < low || number > high) return std::string(bound);
-    *field(options) = number;
-    return "";
-  };
-}
-
-Setter Time(absl::Duration* (*field)(ServerOptions*), absl::Duration low, absl::Duration high) {
-  const std::string bound = absl::StrCat("a duration such as 30s or 1m30s, from ", absl::FormatDuration(low), " to ",
-                                         absl::FormatDuration(high));
-  return [field, low, high, bound](const std::string& value, ServerOptions* options) -> std::string {
-    absl::Duration duration;
-    if (!absl::ParseDuration(value, &duration) || duration < low || duration > high) return std::string(bound);
-    *field(options) = duration;
-    return "";
-  };
-}
-
-Setter TimeOrNever(absl::Duration* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    absl::Duration duration;
-    if (!absl::ParseDuration(value, &duration) || duration < absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
-      return "a duration such as 30m or 12h, at most a year, or 0";
-    }
-    *field(options) = duration == absl::ZeroDuration() ? absl::InfiniteDuration() : duration;
-    return "";
-  };
-}
-
-Setter Addresses(std::string* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    if (!AddressSet::Parse(value).ok()) return "addresses with commas between them, such as 192.0.2.7,10.0.0.0/8";
-    *field(options) = value;
-    return "";
-  };
-}
-
-Setter Text(std::string* (*field)(ServerOptions*)) {
-  return [field](const std::string& value, ServerOptions* options) -> std::string {
-    *field(options) = value;
-    return "";
-  };
-}
-
-// HOST:PORT; gRPC and the metrics exposer find out whether the host exists.
-bool IsAddress(const std::string& value) {
-  const std::size_t colon = value.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == value.size()) return false;
-  int port = 0;
-  std::string error;
-  return absl::ParseFlag(value.substr(colon + 1), &port, &error) && port >= 0 && port <= 65535;
-}
-
-Setter Address(std::string* (*field)(ServerOptions*), bool may_be_empty) {
-  return [field, may_be_empty](const std::string& value, ServerOptions* options) -> std::string {
-    if (!(value.empty() && may_be_empty) && !IsAddress(value)) {
-      return absl::StrCat("HOST:PORT with a port from 0 to 65535", may_be_empty ? ", or empty" : "");
-    }
-    *field(options) = value;
-    return "";
-  };
-}
-
-template <typename T>
-Setter OneOf(T* (*field)(ServerOptions*), std::vector<std::pair<std::string, T>> choices) {
-  return [field, choices](const std::string& value, ServerOptions* options) -> std::string {
-    std::string names;
-    for (const auto& [name, choice] : choices) {
-      if (name == value) {
-        *field(options) = choice;
-        return "";
-      }
-      absl::StrAppend(&names, names.empty() ? "" : " or ", name);
-    }
-    return names;
-  };
-}
-
-// The address of a member, as a plain function.
-#define HEED_FIELD(member) +[](ServerOptions* o) { return &o->member; }
-
 constexpr std::int64_t kMaxMemory = std::int64_t{1} << 50;
 
 std::vector<Flag> NetworkFlags(const ServerOptions& d) {
@@ -126,7 +31,8 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "Where gRPC listens, IPv6 as [::1]:8500; port 0 takes a free one. Loopback by default: anything wider "
        "(0.0.0.0, or [::] for IPv6 and IPv4) is a decision.",
        Address(HEED_FIELD(address), false)},
-      {"metrics_address", "HOST:PORT", d.metrics_address, "Where /metrics listens; empty: nowhere.",
+      {"metrics_address", "HOST:PORT", d.metrics_address,
+       "Where /metrics, /livez, /readyz and /startupz are, over HTTP; as --address, or empty: nowhere.",
        Address(HEED_FIELD(metrics_address), true)},
       {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
       {"tls_cert", "FILE", d.tls.cert, "PEM certificate chain of the server; needs --tls_key. Empty: plain text.",
@@ -202,6 +108,27 @@ std::vector<Flag> EdgeFlags(const ServerOptions& d) {
       {"max_deadline", "DURATION", absl::FormatDuration(d.edge.max_deadline),
        "Longest deadline of a call; one that a client sets further away counts as this.",
        Time(HEED_FIELD(edge.max_deadline), absl::Seconds(1), absl::Hours(24 * 365))},
+  };
+}
+
+std::vector<Flag> HttpFlags(const ServerOptions& d) {
+  return {
+      {"http_tls", "true|false", "false",
+       "TLS on --metrics_address, with --tls_cert and --tls_key; clients need no certificate there.",
+       OneOf<bool>(HEED_FIELD(http.tls), {{"true", true}, {"false", false}})},
+      {"max_http_connections", "CONNECTIONS", Unparse(d.http.max_connections),
+       "Connections to --metrics_address open at a time; the longest silent one makes room for one more.",
+       Number(HEED_FIELD(http.max_connections), 1, 1 << 16)},
+      {"http_request_time", "DURATION", absl::FormatDuration(d.http.request_time),
+       "Time there for a request to come whole, and for its answer to be taken.",
+       Time(HEED_FIELD(http.request_time), absl::Milliseconds(100), absl::Hours(1))},
+      {"http_idle_time", "DURATION", absl::FormatDuration(d.http.idle_time),
+       "Time there between two requests, after which the connection is closed.",
+       Time(HEED_FIELD(http.idle_time), absl::Milliseconds(100), absl::Hours(24))},
+      {"max_http_header_bytes", "BYTES", Unparse(d.http.max_header_bytes), "Most bytes of a request's header there.",
+       Number(HEED_FIELD(http.max_header_bytes), 1024, 1 << 15)},
+      {"max_http_body_bytes", "BYTES", Unparse(d.http.max_body_bytes), "Most bytes of a request's body there.",
+       Number(HEED_FIELD(http.max_body_bytes), 0, 1 << 20)},
   };
 }
 
@@ -299,13 +226,11 @@ std::vector<Flag> ProcessFlags(const ServerOptions& d) {
   };
 }
 
-#undef HEED_FIELD
-
 const std::vector<Flag>& Flags() {
   static const auto* flags = [] {
     const ServerOptions defaults;
     auto* all = new std::vector<Flag>();
-    for (auto make : {NetworkFlags, EdgeFlags, EngineFlags, RequestFlags, ProcessFlags}) {
+    for (auto make : {NetworkFlags, EdgeFlags, HttpFlags, EngineFlags, RequestFlags, ProcessFlags}) {
       for (Flag& flag : make(defaults)) all->push_back(std::move(flag));
     }
     return all;
@@ -347,6 +272,9 @@ absl::Status CheckTogether(ServerOptions* options) {
   }
   if (options->tls.cert.empty() && !options->tls.client_ca.empty()) {
     return absl::InvalidArgumentError("--tls_client_ca needs --tls_cert and --tls_key");
+  }
+  if (options->tls.cert.empty() && options->http.tls) {
+    return absl::InvalidArgumentError("--http_tls is true; it needs --tls_cert and --tls_key");
   }
   return absl::OkStatus();
 }

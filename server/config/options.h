@@ -19,11 +19,22 @@ namespace heed {
 enum class LogFormat { kText, kJson };
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
+// Of --metrics_address.
+struct HttpOptions {
+  bool tls = false;                                 // with the server's own certificate
+  int max_connections = 128;                        // open at a time; over it the longest silent one is closed
+  int max_header_bytes = 16 << 10;                  // of a request
+  int max_body_bytes = 64 << 10;                    // of a request
+  absl::Duration request_time = absl::Seconds(10);  // for a request to come whole, and for its answer to be taken
+  absl::Duration idle_time = absl::Seconds(150);    // between requests of a connection
+};
+
 struct ServerOptions {
   std::string address = "127.0.0.1:8500";          // HOST:PORT of gRPC; port 0 takes a free one
-  std::string metrics_address = "127.0.0.1:9500";  // HOST:PORT of /metrics; empty: none
+  std::string metrics_address = "127.0.0.1:9500";  // HOST:PORT of /metrics and probes; empty: none
   std::string models = "models";                   // folder of bundles
   TlsFiles tls;                                    // certificate and key go together; none: plain text
+  HttpOptions http;
 
   SchedulerOptions scheduler;  // --workers, --max_queue
   EngineOptions engine;        // --max_rows, --encode_positions_per_step, --max_table_bytes, --max_source_tokens, ...

@@ -28,13 +28,12 @@ void LogModels(const Registry& registry) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Metrics>> StartMetrics(const ServerOptions& options, const Registry& registry) {
+std::unique_ptr<Metrics> MakeMetrics(const Registry& registry) {
   MetricsOptions metrics;
-  metrics.address = options.metrics_address;
   metrics.version = Version();
   for (const auto& model : registry.models()) metrics.models.push_back(model->summary);
   metrics.failed_models = static_cast<int>(registry.summaries().size() - registry.models().size());
-  return Metrics::Start(metrics);
+  return Metrics::Make(metrics);
 }
 
 }  // namespace
@@ -50,7 +49,7 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
   auto core = std::make_unique<Core>(options);
   HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine));
   LogModels(*core->registry);
-  HEED_ASSIGN_OR_RETURN(core->metrics, StartMetrics(options, *core->registry));
+  core->metrics = MakeMetrics(*core->registry);
   core->admission = std::make_unique<Admission>(core->registry.get(), options.admission);
   const Registry* registry = core->registry.get();
   core->scheduler = Scheduler::Start(

@@ -46,8 +46,7 @@ struct Core {
 // worker and model, on that worker's thread.
 using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;
 
-// Loads the models and starts everything. The registry's errors, or UNAVAILABLE where metrics cannot listen.
-// heed-server itself wraps nothing.
+// Loads the models and starts everything. The registry's errors. heed-server itself wraps nothing.
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap = nullptr);
 
 // Lets nobody in any more, waits at most options.drain_time for those inside, then ends what is left with UNAVAILABLE.

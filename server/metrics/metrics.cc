@@ -1,7 +1,6 @@
 #include "server/metrics/metrics.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -9,16 +8,20 @@
 
 #include <array>
 #include <atomic>
-#include <exception>
+#include <deque>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "server/metrics/exemplars.h"
+#include "server/metrics/openmetrics.h"
 
 namespace heed {
 namespace {
+
+constexpr char kUnknown[] = "unknown";  // model and version of a request that named no served model
+constexpr char kDurations[] = "heed_request_duration_seconds";
 
 using Buckets = prometheus::Histogram::BucketBoundaries;
 using Labels = prometheus::Labels;
@@ -132,7 +135,7 @@ class PrometheusMetrics : public Metrics {
                             "model=\"unknown\".")
                       .Register(*registry_)),
         durations_(prometheus::BuildHistogram()
-                       .Name("heed_request_duration_seconds")
+                       .Name(kDurations)
                        .Help("From the arrival of an RPC to its answer.")
                        .Register(*registry_)) {
     for (const v1::ModelSummary& summary : options.models) models_.push_back(MakeModel(summary));
@@ -143,25 +146,10 @@ class PrometheusMetrics : public Metrics {
              absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
   }
 
-  ~PrometheusMetrics() override { exposer_.reset(); }
-
-  absl::Status Listen(const std::string& address) {
-    // CivetWeb reports by exception; this is where they end.
-    try {
-      exposer_ = std::make_unique<prometheus::Exposer>(address, /*num_threads=*/1);
-      exposer_->RegisterCollectable(registry_);
-      exposer_->RegisterCollectable(gauges_);
-      return absl::OkStatus();
-    } catch (const std::exception&) {
-      return absl::UnavailableError(absl::StrCat("cannot listen on --metrics_address ", address,
-                                                 ": the address is in use, not this machine's or not allowed"));
-    }
-  }
-
   void ReadGaugesFrom(std::function<Gauges()> read) override { gauges_->ReadFrom(std::move(read)); }
 
   void OnRequest(const RequestSample& sample) override {
-    static const auto* unknown = new Labels{{"model", "unknown"}, {"version", "unknown"}};
+    static const auto* unknown = new Labels{{"model", kUnknown}, {"version", kUnknown}};
     const ModelMetrics* model =
         sample.model == RequestSample::kUnknownModel ? nullptr : &models_[static_cast<std::size_t>(sample.model)];
     const auto labels = [&] {
@@ -174,6 +162,9 @@ class PrometheusMetrics : public Metrics {
     Once(&of.durations[rpc], [&] {
       return &durations_.Add(labels(), SecondBuckets());
     }).Observe(absl::ToDoubleSeconds(sample.duration));
+    if (!sample.trace_id.empty()) {
+      of.exemplars[rpc].Keep(sample.trace_id, absl::ToDoubleSeconds(sample.duration), absl::Now());
+    }
     Once(&of.requests[rpc][static_cast<std::size_t>(sample.code)], [&] {
       Labels all = labels();
       all.emplace("code", CodeName(sample.code));
@@ -192,15 +183,10 @@ class PrometheusMetrics : public Metrics {
     if (report.encoded_positions > 0) metrics.encoder_positions->Increment(report.encoded_positions);
   }
 
-  int port() const override {
-    if (exposer_ == nullptr) return 0;
-    const std::vector<int> ports = exposer_->GetListeningPorts();
-    return ports.empty() ? 0 : ports[0];
-  }
-
-  std::string Render() const override {
+  std::string Render(MetricsFormat format) const override {
     std::vector<prometheus::MetricFamily> families = registry_->Collect();
     for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
+    if (format == MetricsFormat::kOpenMetrics) return WriteOpenMetrics(families, GetExemplars());
     return prometheus::TextSerializer().Serialize(families);
   }
 
@@ -264,8 +250,13 @@ class PrometheusMetrics : public Metrics {
     static constexpr std::size_t kRpcs = static_cast<std::size_t>(Rpc::kGetModel) + 1;
     static constexpr std::size_t kCodes = static_cast<std::size_t>(absl::StatusCode::kUnauthenticated) + 1;
 
+    Rpcs() {
+      for (std::size_t i = 0; i < kRpcs; ++i) exemplars.emplace_back(&SecondBuckets());
+    }
+
     std::array<std::atomic<prometheus::Histogram*>, kRpcs> durations = {};
     std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kRpcs> requests = {};
+    std::deque<Exemplars> exemplars;  // of the durations
   };
   // Two threads may both make it: the library gives them the same one.
   template <typename T, typename Make>
@@ -278,23 +269,30 @@ class PrometheusMetrics : public Metrics {
     return *metric;
   }
 
+  ExemplarsByHistogram GetExemplars() const {
+    ExemplarsByHistogram all;
+    for (std::size_t i = 0; i < rpcs_.size(); ++i) {
+      const std::string model = i == 0 ? kUnknown : models_[i - 1].labels.at("model");
+      const std::string version = i == 0 ? kUnknown : models_[i - 1].labels.at("version");
+      for (std::size_t rpc = 0; rpc < Rpcs::kRpcs; ++rpc) {
+        all[HistogramKey(kDurations, model, version, RpcName(static_cast<Rpc>(rpc)))] = rpcs_[i]->exemplars[rpc].Get();
+      }
+    }
+    return all;
+  }
+
   const std::shared_ptr<prometheus::Registry> registry_;
   const std::shared_ptr<GaugeReader> gauges_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& durations_;
   std::vector<ModelMetrics> models_;
   std::vector<std::unique_ptr<Rpcs>> rpcs_;  // by model, that of none first
-  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Start(const MetricsOptions& options) {
-  auto metrics = std::make_unique<PrometheusMetrics>(options);
-  if (!options.address.empty()) {
-    if (absl::Status status = metrics->Listen(options.address); !status.ok()) return status;
-  }
-  return metrics;
+std::unique_ptr<Metrics> Metrics::Make(const MetricsOptions& options) {
+  return std::make_unique<PrometheusMetrics>(options);
 }
 
 }  // namespace heed

@@ -1,5 +1,5 @@
 // What the server counts, as Prometheus reads it: docs/metrics.md lists the names. Callers see plain structs; the
-// Prometheus library stays in metrics.cc.
+// Prometheus library stays in metrics.cc and openmetrics.cc. Who may read it over a network is server/http's.
 //
 // Thread-safe.
 #pragma once
@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "heed/v1/model.pb.h"
 #include "server/scheduler/scheduler.h"
@@ -41,6 +40,7 @@ struct RequestSample {
   int model = kUnknownModel;  // the registry's index
   absl::StatusCode code = absl::StatusCode::kOk;
   int texts = 0;
+  std::string trace_id;             // of the trace that it is part of (TraceIdOf); empty: none
   absl::Duration duration;          // whole RPC
   absl::Duration before_scheduler;  // of it, until the scheduler had it
   std::int64_t source_tokens = 0;
@@ -64,24 +64,26 @@ struct Gauges {
 };
 
 struct MetricsOptions {
-  std::string address;                   // HOST:PORT of /metrics; empty: none
   std::vector<v1::ModelSummary> models;  // ready ones, by registry index
   int failed_models = 0;
   std::string version;
 };
 
+enum class MetricsFormat {
+  kPrometheus,   // text, version 0.0.4
+  kOpenMetrics,  // text, version 1.0.0, with exemplars
+};
+
 class Metrics : public StepObserver {
  public:
-  // UNAVAILABLE when nothing can listen on the address, with the reason.
-  static absl::StatusOr<std::unique_ptr<Metrics>> Start(const MetricsOptions& options);
+  static std::unique_ptr<Metrics> Make(const MetricsOptions& options);
 
   // What to read at scrapes; must be callable until the next call or destruction. Null: gauges read 0.
   virtual void ReadGaugesFrom(std::function<Gauges()> read) = 0;
   virtual void OnRequest(const RequestSample& sample) = 0;
-  // Port of /metrics; 0: none.
-  virtual int port() const = 0;
-  // What a scrape would answer.
-  virtual std::string Render() const = 0;
+  // What a scrape is answered.
+  virtual std::string Render(MetricsFormat format) const = 0;
+  std::string Render() const { return Render(MetricsFormat::kPrometheus); }
 };
 
 }  // namespace heed

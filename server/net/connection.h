@@ -50,6 +50,8 @@ class Connection : public EventLoop::Source, public Wire {
   void Start();
   // Sends what there is, as far as the peer takes it now, and closes.
   void HangUp();
+  // Closes at once, whatever there is to be sent: for one that must make room.
+  void Cut(absl::string_view fault) { Close(fault); }
 
   void Flush() override;
   void WakeAt(absl::Time time) override { wake_.Set(time); }

@@ -30,7 +30,7 @@ class SocketServer::Shard : public ConnectionOwner {
 
   void CloseSilent() {
     lane_.loop->Submit([this] {
-      if (!connections_.empty()) connections_.front()->HangUp();
+      if (!connections_.empty()) connections_.front()->Cut("made_room");
     });
   }
 

@@ -11,6 +11,7 @@
 #include "server/admission/errors.h"
 #include "server/edge/gzip.h"
 #include "server/lifecycle/log.h"
+#include "server/metrics/exemplars.h"
 #include "server/rpc/bridge.h"
 #include "server/rpc/message.h"
 #include "server/rpc/status.h"
@@ -70,6 +71,7 @@ void Call::Start() {
   const std::optional<absl::Duration> left = TimeLeft(*context());
   deadline_ = start_ + left.value_or(core_->options.default_deadline);
   request_id_ = RequestId(*context());
+  sample_.trace_id = TraceIdOf(MetadataOf(*context(), "traceparent"));
   absl::Status entered = Enter();
   if (!entered.ok()) return Refuse(std::move(entered));
   Run();

@@ -1,5 +1,6 @@
 #include "server/rpc/serve.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -7,6 +8,8 @@
 
 #include "absl/synchronization/mutex.h"
 #include "server/config/flags.h"
+#include "server/http/http_listener.h"
+#include "server/http/pages.h"
 #include "server/lifecycle/allocator.h"
 #include "server/lifecycle/descriptors.h"
 #include "server/lifecycle/log.h"
@@ -16,17 +19,18 @@
 namespace heed {
 namespace {
 
+constexpr int kOwnFiles = 64;  // of the server itself: polls, threads' wake-ups, logs
+
 int Fail(const absl::Status& status, int code) {
   std::fprintf(stderr, "heed-server: %s\n", std::string(status.message()).c_str());
   return code;
 }
 
 // As many connections as --max_connections says need files; a system that lets this process open fewer gets fewer.
-void FitConnections(int max_connections, ConnectionCounts* connections) {
-  constexpr int kOwn = 64;  // files of the server itself: polls, threads' wake-ups, logs, the metrics port
-  const int limit = RaiseDescriptorLimit(max_connections + kOwn);
-  if (limit >= max_connections + kOwn) return;
-  connections->Lower(limit - kOwn);
+void FitConnections(int max_connections, int own, ConnectionCounts* connections) {
+  const int limit = RaiseDescriptorLimit(max_connections + own);
+  if (limit >= max_connections + own) return;
+  connections->Lower(limit - own);
   Log(LogLevel::kWarning, "connections_limited",
       {{"connections", std::int64_t{connections->stats().limit}}, {"open_files_limit", std::int64_t{limit}}});
 }
@@ -38,27 +42,42 @@ int Run(const ServerOptions& options, EngineWrapper wrap) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   BlockShutdownSignals();
   StartLog(options.log_format, options.log_level);
-  absl::StatusOr<std::unique_ptr<Core>> core = StartCore(options, std::move(wrap));
+  // Probes are answered from here on; what they read outlives the listener.
+  std::atomic<Phase> phase = Phase::kStarting;
+  std::atomic<const Metrics*> metrics = nullptr;
+  absl::StatusOr<std::unique_ptr<Core>> core;
+  std::unique_ptr<HttpListener> pages;
+  if (!options.metrics_address.empty()) {
+    auto started = HttpListener::Start(options, MakePages({.phase = [&phase] { return phase.load(); },
+                                                           .metrics = [&metrics] { return metrics.load(); }}));
+    if (!started.ok()) return Fail(started.status(), 1);
+    pages = *std::move(started);
+    Log(LogLevel::kInfo, "http_listening",
+        {{"address", options.metrics_address}, {"port", std::int64_t{pages->port()}}});
+  }
+  core = StartCore(options, std::move(wrap));
   if (!core.ok()) return Fail(core.status(), 1);
-  FitConnections(options.max_connections, &(*core)->connections);
+  FitConnections(options.max_connections, options.http.max_connections + kOwnFiles, &(*core)->connections);
   absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(core->get());
   if (!server.ok()) return Fail(server.status(), 1);
+  metrics = (*core)->metrics.get();
+  phase = Phase::kServing;
   Log(LogLevel::kInfo, "serving",
       {{"address", options.address},
        {"port", std::int64_t{(*server)->port()}},
-       {"metrics_port", std::int64_t{(*core)->metrics->port()}},
+       {"metrics_port", std::int64_t{pages == nullptr ? 0 : pages->port()}},
        {"models", static_cast<std::int64_t>((*core)->registry->models().size())},
        {"version", Version()}});
 
   const int signal = WaitForShutdownSignal();
+  phase = Phase::kDraining;
   ExitOnNextSignal();
   Log(LogLevel::kInfo, "draining",
       {{"signal", std::int64_t{signal}}, {"requests_in_flight", std::int64_t{(*core)->gate.inside()}}});
   const bool finished = (*server)->Drain();
   Log(LogLevel::kInfo, "stopped", {{"all_finished", finished ? "true" : "false"}});
   std::fflush(stdout);
-  // Everything is answered and the connections are closed. Destructors would add only the two seconds that the metrics
-  // port's poll takes to notice.
+  // Everything is answered and the connections are closed; destructors would only take time.
   std::_Exit(finished ? 0 : 1);
 }
 

@@ -1,5 +1,6 @@
 // heed-server with a fault: the first worker's engines stop in every step for as long as the file HEED_FAULT_STALL
-// names exists. For tests alone; it is not installed.
+// names exists, and it makes no engine for as long as the file HEED_FAULT_START does. For tests alone; it is not
+// installed.
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -46,6 +47,8 @@ class StallingEngine : public StepEngine {
 
 std::unique_ptr<StepEngine> Wrap(int, std::unique_ptr<StepEngine> engine) {
   static std::atomic<int> made{0};
+  const char* held = std::getenv("HEED_FAULT_START");
+  while (held != nullptr && std::filesystem::exists(held)) absl::SleepFor(absl::Milliseconds(1));
   const char* file = std::getenv("HEED_FAULT_STALL");
   if (file == nullptr || made++ > 0) return engine;
   return std::make_unique<StallingEngine>(std::move(engine), file);

@@ -28,6 +28,7 @@ class RunningServer {
                          const std::string& program = ServerProgram());
 
   int port() const { return port_; }
+  // Of /metrics and the probes.
   int metrics_port() const { return metrics_port_; }
   // "127.0.0.1:PORT"
   std::string address() const;

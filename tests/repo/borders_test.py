@@ -15,7 +15,7 @@ ENGINE = {
     "engine/search": ["engine/base"],
     "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
 }
-SERVER_ORDER = ["net", "edge", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "rpc"]
+SERVER_ORDER = ["net", "edge", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "http", "rpc"]
 PROTOS = ["heed/v1", "heed/model/v1", "google/rpc"]
 
 # Library: how its headers are spelled, and the only places that may include them.
@@ -25,9 +25,10 @@ LIBRARIES = {
     "Highway": (r"^hwy/", ["engine/kernels/"]),
     "prometheus-cpp": (r"^prometheus/", ["server/metrics/"]),
     "nghttp2": (r"^nghttp2/", ["server/edge/"]),
-    "zlib": (r"^zlib", ["server/edge/", "server/http/"]),
+    "zlib": (r"^zlib", ["server/edge/"]),
     # Debian's libsentencepiece exports a protobuf of its own that clashes with the real one: nobody may link it.
     "SentencePiece": (r"^sentencepiece", []),
+    "Boost": (r"^boost/", ["server/http/"]),
     "ICU": (r"^unicode/", ["server/text/", "client/cli/"]),
 }
 
@@ -81,11 +82,12 @@ class Borders(unittest.TestCase):
                         wrong.append(f"{name} includes {header}: {library} belongs in {', '.join(places)}")
         self.assertEqual([], wrong)
 
-    def test_one_file_knows_prometheus(self):
+    def test_two_files_know_prometheus(self):
+        # What counts, and what writes the form that the library cannot.
         spelling, _ = LIBRARIES["prometheus-cpp"]
         users = {name for name, text in production_sources()
                  if any(re.search(spelling, header) for header in INCLUDE.findall(text))}
-        self.assertLessEqual(len(users), 1, f"prometheus-cpp is included by {sorted(users)}")
+        self.assertLessEqual(len(users), 2, f"prometheus-cpp is included by {sorted(users)}")
 
     def test_the_engine_knows_no_human_text(self):
         text_headers = re.compile(r"^(regex|locale|codecvt|cwchar|cwctype|cuchar|iostream)$|^heed/v1/|^spdlog/")

@@ -113,6 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
                 {},
                 "--default_reply_bytes is 4194304; it must be at most --max_reply_bytes (1000)"},
         BadCase{"KeyMissing", {"--tls_cert=a.pem"}, {}, "--tls_cert and --tls_key go together; only one is given"},
+        BadCase{"HttpTlsAlone", {"--http_tls=true"}, {}, "--http_tls is true; it needs --tls_cert and --tls_key"},
         BadCase{"CaAlone", {"--tls_client_ca=a.pem"}, {}, "--tls_client_ca needs --tls_cert and --tls_key"}),
     [](const auto& bad) { return std::string(bad.param.name); });
 

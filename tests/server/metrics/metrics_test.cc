@@ -1,16 +1,14 @@
 #include "server/metrics/metrics.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
 #include <regex>
 #include <set>
+
+#include "server/metrics/exemplars.h"
 
 namespace heed {
 namespace {
@@ -18,9 +16,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-MetricsOptions Options(const std::string& address = "") {
+MetricsOptions Options() {
   MetricsOptions options;
-  options.address = address;
   options.version = "9.9.9";
   options.failed_models = 2;
   v1::ModelSummary summary;
@@ -74,7 +71,7 @@ std::string Scrape(Metrics* metrics) {
 }
 
 TEST(Metrics, ARequestIsCountedByRpcModelAndCode) {
-  auto metrics = *Metrics::Start(Options());
+  auto metrics = Metrics::Make(Options());
   const std::string text = Scrape(metrics.get());
   EXPECT_THAT(text, HasSubstr("heed_requests_total{code=\"OK\",model=\"koen\",rpc=\"Translate\",version=\"1\"} 1"));
   EXPECT_THAT(text, HasSubstr("heed_request_duration_seconds_sum{model=\"koen\",rpc=\"Translate\",version=\"1\"} 0.3"));
@@ -86,7 +83,7 @@ TEST(Metrics, ARequestIsCountedByRpcModelAndCode) {
 }
 
 TEST(Metrics, RequestsForUnknownModelsShareOneLabel) {
-  auto metrics = *Metrics::Start(Options());
+  auto metrics = Metrics::Make(Options());
   RequestSample sample;
   sample.rpc = Rpc::kSummarize;
   sample.code = absl::StatusCode::kNotFound;
@@ -98,7 +95,7 @@ TEST(Metrics, RequestsForUnknownModelsShareOneLabel) {
 }
 
 TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
-  auto metrics = *Metrics::Start(Options());
+  auto metrics = Metrics::Make(Options());
   const std::string text = Scrape(metrics.get());
   EXPECT_THAT(text, HasSubstr("heed_step_rows_sum{model=\"koen\",version=\"1\"} 20"));
   EXPECT_THAT(text, HasSubstr("heed_encoder_positions_total{model=\"koen\",version=\"1\"} 100"));
@@ -122,7 +119,7 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
 }
 
 TEST(Metrics, ASegmentThatNeverStartedHasNoTokenTimes) {
-  auto metrics = *Metrics::Start(Options());
+  auto metrics = Metrics::Make(Options());
   RequestSample sample = Sample();
   sample.code = absl::StatusCode::kDeadlineExceeded;
   sample.segments = {{.queued = absl::Seconds(1), .total = absl::Seconds(1)}};
@@ -134,7 +131,7 @@ TEST(Metrics, ASegmentThatNeverStartedHasNoTokenTimes) {
 }
 
 TEST(Metrics, TheDocumentationNamesEveryMetricAndNoOther) {
-  auto metrics = *Metrics::Start(Options());
+  auto metrics = Metrics::Make(Options());
   const std::string text = Scrape(metrics.get());
   std::set<std::string> served;
   const std::regex type_line("# TYPE (\\w+) ");
@@ -147,38 +144,104 @@ TEST(Metrics, TheDocumentationNamesEveryMetricAndNoOther) {
   EXPECT_EQ(served, documented);
 }
 
-std::string HttpGet(int port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
-  std::string answer;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<std::size_t>(n));
-  close(fd);
-  return answer;
+constexpr char kTrace[] = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+TEST(Metrics, OpenMetricsHasItsNamesUnitsNumbersAndEnd) {
+  auto metrics = Metrics::Make(Options());
+  Scrape(metrics.get());
+  const std::string text = metrics->Render(MetricsFormat::kOpenMetrics);
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_requests counter\nheed_requests_total{code=\"OK\",model=\"koen\","
+                              "rpc=\"Translate\",version=\"1\"} 1.0\n"));
+  EXPECT_THAT(text, HasSubstr("# HELP heed_requests RPCs answered, by RPC, model and gRPC code; requests that named no "
+                              "served model are model=\\\"unknown\\\".\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_early_refusals counter\nheed_early_refusals_total 8.0\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_request_duration_seconds histogram\n"
+                              "# UNIT heed_request_duration_seconds seconds\n"
+                              "heed_request_duration_seconds_bucket{model=\"koen\",rpc=\"Translate\",version=\"1\","
+                              "le=\"0.001\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("rpc=\"Translate\",version=\"1\",le=\"1.0\"} 1\n"));
+  EXPECT_THAT(text,
+              HasSubstr("heed_request_duration_seconds_bucket{model=\"koen\",rpc=\"Translate\",version=\"1\","
+                        "le=\"+Inf\"} 1\n"
+                        "heed_request_duration_seconds_count{model=\"koen\",rpc=\"Translate\",version=\"1\"} 1\n"
+                        "heed_request_duration_seconds_sum{model=\"koen\",rpc=\"Translate\",version=\"1\"} 0.3\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_queue_bytes gauge\n# UNIT heed_queue_bytes bytes\nheed_queue_bytes 5.0\n"));
+  EXPECT_THAT(text, HasSubstr("heed_leased_bytes 6e+09\n"));
+  EXPECT_THAT(text, ::testing::EndsWith("\n# EOF\n"));
+  EXPECT_THAT(text, Not(HasSubstr(" # {"))) << "no request had a trace";
 }
 
-TEST(Metrics, AreServedOverHttpOnTheirOwnPort) {
-  auto metrics = *Metrics::Start(Options("127.0.0.1:0"));
-  ASSERT_GT(metrics->port(), 0);
-  const std::string answer = HttpGet(metrics->port(), "/metrics");
-  EXPECT_THAT(answer, HasSubstr("200 OK"));
-  EXPECT_THAT(answer, HasSubstr("heed_build_info{version=\"9.9.9\"} 1"));
-  EXPECT_THAT(answer, HasSubstr("heed_rows_in_use 0"));
+TEST(Metrics, NothingIsLostBetweenTheTwoForms) {
+  auto metrics = Metrics::Make(Options());
+  const std::string plain = Scrape(metrics.get());
+  const std::string open = metrics->Render(MetricsFormat::kOpenMetrics);
+  // Name, labels but for a bucket's bound, which each writes in its own way, and no value.
+  const auto samples = [](const std::string& text) {
+    std::multiset<std::string> found;
+    const std::regex sample("(^|\n)(heed_\\w+(\\{[^}]*\\})?) ");
+    const std::regex bound(",?le=\"[^\"]*\"");
+    for (std::sregex_iterator it(text.begin(), text.end(), sample), end; it != end; ++it) {
+      found.insert(std::regex_replace((*it)[2].str(), bound, ""));
+    }
+    return found;
+  };
+  EXPECT_GT(samples(plain).size(), 100u);
+  EXPECT_EQ(samples(plain), samples(open));
 }
 
-TEST(Metrics, APortInUseIsOneLine) {
-  auto first = *Metrics::Start(Options("127.0.0.1:0"));
-  const std::string address = "127.0.0.1:" + std::to_string(first->port());
-  const absl::Status status = Metrics::Start(Options(address)).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("--metrics_address " + address));
-  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("\n")));
+TEST(Metrics, TheLastTracedRequestOfABucketIsItsExemplar) {
+  auto metrics = Metrics::Make(Options());
+  RequestSample sample = Sample();
+  sample.trace_id = "0123456789abcdef0123456789abcdef";
+  metrics->OnRequest(sample);
+  sample.trace_id = kTrace;
+  metrics->OnRequest(sample);
+  sample.trace_id.clear();
+  metrics->OnRequest(sample);
+  RequestSample unknown;
+  unknown.rpc = Rpc::kSummarize;
+  unknown.duration = absl::Minutes(5);
+  unknown.trace_id = kTrace;
+  metrics->OnRequest(unknown);
+  const std::string text = metrics->Render(MetricsFormat::kOpenMetrics);
+  EXPECT_TRUE(std::regex_search(text, std::regex("rpc=\"Translate\",version=\"1\",le=\"0.5\"\\} 3 # "
+                                                 "\\{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"\\} 0\\.3 "
+                                                 "\\d{10}\\.\\d{3}\n")))
+      << text;
+  EXPECT_TRUE(
+      std::regex_search(text, std::regex("model=\"unknown\",rpc=\"Summarize\",version=\"unknown\",le=\"\\+Inf"
+                                         "\"\\} 1 # \\{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"\\} 300\\.0 ")))
+      << text;
+  const std::regex exemplar(" # \\{");
+  EXPECT_EQ(std::distance(std::sregex_iterator(text.begin(), text.end(), exemplar), {}), 2) << text;
+  EXPECT_THAT(metrics->Render(), Not(HasSubstr(kTrace))) << "the plain text has no exemplars";
+}
+
+TEST(Metrics, AnExemplarIsInTheBucketThatCountsIt) {
+  const std::vector<double> bounds = {1, 2};
+  Exemplars exemplars(&bounds);
+  exemplars.Keep("a", 1, absl::UnixEpoch());
+  exemplars.Keep("b", 1.5, absl::UnixEpoch());
+  exemplars.Keep("c", 2.5, absl::UnixEpoch());
+  std::vector<std::string> kept;
+  for (const Exemplar& exemplar : exemplars.Get()) kept.push_back(exemplar.trace_id);
+  EXPECT_THAT(kept, ::testing::ElementsAre("a", "b", "c")) << "bounds are inclusive";
+}
+
+TEST(Metrics, ATraceIdIsThatOfARecordedTrace) {
+  const std::string trace(kTrace), parent = "00f067aa0ba902b7";
+  EXPECT_EQ(TraceIdOf("00-" + trace + "-" + parent + "-01"), trace);
+  EXPECT_EQ(TraceIdOf(" 00-" + trace + "-" + parent + "-03 "), trace);
+  EXPECT_EQ(TraceIdOf("01-" + trace + "-" + parent + "-01-later"), trace) << "of a later version";
+  for (const std::string& wrong :
+       {std::string(), std::string("x"), trace, "00-" + trace + "-" + parent + "-00",
+        "00-" + trace + "-" + parent + "-1", "ff-" + trace + "-" + parent + "-01",
+        "00-" + trace + "-" + parent + "-01-more", "01-" + trace + "-" + parent + "-01more",
+        "00-" + std::string(32, '0') + "-" + parent + "-01", "00-" + trace + "-" + std::string(16, '0') + "-01",
+        "00-" + std::string(32, 'g') + "-" + parent + "-01", "00-" + std::string(32, 'A') + "-" + parent + "-01",
+        "00_" + trace + "-" + parent + "-01", "00-" + std::string(31, '"') + "\n-" + parent + "-01"}) {
+    EXPECT_EQ(TraceIdOf(wrong), "") << wrong;
+  }
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ class ServerTest : public ::testing::Test {
     core_->registry = FakeRegistry({{.split_sentences = true}}, {failed});
     MetricsOptions metrics;
     for (const auto& model : core_->registry->models()) metrics.models.push_back(model->summary);
-    core_->metrics = *Metrics::Start(metrics);
+    core_->metrics = Metrics::Make(metrics);
     core_->admission = std::make_unique<Admission>(core_->registry.get(), options_.admission);
     if (puppet_ != nullptr) {
       core_->scheduler = std::move(puppet_);

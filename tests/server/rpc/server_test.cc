@@ -15,6 +15,7 @@ namespace heed {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string Trailer(const grpc::ClientContext& context, const std::string& key) {
   const auto& trailers = context.GetServerTrailingMetadata();
@@ -65,6 +66,20 @@ TEST_F(ServerTest, ARequestIdThatIsNotSaneIsReplaced) {
   v1::TranslateResponse response;
   ASSERT_TRUE(Translate(Request({"hello"}), &response, &context).ok());
   EXPECT_EQ(Trailer(context, "x-request-id").size(), 16U);
+}
+
+TEST_F(ServerTest, ARecordedTraceIsAnExemplarOfItsDuration) {
+  StartServer();
+  const auto translate = [this](const char* traceparent) {
+    grpc::ClientContext context;
+    context.AddMetadata("traceparent", traceparent);
+    v1::TranslateResponse response;
+    EXPECT_TRUE(Translate(Request({"hello"}), &response, &context).ok());
+    return core_->metrics->Render(MetricsFormat::kOpenMetrics);
+  };
+  EXPECT_THAT(translate("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"), Not(HasSubstr("trace_id")));
+  EXPECT_THAT(translate("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+              HasSubstr(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} "));
 }
 
 TEST_F(ServerTest, BytesThatAreNoMessageGetInvalidArgumentAndAreCounted) {

@@ -1,0 +1,28 @@
+// The pages of the HTTP listener: /metrics for Prometheus, and for orchestrators /livez (the process answers),
+// /startupz (it has started) and /readyz (send it requests).
+//
+// They are there before the models are: a server that loads for minutes is alive and has not started.
+#pragma once
+
+#include <functional>
+
+#include "server/http/http.h"
+#include "server/metrics/metrics.h"
+
+namespace heed {
+
+enum class Phase {
+  kStarting,  // models are being loaded
+  kServing,
+  kDraining,  // it was told to stop: what it has is finished, what is new should go elsewhere
+};
+
+// Asked at each request, on the listener's thread.
+struct PageSources {
+  std::function<Phase()> phase;
+  std::function<const Metrics*()> metrics;  // null: there are none yet
+};
+
+HttpRoutes MakePages(PageSources sources);
+
+}  // namespace heed
