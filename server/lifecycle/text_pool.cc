@@ -8,7 +8,7 @@ namespace heed {
 namespace {
 
 TextQueueOptions WithThreads(TextQueueOptions options, int threads) {
-  options.threads = threads + 1;
+  options.threads = threads;
   return options;
 }
 

@@ -42,7 +42,7 @@ std::optional<TextQueue::Id> TextQueue::TakeAny(absl::Time now, bool only_short)
   if (order[0]->waiting.empty()) order[0]->passed = std::max(order[0]->passed, of.passed);
   of.waiting.erase(next);
   next->begun = true;
-  if (next->info.grows) of.growing.insert(next);
+  if (next->info.memory > 0) of.holding.insert(next);
   next->cost = Cost(*next, now);
   return next->id;
 }
@@ -57,22 +57,29 @@ TextQueue::Task* TextQueue::Dead(const Class& of, bool only_short, absl::Time no
 }
 
 TextQueue::Task* TextQueue::Head(const Class& of, bool only_short) const {
-  const Task* blocked = nullptr;
+  const Task* kept = nullptr;
+  Task* other = nullptr;
   for (Task* task : of.waiting) {
     if (only_short && !IsShort(*task)) continue;
-    if (blocked == nullptr && MayBegin(of, *task)) return task;
-    if (blocked == nullptr) blocked = task;
-    // What keeps the first from beginning goes on.
-    if (task->begun && task->info.grows && task->info.expected < 2 * blocked->info.expected) return task;
+    if (kept != nullptr && task->begun && Keeps(*task, *kept)) return task;  // it goes on in its place
+    if (!MayBegin(of, *task)) {
+      if (kept == nullptr) kept = task;
+      continue;
+    }
+    if (kept == nullptr) return task;
+    if (other == nullptr) other = task;
   }
-  return nullptr;
+  return other;
+}
+
+bool TextQueue::Keeps(const Task& other, const Task& task) {
+  return other.info.memory > 0 && other.info.memory < 4 * task.info.memory;
 }
 
 bool TextQueue::MayBegin(const Class& of, const Task& task) const {
-  if (task.begun || !task.info.grows) return true;
-  return std::count_if(of.growing.begin(), of.growing.end(), [&](const Task* other) {
-           return other->info.expected < 2 * task.info.expected;
-         }) < options_.threads;
+  if (task.begun || task.info.memory == 0) return true;
+  return std::count_if(of.holding.begin(), of.holding.end(), [&](const Task* other) { return Keeps(*other, task); }) <
+         options_.threads;
 }
 
 double TextQueue::Cost(const Task& task, absl::Time now) const {
@@ -105,7 +112,7 @@ void TextQueue::Put(Id id, absl::Duration took, bool over, absl::Time now) {
   const absl::Duration charged = over ? task->left : std::min(took, task->left);
   task->left -= charged;
   if (over) {
-    of.growing.erase(task);
+    of.holding.erase(task);
     --of.tasks;
     Advance(&of, charged);
     tasks_.erase(id);

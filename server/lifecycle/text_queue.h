@@ -11,10 +11,10 @@
 // interactive slice costs 1; a batch one batch_share, and less the longer the task has waited since its last slice,
 // down to 1 after batch_ageing (server/scheduler/run_queue.h has the same rule for rows).
 //
-// Memory: a task that `grows` takes memory from its first slice to its end, in proportion to its size. It begins only
-// if fewer than `threads` of its class that are less than twice its size are under way; those go on in its place. So
-// the sizes of those under way halve from `threads` to `threads`, and they take no more than 2 x threads of the largest
-// size a class, however many wait.
+// Memory: a task may take memory from its first slice to its end. It begins only while fewer than `threads` of its
+// class are under way that take less than four times what it takes; those go on in its place. So of any `threads` + 1
+// tasks of a class under way one takes a quarter of another, or less, and all of them no more than 4/3 x `threads` of
+// the most that one may take, however many wait.
 //
 // A task that is dead (cancelled, past its deadline) goes before all others, for it only has to be ended.
 //
@@ -36,7 +36,7 @@
 namespace heed {
 
 struct TextQueueOptions {
-  int threads = 1;  // that do slices at the same time, at most
+  int threads = 1;  // that do slices of any length at the same time
   // A task that is expected to take less is short: TakeShort's.
   absl::Duration slice = absl::Milliseconds(5);
   int batch_share = 8;
@@ -47,7 +47,7 @@ struct TextQueueOptions {
 struct TextTaskInfo {
   Priority priority = Priority::kInteractive;
   absl::Duration expected;  // all its slices; above 0
-  bool grows = false;       // it takes memory in proportion to that until it has ended
+  std::int64_t memory = 0;  // that it takes while it is under way, in any unit
   absl::Time deadline = absl::InfiniteFuture();
   std::shared_ptr<const std::atomic<bool>> cancelled;  // null: never
 };
@@ -87,7 +87,7 @@ class TextQueue {
   };
   struct Class {
     std::set<Task*, ByEnd> waiting;
-    std::set<const Task*> growing;       // under way and taking memory
+    std::set<const Task*> holding;       // under way and taking memory
     std::multiset<absl::Duration> ends;  // of all tasks, as if they took turns
     absl::Duration now;                  // V
     double passed = 0;                   // seconds of slices, each times its cost
@@ -100,6 +100,7 @@ class TextQueue {
   Task* Head(const Class& of, bool only_short) const;
   Task* Dead(const Class& of, bool only_short, absl::Time now) const;
   bool MayBegin(const Class& of, const Task& task) const;
+  static bool Keeps(const Task& other, const Task& task);  // from beginning
   bool IsShort(const Task& task) const { return task.allowed < options_.slice; }
   double Cost(const Task& task, absl::Time now) const;
   static void Advance(Class* of, absl::Duration work);

@@ -14,7 +14,7 @@ namespace heed {
 namespace {
 
 // Some 0.1 ms each.
-constexpr std::size_t kShortRequest = 1 << 10;
+constexpr std::int64_t kShortRequest = 1 << 10;
 constexpr std::int64_t kShortReply = 32 << 10;
 // What text work takes on an ordinary core; that of one request beside others is what matters.
 constexpr absl::Duration kAdmitMiB = absl::Milliseconds(250);
@@ -28,15 +28,17 @@ absl::Duration TimeOf(std::int64_t bytes, absl::Duration mebibyte) {
 
 void TextWork::RunBefore(const grpc::ByteBuffer& request, const google::protobuf::Descriptor& type, Before before) {
   before_ = std::move(before);
-  const std::size_t bytes = request.Length();
+  const auto bytes = static_cast<std::int64_t>(request.Length());
   if (bytes <= kShortRequest) {
     while (BeforeSome()) {
     }
     return;
   }
-  const Priority priority = PeekPriority(request, MaxFields(call_->core()->options.admission), type);
-  SubmitToPool(/*grows=*/true, priority, TimeOf(static_cast<std::int64_t>(bytes), kAdmitMiB),
-               [this] { return BeforeSome(); });
+  // Source tokens take the most of it, and there are no more than bytes.
+  const ServerOptions& options = call_->core()->options;
+  const std::int64_t tokens = std::int64_t{options.admission.max_segments} * options.engine.max_source_tokens;
+  SubmitToPool(std::min(bytes, tokens), PeekPriority(request, MaxFields(options.admission), type),
+               TimeOf(bytes, kAdmitMiB), [this] { return BeforeSome(); });
 }
 
 bool TextWork::BeforeSome() {
@@ -59,7 +61,8 @@ bool TextWork::BeforeSome() {
   refused_ = std::move(status);
   if (admission_ != nullptr && admission_->Release()) return true;
   if (ReleaseSome()) return true;
-  before_.refuse(std::move(refused_));
+  const std::function<void(absl::Status)> refuse = std::move(before_.refuse);
+  refuse(std::move(refused_));
   return false;
 }
 
@@ -70,14 +73,15 @@ void TextWork::SubmitAfter(std::int64_t bytes, std::function<bool()> step) {
       }
     });
   }
-  SubmitToPool(/*grows=*/false, admitted_.priority, TimeOf(bytes, kReplyMiB), std::move(step));
+  SubmitToPool(/*memory=*/0, admitted_.priority, TimeOf(bytes, kReplyMiB), std::move(step));
 }
 
-void TextWork::SubmitToPool(bool grows, Priority priority, absl::Duration expected, std::function<bool()> step) {
+void TextWork::SubmitToPool(std::int64_t memory, Priority priority, absl::Duration expected,
+                            std::function<bool()> step) {
   TextTask task;
   task.info.priority = priority;
   task.info.expected = expected;
-  task.info.grows = grows;
+  task.info.memory = memory;
   task.info.deadline = call_->deadline();
   task.info.cancelled = call_->cancelled();
   task.step = std::move(step);

@@ -85,7 +85,7 @@ class TextWork {
   absl::Status BeginAdmission(TextRequest request);
   // Admits a part; whether more is left.
   absl::StatusOr<bool> AdmitSome();
-  void SubmitToPool(bool grows, Priority priority, absl::Duration expected, std::function<bool()> step);
+  void SubmitToPool(std::int64_t memory, Priority priority, absl::Duration expected, std::function<bool()> step);
   // A look at the queue before tokenising: a refusal should cost next to nothing.
   absl::Status CheckRoom(const ServedModel& model, const TextRequest& request) const;
   // Says when to try again, where that is worth it.

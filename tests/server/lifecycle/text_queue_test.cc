@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <random>
 #include <vector>
@@ -18,11 +19,11 @@ using ::testing::IsEmpty;
 constexpr absl::Duration kMs = absl::Milliseconds(1);
 constexpr absl::Time kStart = absl::UnixEpoch();
 
-TextTaskInfo Info(int expected_ms, Priority priority = Priority::kInteractive, bool grows = false) {
+TextTaskInfo Info(int expected_ms, Priority priority = Priority::kInteractive, int memory = 0) {
   TextTaskInfo info;
   info.priority = priority;
   info.expected = expected_ms * kMs;
-  info.grows = grows;
+  info.memory = memory;
   return info;
 }
 
@@ -37,8 +38,8 @@ class Driver {
     left_[static_cast<std::size_t>(id)] = takes_ms * kMs;
     return id;
   }
-  TextQueue::Id Add(int ms, Priority priority = Priority::kInteractive, bool grows = false) {
-    return Add(Info(ms, priority, grows), ms);
+  TextQueue::Id Add(int ms, Priority priority = Priority::kInteractive, int memory = 0) {
+    return Add(Info(ms, priority, memory), ms);
   }
 
   // The tasks of the next `slices` slices.
@@ -211,30 +212,44 @@ TEST(TextPriorities, AClassWithNothingToDoGainsNothingByIt) {
   EXPECT_EQ(std::count(ran.begin(), ran.end(), batch), 10);
 }
 
-TEST(TextMemory, SizesOfTasksUnderWayHalveSoThatMemoryIsBounded) {
-  Driver driver({.threads = 1});
-  // Each one shorter than the one before, so each would go first.
-  std::vector<TextQueue::Id> begun;
-  for (int ms = 1000; ms > 100; ms -= 10) {
-    driver.Add(ms, Priority::kInteractive, /*grows=*/true);
-    for (const TextQueue::Id id : driver.Run(1)) begun.push_back(id);
+TEST(TextMemory, WhatTasksUnderWayTakeIsBoundedHoweverManyWait) {
+  for (const int threads : {1, 2, 3}) {
+    TextQueue queue({.threads = threads});
+    // Each one shorter than the one before, so each would go first.
+    std::map<TextQueue::Id, int> under_way;
+    for (int size = 1000; size > 0; size -= 7) {
+      const TextQueue::Id id = queue.Add(Info(size, Priority::kInteractive, size), kStart);
+      const auto taken = queue.Take(kStart);
+      ASSERT_TRUE(taken.has_value());
+      if (*taken == id) under_way[id] = size;
+      queue.Put(*taken, absl::Microseconds(1), /*over=*/false, kStart);
+      int sum = 0;
+      for (const auto& [begun, memory] : under_way) sum += memory;
+      ASSERT_LE(sum, threads * 1000 * 4 / 3);
+    }
+    EXPECT_GT(under_way.size(), static_cast<std::size_t>(3 * threads)) << "short ones do go before long ones";
   }
-  std::sort(begun.begin(), begun.end());
-  begun.erase(std::unique(begun.begin(), begun.end()), begun.end());
-  int sum = 0;
-  for (const TextQueue::Id id : begun) sum += 1000 - 10 * (static_cast<int>(id) - 1);
-  EXPECT_GT(begun.size(), 1U);
-  EXPECT_LE(sum, 2000);
 }
 
 TEST(TextMemory, WhatKeepsTheNextFromBeginningGoesOnInItsPlace) {
   Driver driver({.threads = 1});
-  const TextQueue::Id first = driver.Add(100, Priority::kInteractive, /*grows=*/true);
+  const TextQueue::Id first = driver.Add(100, Priority::kInteractive, 100);
   driver.Run(1);
-  const TextQueue::Id next = driver.Add(80, Priority::kInteractive, /*grows=*/true);
-  driver.Add(200, Priority::kInteractive, /*grows=*/true);
-  EXPECT_THAT(driver.Run(1), ElementsAre(first)) << "80 is not half of 100";
-  EXPECT_THAT(driver.Ended(), ElementsAre(first, next, 3));
+  const TextQueue::Id next = driver.Add(80, Priority::kInteractive, 80);
+  driver.Add(200, Priority::kInteractive, 200);
+  const TextQueue::Id small = driver.Add(20, Priority::kInteractive, 20);
+  EXPECT_THAT(driver.Run(5), ElementsAre(small, small, small, small, first)) << "80 is more than a quarter of 100";
+  EXPECT_THAT(driver.Ended(), ElementsAre(small, first, next, 3));
+}
+
+TEST(TextMemory, WhileThoseThatKeepTheNextAreWithOtherThreadsAnotherHasItsTurn) {
+  TextQueue queue({.threads = 1});
+  const TextQueue::Id first = queue.Add(Info(100, Priority::kInteractive, 100), kStart);
+  ASSERT_EQ(queue.Take(kStart), first);
+  queue.Add(Info(80, Priority::kInteractive, 80), kStart);
+  EXPECT_FALSE(queue.CanTake(false));
+  const TextQueue::Id reply = queue.Add(Info(500), kStart);
+  EXPECT_EQ(queue.Take(kStart), reply);
 }
 
 TEST(TextMemory, RepliesTakeNoMoreAndSoMayAllBeUnderWay) {
@@ -274,7 +289,7 @@ TEST(TextDead, CancelledAndOverdueTasksGoFirstToBeEnded) {
   Driver driver;
   driver.Add(10);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  TextTaskInfo info = Info(1000, Priority::kBatch, /*grows=*/true);
+  TextTaskInfo info = Info(1000, Priority::kBatch, 1000);
   info.cancelled = cancelled;
   const TextQueue::Id gone = driver.Add(info, 1);
   info.cancelled = nullptr;
