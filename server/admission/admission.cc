@@ -90,32 +90,15 @@ std::optional<v1::TextError> AdmitSegment(const Common& common, std::string_view
   return std::nullopt;
 }
 
-// Cuts and tokenises a text. Its jobs are added only if the whole text is in order.
-void AdmitText(const Common& common, const AdmissionLimits& limits, AdmittedText* text, std::vector<DecodeJob>* jobs) {
-  const std::int64_t bytes = static_cast<std::int64_t>(text->text.size());
-  if (bytes > limits.max_text_bytes) {
-    text->error = OutOfRange("the text", "bytes", bytes, limits.max_text_bytes);
-    return;
-  }
-  if (!IsValidUtf8(text->text)) {
-    text->error.emplace();
-    text->error->set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
-    text->error->set_message("the text is not valid UTF-8");
-    return;
-  }
-  const std::size_t jobs_before = jobs->size();
-  for (const ByteRange& range : common.model->splitter.has_value() ? common.model->splitter->Split(text->text)
-                                                                   : SentenceSplitter::Whole(text->text)) {
-    AdmittedSegment segment;
-    segment.range = range;
-    text->error = AdmitSegment(common, text->text, &segment, jobs);
-    if (text->error.has_value()) {
-      jobs->resize(jobs_before);
-      text->segments.clear();
-      return;
-    }
-    text->segments.push_back(std::move(segment));
-  }
+// What is wrong with a text before it is cut.
+std::optional<v1::TextError> CheckText(const std::string& text, const AdmissionLimits& limits) {
+  const std::int64_t bytes = static_cast<std::int64_t>(text.size());
+  if (bytes > limits.max_text_bytes) return OutOfRange("the text", "bytes", bytes, limits.max_text_bytes);
+  if (IsValidUtf8(text)) return std::nullopt;
+  v1::TextError error;
+  error.set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
+  error.set_message("the text is not valid UTF-8");
+  return error;
 }
 
 absl::Status CheckTextCount(std::size_t count, const AdmissionLimits& limits) {
@@ -123,9 +106,92 @@ absl::Status CheckTextCount(std::size_t count, const AdmissionLimits& limits) {
   return InvalidField("texts", absl::StrCat("a list of ", count), absl::StrCat("a list of 1 to ", limits.max_texts));
 }
 
+// Texts are cut and tokenised, a segment a step, then sized, a text a step.
+class TextsWork : public AdmissionWork {
+ public:
+  TextsWork(const AdmissionLimits& limits, Common common, AdmittedRequest admitted, std::vector<std::string> texts)
+      : limits_(limits), common_(std::move(common)), admitted_(std::move(admitted)) {
+    // None moves while it is cut.
+    admitted_.texts.resize(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) admitted_.texts[i].text = std::move(texts[i]);
+  }
+
+  absl::StatusOr<bool> Step() override {
+    if (cut_ < admitted_.texts.size()) {
+      AdmittedText* const text = &admitted_.texts[cut_];
+      if (AdmitNextSegment(text)) return true;
+      segments_ += text->segments.size();
+      if (segments_ > static_cast<std::size_t>(limits_.max_segments)) {
+        return InvalidField("texts", absl::StrCat("more than ", limits_.max_segments, " segments (sentences)"),
+                            absl::StrCat("at most ", limits_.max_segments, " in all; send fewer texts at a time"));
+      }
+      cutter_.reset();
+      begun_ = false;
+      ++cut_;
+      return true;
+    }
+    if (sized_ == 0) {
+      for (const DecodeJob& job : admitted_.jobs) {
+        admitted_.source_tokens += static_cast<std::int64_t>(job.source.size());
+      }
+      admitted_.reply_bytes_estimate = EstimateBareReplyBytes();
+    }
+    admitted_.reply_bytes_estimate += EstimateTextBytes(admitted_, admitted_.texts[sized_]);
+    if (++sized_ < admitted_.texts.size()) return true;
+    if (admitted_.reply_bytes_estimate > admitted_.max_reply_bytes) {
+      return ReplyTooLarge(admitted_, admitted_.reply_bytes_estimate, /*before_decoding=*/true);
+    }
+    return false;
+  }
+
+  AdmittedRequest Take() override { return std::move(admitted_); }
+  bool Release() override { return admitted_.ReleaseText(); }
+
+ private:
+  // Cuts and tokenises the text's next segment; false where it has no more. The text's jobs stay only if all of it is
+  // in order.
+  bool AdmitNextSegment(AdmittedText* text) {
+    if (!begun_) {
+      begun_ = true;
+      jobs_before_ = admitted_.jobs.size();
+      text->error = CheckText(text->text, limits_);
+      if (text->error.has_value()) return false;
+      if (common_.model->splitter.has_value()) cutter_ = common_.model->splitter->Start(text->text);
+    }
+    AdmittedSegment segment;
+    if (cutter_ != nullptr) {
+      const std::optional<ByteRange> sentence = cutter_->Next();
+      if (!sentence.has_value()) return false;
+      segment.range = *sentence;
+    } else {
+      const std::vector<ByteRange> whole = SentenceSplitter::Whole(text->text);
+      if (whole.empty()) return false;
+      segment.range = whole[0];
+    }
+    text->error = AdmitSegment(common_, text->text, &segment, &admitted_.jobs);
+    if (text->error.has_value()) {
+      admitted_.jobs.resize(jobs_before_);
+      text->segments.clear();
+      return false;
+    }
+    text->segments.push_back(std::move(segment));
+    return cutter_ != nullptr;
+  }
+
+  const AdmissionLimits limits_;
+  const Common common_;
+  AdmittedRequest admitted_;
+  std::size_t cut_ = 0, sized_ = 0;  // texts
+  std::size_t segments_ = 0;
+  // Of the text that is being cut.
+  bool begun_ = false;
+  std::size_t jobs_before_ = 0;
+  std::unique_ptr<SentenceCutter> cutter_;  // null: it is one segment
+};
+
 }  // namespace
 
-absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
+absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(TextRequest request) const {
   HEED_RETURN_IF_ERROR(CheckTextCount(request.texts.size(), limits_));
   AdmittedRequest admitted;
   Common common;
@@ -141,23 +207,15 @@ absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
   common.truncate = request.too_long == v1::TOO_LONG_POLICY_TRUNCATE;
   admitted.model = common.model;
   admitted.attention = std::move(request.attention);
+  return std::make_unique<TextsWork>(limits_, std::move(common), std::move(admitted), std::move(request.texts));
+}
 
-  std::size_t segments = 0;
-  for (std::string& text : request.texts) {
-    admitted.texts.emplace_back().text = std::move(text);
-    AdmitText(common, limits_, &admitted.texts.back(), &admitted.jobs);
-    segments += admitted.texts.back().segments.size();
-    if (segments > static_cast<std::size_t>(limits_.max_segments)) {
-      return InvalidField("texts", absl::StrCat("more than ", limits_.max_segments, " segments (sentences)"),
-                          absl::StrCat("at most ", limits_.max_segments, " in all; send fewer texts at a time"));
-    }
+absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<AdmissionWork> work, Start(std::move(request)));
+  while (true) {
+    HEED_ASSIGN_OR_RETURN(const bool more, work->Step());
+    if (!more) return work->Take();
   }
-  for (const DecodeJob& job : admitted.jobs) admitted.source_tokens += static_cast<std::int64_t>(job.source.size());
-  admitted.reply_bytes_estimate = EstimateReplyBytes(admitted);
-  if (admitted.reply_bytes_estimate > admitted.max_reply_bytes) {
-    return ReplyTooLarge(admitted, admitted.reply_bytes_estimate, /*before_decoding=*/true);
-  }
-  return admitted;
 }
 
 }  // namespace heed

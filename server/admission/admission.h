@@ -1,10 +1,13 @@
 // Turns a request into work: model chosen, every field within its bounds, texts cut, tokenised and sized. Only Admit
 // builds an AdmittedRequest, so past it nobody checks a request again.
 //
-// Thread-safe: Admission is immutable. Admit takes CPU time in proportion to the text: long ones are for the text pool.
+// Thread-safe: Admission is immutable; an AdmissionWork is one thread's at a time. Admitting takes CPU time in
+// proportion to the text, so that of long ones is done a part at a time, in turn with others'
+// (server/lifecycle/text_pool.h).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,7 +72,26 @@ struct AdmittedRequest {
   std::int64_t source_tokens = 0;
   std::int64_t max_reply_bytes = 0;       // of this reply
   std::int64_t reply_bytes_bound = 0;     // what a request may raise max_reply_bytes to
-  std::int64_t reply_bytes_estimate = 0;  // EstimateReplyBytes
+  std::int64_t reply_bytes_estimate = 0;  // server/admission/reply_size.h
+
+  // Frees its last text; whether there are more.
+  bool ReleaseText() {
+    if (!texts.empty()) texts.pop_back();
+    return !texts.empty();
+  }
+};
+
+// A request on its way to being admitted.
+class AdmissionWork {
+ public:
+  virtual ~AdmissionWork() = default;
+  // Does a part: a segment cut and tokenised, or a text sized. Whether more is left; Admit's errors, after which it
+  // does no more. A part takes time in proportion to its longest sentence, at most max_text_bytes: some 0.1 us a byte.
+  virtual absl::StatusOr<bool> Step() = 0;
+  // Once no more is left.
+  virtual AdmittedRequest Take() = 0;
+  // Frees a part of a request that nobody wants any more, for that takes time too; whether more is left.
+  virtual bool Release() = 0;
 };
 
 class Admission {
@@ -81,6 +103,8 @@ class Admission {
   // max_reply_bytes: the message gives both sizes and says what would make it smaller). Faults of one text are in its
   // AdmittedText.
   absl::StatusOr<AdmittedRequest> Admit(TextRequest request) const;
+  // The same, a part at a time: the errors of its fields at once, those of its texts from Step. Admission outlives it.
+  absl::StatusOr<std::unique_ptr<AdmissionWork>> Start(TextRequest request) const;
 
  private:
   const Registry* registry_;

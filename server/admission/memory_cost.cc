@@ -55,7 +55,7 @@ std::int64_t WaitingBytes(const AdmittedRequest& request) {
   return bytes;
 }
 
-// What a job's hypotheses take in the reply's messages beside what EstimateReplyBytes says.
+// What a job's hypotheses take in the reply's messages beside what reply_bytes_estimate says.
 std::int64_t HypothesesBytes(const AdmittedRequest& request, const DecodeJob& job) {
   const std::int64_t rows = job.search.max_length;
   std::int64_t token = kTargetTokenBytes;

@@ -64,17 +64,12 @@ std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture) 
   return heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
 }
 
-std::int64_t EstimateReplyBytes(const AdmittedRequest& request) {
-  std::int64_t bytes = 128;  // the model's identity
-  for (const AdmittedText& text : request.texts) {
-    bytes += kMessageBytes;
-    if (text.error.has_value()) {
-      bytes += static_cast<std::int64_t>(text.error->ByteSizeLong());
-      continue;
-    }
-    bytes += static_cast<std::int64_t>(text.text.size());
-    for (const AdmittedSegment& segment : text.segments) bytes += SegmentBytes(request, text.text, segment);
-  }
+std::int64_t EstimateBareReplyBytes() { return 128; }  // the model's identity
+
+std::int64_t EstimateTextBytes(const AdmittedRequest& request, const AdmittedText& text) {
+  if (text.error.has_value()) return kMessageBytes + static_cast<std::int64_t>(text.error->ByteSizeLong());
+  std::int64_t bytes = kMessageBytes + static_cast<std::int64_t>(text.text.size());
+  for (const AdmittedSegment& segment : text.segments) bytes += SegmentBytes(request, text.text, segment);
   return bytes;
 }
 

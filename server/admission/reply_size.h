@@ -10,10 +10,12 @@
 
 namespace heed {
 
-// Bytes that the reply of an admitted request may take. Source tokens are counted exactly, attention at its largest
-// (max_length rows), text and target tokens at as many tokens as the source has: search rarely writes more, and a
-// request that asks for no matrices must not be refused for what it almost never gets. MakeReply checks the exact size.
-std::int64_t EstimateReplyBytes(const AdmittedRequest& request);
+// Bytes that a text of an admitted request may take in the reply. Source tokens are counted exactly, attention at its
+// largest (max_length rows), text and target tokens at as many tokens as the source has: search rarely writes more, and
+// a request that asks for no matrices must not be refused for what it almost never gets. ReplyMaker checks the exact
+// size. AdmittedRequest::reply_bytes_estimate is the sum over the texts, and what every reply has.
+std::int64_t EstimateTextBytes(const AdmittedRequest& request, const AdmittedText& text);
+std::int64_t EstimateBareReplyBytes();
 
 // Attention matrices that each hypothesis of a job with this capture has.
 std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture);

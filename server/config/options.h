@@ -50,6 +50,7 @@ struct ServerOptions {
   std::string proxy_protocol_from;                      // addresses whose connections begin with a PROXY header
   int max_concurrent_requests = 256;                    // of text in flight; more are refused with RESOURCE_EXHAUSTED
   int text_threads = 0;                                 // of the pool for long text work; 0: one per two granted cores
+  absl::Duration text_slice = absl::Milliseconds(5);    // of one request's text work, before another's turn
   int polling_threads = 0;                              // that take requests in; 0: one per 8 granted cores, at least 1
   absl::Duration default_deadline = absl::Seconds(30);  // of a call that has none
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call

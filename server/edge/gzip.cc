@@ -1,5 +1,7 @@
 #include "server/edge/gzip.h"
 
+#include <utility>
+
 namespace heed {
 namespace {
 
@@ -34,6 +36,28 @@ absl::Status Inflater::Run(absl::string_view* in, char* out, std::size_t room, s
   if (at_end_ || result == Z_OK || result == Z_BUF_ERROR) return absl::OkStatus();
   return absl::InvalidArgumentError("the compressed message does not inflate");
 }
+
+Gzipper::~Gzipper() {
+  if (begun_) deflateEnd(&stream_);
+}
+
+bool Gzipper::Run(absl::string_view bytes, int flush) {
+  if (!begun_) begun_ = deflateInit2(&stream_, kFast, Z_DEFLATED, kGzipForm, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+  failed_ = failed_ || !begun_;
+  if (failed_) return false;
+  stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream_.avail_in = static_cast<uInt>(bytes.size());
+  char made[1 << 14];
+  do {
+    stream_.next_out = reinterpret_cast<Bytef*>(made);
+    stream_.avail_out = sizeof(made);
+    deflate(&stream_, flush);
+    out_.append(made, sizeof(made) - stream_.avail_out);
+  } while (stream_.avail_out == 0);
+  return true;
+}
+
+std::string Gzipper::Finish() { return Run("", Z_FINISH) ? std::move(out_) : ""; }
 
 std::string Gzip(absl::string_view bytes) {
   z_stream stream = {};

@@ -38,6 +38,28 @@ class Inflater {
   bool at_end_ = false;
 };
 
+// Compresses bytes that come piece by piece to a gzip stream, quickly rather than small.
+class Gzipper {
+ public:
+  Gzipper() = default;
+  ~Gzipper();
+  Gzipper(const Gzipper&) = delete;
+  Gzipper& operator=(const Gzipper&) = delete;
+
+  // False where there is no memory for it: then it makes no stream.
+  bool Add(absl::string_view bytes) { return Run(bytes, Z_NO_FLUSH); }
+  // The stream, whole; empty where there was no memory for it. Once, after the last.
+  std::string Finish();
+
+ private:
+  bool Run(absl::string_view bytes, int flush);
+
+  z_stream stream_ = {};
+  bool begun_ = false;
+  bool failed_ = false;
+  std::string out_;
+};
+
 // `bytes` as a gzip stream, quickly rather than small.
 std::string Gzip(absl::string_view bytes);
 

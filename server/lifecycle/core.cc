@@ -36,6 +36,15 @@ std::unique_ptr<Metrics> MakeMetrics(const Registry& registry) {
   return Metrics::Make(metrics);
 }
 
+// Between interactive and batch requests text work has the scheduler's rule.
+TextQueueOptions TextOptions(const ServerOptions& options) {
+  TextQueueOptions text;
+  text.slice = options.text_slice;
+  text.batch_share = options.scheduler.batch_share;
+  text.batch_ageing = options.scheduler.batch_ageing;
+  return text;
+}
+
 }  // namespace
 
 Core::~Core() {
@@ -60,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
       },
       core->metrics.get(), core->clock);
   const int text_threads = options.text_threads > 0 ? options.text_threads : std::max(1, GrantedCores() / 2);
-  core->text_pool = std::make_unique<TextPool>(text_threads);
+  core->text_pool = std::make_unique<TextPool>(text_threads, TextOptions(options), core->clock);
   Core* raw = core.get();
   core->metrics->ReadGaugesFrom([raw] {
     ConnectionStats connections = raw->connections.stats();

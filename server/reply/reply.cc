@@ -140,25 +140,6 @@ std::int64_t TypedBytes(const AdmittedRequest& request, const AdmittedText& text
   return bytes;
 }
 
-v1::Segment MakeSegment(const AdmittedRequest& request, const AdmittedText& text, const AdmittedSegment& admitted,
-                        std::vector<DecodeResult>* decoded) {
-  v1::Segment segment;
-  segment.set_begin(admitted.range.begin);
-  segment.set_end(admitted.range.end);
-  segment.set_truncated(admitted.truncated);
-  for (const v1::Token& token : admitted.source_tokens) *segment.add_source_tokens() = token;
-  if (admitted.job < 0) return segment;
-  SourceSide source{.tokens = TypedSource(text.text, admitted), .unit = UnitOf(request)};
-  if (source.unit == v1::ATTENTION_UNIT_WORDS) source.words = Words(text.text, admitted.source_tokens);
-  DecodeResult& result = (*decoded)[static_cast<std::size_t>(admitted.job)];
-  // Search always finds one; none means that the time budget was over before its first step.
-  if (result.hypotheses.empty()) segment.add_hypotheses()->set_finish_reason(v1::FINISH_REASON_TIME_BUDGET);
-  for (DecodedHypothesis& hypothesis : result.hypotheses) {
-    *segment.add_hypotheses() = MakeHypothesis(*request.model, source, std::move(hypothesis));
-  }
-  return segment;
-}
-
 // The best hypotheses with the source's own spacing before, between and after them. Two sentences that the source
 // writes without a space (Chinese, say) get one where the target language separates sentences by spaces.
 std::string JoinSegments(const ServedModel& model, const std::string& source, const v1::TextOutput& output) {
@@ -186,33 +167,98 @@ int TargetTokens(const DecodeResult& result) {
   return result.hypotheses.empty() ? 0 : static_cast<int>(result.hypotheses[0].tokens.size());
 }
 
+struct ReplyMaker::Text {
+  const AdmittedText* admitted = nullptr;
+  std::vector<DecodeResult>* decoded = nullptr;
+  v1::TextResult result;
+  bool begun = false;
+  std::size_t segment = 0;     // next; while one is being made, the one after it
+  v1::Segment* out = nullptr;  // the one that is being made
+  DecodeResult* from = nullptr;
+  std::size_t hypothesis = 0;  // next
+  SourceSide source;
+};
+
 ReplyMaker::ReplyMaker(const AdmittedRequest* request)
     : request_(request),
       model_(IdentityOf(*request->model)),
       bytes_(kFraming + static_cast<std::int64_t>(model_.ByteSizeLong())) {}
 
-absl::StatusOr<v1::TextResult> ReplyMaker::Make(int text, std::vector<DecodeResult>* decoded) {
-  const AdmittedText& admitted = request_->texts[static_cast<std::size_t>(text)];
-  v1::TextResult result;
+ReplyMaker::~ReplyMaker() = default;
+
+void ReplyMaker::Begin(int text, std::vector<DecodeResult>* decoded) {
+  making_ = std::make_unique<Text>();
+  making_->admitted = &request_->texts[static_cast<std::size_t>(text)];
+  making_->decoded = decoded;
+}
+
+absl::StatusOr<std::optional<v1::TextResult>> ReplyMaker::Step() {
+  Text& text = *making_;
+  const AdmittedText& admitted = *text.admitted;
   if (admitted.error.has_value()) {
-    *result.mutable_error() = *admitted.error;
-  } else {
+    *text.result.mutable_error() = *admitted.error;
+    return End();
+  }
+  if (!text.begun) {
+    text.begun = true;
     for (const AdmittedSegment& segment : admitted.segments) {
-      if (segment.job >= 0) target_tokens_ += TargetTokens((*decoded)[static_cast<std::size_t>(segment.job)]);
+      if (segment.job >= 0) target_tokens_ += TargetTokens((*text.decoded)[static_cast<std::size_t>(segment.job)]);
     }
-    if (const std::int64_t typed = bytes_ + TypedBytes(*request_, admitted, *decoded);
+    if (const std::int64_t typed = bytes_ + TypedBytes(*request_, admitted, *text.decoded);
         typed > request_->max_reply_bytes) {
       return ReplyTooLarge(*request_, typed, /*before_decoding=*/false);
     }
-    v1::TextOutput* output = result.mutable_output();
-    for (const AdmittedSegment& segment : admitted.segments) {
-      *output->add_segments() = MakeSegment(*request_, admitted, segment, decoded);
-    }
-    output->set_text(JoinSegments(*request_->model, admitted.text, *output));
   }
+  if (Grow()) return std::nullopt;
+  v1::TextOutput* const output = text.result.mutable_output();
+  output->set_text(JoinSegments(*request_->model, admitted.text, *output));
+  return End();
+}
+
+bool ReplyMaker::Grow() {
+  Text& text = *making_;
+  if (text.from != nullptr) {
+    *text.out->add_hypotheses() =
+        MakeHypothesis(*request_->model, text.source, std::move(text.from->hypotheses[text.hypothesis]));
+    if (++text.hypothesis == text.from->hypotheses.size()) text.from = nullptr;
+    return true;
+  }
+  if (text.segment == text.admitted->segments.size()) return false;
+  const AdmittedSegment& admitted = text.admitted->segments[text.segment++];
+  text.out = text.result.mutable_output()->add_segments();
+  text.out->set_begin(admitted.range.begin);
+  text.out->set_end(admitted.range.end);
+  text.out->set_truncated(admitted.truncated);
+  for (const v1::Token& token : admitted.source_tokens) *text.out->add_source_tokens() = token;
+  if (admitted.job < 0) return true;
+  text.source = {.tokens = TypedSource(text.admitted->text, admitted), .unit = UnitOf(*request_)};
+  if (text.source.unit == v1::ATTENTION_UNIT_WORDS) {
+    text.source.words = Words(text.admitted->text, admitted.source_tokens);
+  }
+  DecodeResult& result = (*text.decoded)[static_cast<std::size_t>(admitted.job)];
+  text.hypothesis = 0;
+  if (!result.hypotheses.empty()) {
+    text.from = &result;
+  } else {  // search always finds one; none means that the time budget was over before its first step
+    text.out->add_hypotheses()->set_finish_reason(v1::FINISH_REASON_TIME_BUDGET);
+  }
+  return true;
+}
+
+absl::StatusOr<std::optional<v1::TextResult>> ReplyMaker::End() {
+  v1::TextResult result = std::move(making_->result);
+  making_.reset();
   bytes_ += kFraming + static_cast<std::int64_t>(result.ByteSizeLong());
   if (bytes_ > request_->max_reply_bytes) return ReplyTooLarge(*request_, bytes_, /*before_decoding=*/false);
   return result;
+}
+
+absl::StatusOr<v1::TextResult> ReplyMaker::Make(int text, std::vector<DecodeResult>* decoded) {
+  Begin(text, decoded);
+  while (true) {
+    HEED_ASSIGN_OR_RETURN(std::optional<v1::TextResult> result, Step());
+    if (result.has_value()) return *std::move(result);
+  }
 }
 
 absl::StatusOr<Reply> MakeReply(const AdmittedRequest& request, std::vector<DecodeResult> decoded) {

@@ -1,10 +1,13 @@
 // Turns what the engine decoded back into text: pieces joined, segments put together with the source's spacing, every
 // token's byte range, attention rows dense or folded to words.
 //
-// Not thread-safe. It takes CPU time in proportion to the reply: not for a step thread.
+// Not thread-safe. It takes CPU time in proportion to the reply: not for a step thread, and that of long ones is made a
+// part at a time, in turn with others' (server/lifecycle/text_pool.h).
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,19 +25,29 @@ class ReplyMaker {
  public:
   // `request` outlives it.
   explicit ReplyMaker(const AdmittedRequest* request);
+  ~ReplyMaker();
 
   // What becomes of text `text`: its jobs' results, which are taken out of `decoded` (one result per job of the
   // request). RESOURCE_EXHAUSTED if it and those made before are larger than the request's max_reply_bytes all the same
   // (n-best text, say): then it makes no more.
   absl::StatusOr<v1::TextResult> Make(int text, std::vector<DecodeResult>* decoded);
+  // The same a part at a time: Begin, then Step until it has the result. A part is a hypothesis, with its attention.
+  void Begin(int text, std::vector<DecodeResult>* decoded);
+  absl::StatusOr<std::optional<v1::TextResult>> Step();
 
   const v1::ModelIdentity& model() const { return model_; }
   // Of the best hypotheses so far.
   std::int64_t target_tokens() const { return target_tokens_; }
 
  private:
+  struct Text;  // one that is being made
+  // Its segments' next part; whether more is left.
+  bool Grow();
+  absl::StatusOr<std::optional<v1::TextResult>> End();
+
   const AdmittedRequest* const request_;
   const v1::ModelIdentity model_;
+  std::unique_ptr<Text> making_;
   std::int64_t bytes_ = 0;  // of the reply so far
   std::int64_t target_tokens_ = 0;
 };

@@ -14,14 +14,13 @@
 #include "server/metrics/exemplars.h"
 #include "server/rpc/bridge.h"
 #include "server/rpc/message.h"
+#include "server/rpc/reply_bytes.h"
 #include "server/rpc/status.h"
 
 namespace heed {
 namespace {
 
 constexpr std::size_t kMaxRequestId = 64;
-// Shorter answers are not worth the time.
-constexpr std::size_t kWorthGzip = 1 << 10;
 constexpr char kRequestIdKey[] = "x-request-id";
 
 // How long the client still waits; none where it has no deadline, for which gRPC gives its far future. gRPC's deadlines
@@ -131,6 +130,16 @@ void Call::WriteLog(const absl::Status& status) const {
 
 void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
   if (status.ok()) status = Serialize(*reply);
+  Finish(std::move(status));
+}
+
+void UnaryCall::FinishWithBytes(absl::Status status, ReplyBytes reply) {
+  if (reply.gzipped()) context()->AddInitialMetadata(kIsGzipKey, "1");
+  reply_ = reply.Take();
+  Finish(std::move(status));
+}
+
+void UnaryCall::Finish(absl::Status status) {
   // What the client hears of it is made here, which takes its time; gRPC is told on its own thread.
   told_ = Close(std::move(status));
   queue()->Run([this] {
@@ -143,7 +152,7 @@ void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message*
 }
 
 absl::Status UnaryCall::Serialize(const google::protobuf::Message& reply) {
-  if (!wants_gzip() || reply.ByteSizeLong() < kWorthGzip) return SerializeMessage(reply, &reply_);
+  if (!wants_gzip() || reply.ByteSizeLong() < ReplyBytes::kWorthGzip) return SerializeMessage(reply, &reply_);
   std::string bytes;
   if (!reply.SerializeToString(&bytes)) return absl::InternalError("the reply has more bytes than a message can");
   const std::string smaller = Gzip(bytes);

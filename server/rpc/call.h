@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "server/lifecycle/core.h"
 #include "server/rpc/call_queue.h"
+#include "server/rpc/reply_bytes.h"
 
 namespace heed {
 
@@ -87,6 +88,8 @@ class UnaryCall : public Call {
 
   // The call's answer: `reply` where OK. The last thing that touches the call.
   void FinishWith(absl::Status status, const google::protobuf::Message* reply);
+  // The same of a reply that has been serialised.
+  void FinishWithBytes(absl::Status status, ReplyBytes reply);
 
   grpc::ByteBuffer& request() { return request_; }
   const AskUnary* ask() const { return ask_; }
@@ -95,6 +98,8 @@ class UnaryCall : public Call {
   void Ask(void* tag) final { (*ask_)(context(), &request_, &writer_, queue()->grpc(), tag); }
   void Refuse(absl::Status status) final { FinishWith(std::move(status), nullptr); }
 
+  // With reply_.
+  void Finish(absl::Status status);
   // Into reply_, compressed where that is wanted and pays.
   absl::Status Serialize(const google::protobuf::Message& reply);
 

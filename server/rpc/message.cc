@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "heed/v1/text.pb.h"
 #include "server/admission/errors.h"
 
 namespace heed {
@@ -17,9 +18,9 @@ namespace heed {
 namespace {
 
 // Takes the fields of a message of this type from `left`; false once there are too many. Bytes that are no message are
-// the parser's to refuse.
+// the parser's to refuse. `priority`: the value of the last field of that type.
 bool CountFields(const google::protobuf::Descriptor& type, google::protobuf::io::CodedInputStream* in, int depth,
-                 std::int64_t* left) {
+                 std::int64_t* left, std::uint32_t* priority) {
   using google::protobuf::internal::WireFormatLite;
   while (const std::uint32_t tag = in->ReadTag()) {
     if (--*left < 0) return false;
@@ -28,8 +29,11 @@ bool CountFields(const google::protobuf::Descriptor& type, google::protobuf::io:
     if (depth > 0 && field != nullptr && field->message_type() != nullptr &&
         WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED && in->ReadVarint32(&length)) {
       const auto limit = in->PushLimit(static_cast<int>(length));
-      if (!CountFields(*field->message_type(), in, depth - 1, left)) return false;
+      if (!CountFields(*field->message_type(), in, depth - 1, left, priority)) return false;
       in->PopLimit(limit);
+    } else if (field != nullptr && field->enum_type() == v1::Priority_descriptor() &&
+               WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_VARINT) {
+      if (!in->ReadVarint32(priority)) break;
     } else if (!WireFormatLite::SkipField(in, tag)) {
       break;
     }
@@ -49,7 +53,8 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, std::int64_t max_fields
     grpc::ProtoBufferReader reader(&shared);
     google::protobuf::io::CodedInputStream in(&reader);
     std::int64_t left = max_fields;
-    if (reader.status().ok() && !CountFields(*message->GetDescriptor(), &in, kMaxDepth, &left)) {
+    std::uint32_t priority = 0;
+    if (reader.status().ok() && !CountFields(*message->GetDescriptor(), &in, kMaxDepth, &left, &priority)) {
       return ErrorWithInfo(absl::StatusCode::kInvalidArgument,
                            absl::StrCat("the request has more than ", max_fields,
                                         " fields, those of messages inside it included; send fewer texts at a time"),
@@ -65,6 +70,16 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, std::int64_t max_fields
                        absl::StrCat("the request does not parse as ", type,
                                     ": its bytes are no such message, or a string in it is not valid UTF-8"),
                        "MALFORMED_MESSAGE", {{"type", type}});
+}
+
+Priority PeekPriority(const grpc::ByteBuffer& bytes, std::int64_t max_fields,
+                      const google::protobuf::Descriptor& type) {
+  grpc::ByteBuffer shared(bytes);
+  grpc::ProtoBufferReader reader(&shared);
+  google::protobuf::io::CodedInputStream in(&reader);
+  std::uint32_t priority = 0;
+  if (reader.status().ok()) CountFields(type, &in, kMaxDepth, &max_fields, &priority);
+  return priority == v1::PRIORITY_BATCH ? Priority::kBatch : Priority::kInteractive;
 }
 
 absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes) {

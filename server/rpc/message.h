@@ -24,6 +24,10 @@ inline constexpr std::int64_t kFewFields = 16;
 // Of a request within these limits; those of texts and a margin.
 std::int64_t MaxFields(const AdmissionLimits& limits);
 
+// What a message that is not parsed yet says of its priority, in it or in a message inside it; interactive where it
+// says nothing, or not within `max_fields` fields. Takes time in proportion to those.
+Priority PeekPriority(const grpc::ByteBuffer& bytes, std::int64_t max_fields, const google::protobuf::Descriptor& type);
+
 // INTERNAL when it does not fit a protobuf message (2 GiB).
 absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);
 

@@ -3,9 +3,12 @@
 // event: a reader that is slow costs the memory of its own tokens, which its request has leased, and nobody waits for
 // it.
 //
-//   step thread --OnProgress, OnFinished, OnDecoded--> fresh_, finished_ --Pump (text pool)--> out_ --writes--> client
+//   step thread --OnProgress, OnFinished, OnDecoded--> fresh_, finished_ --PumpSome (text pool)--> out_
+//   out_ --EndPump, writes (queue's thread)--> client
 //
-// At most one of Pump and a write is under way; `busy_` says whether one is.
+// At most one of a pump and a write is under way; `busy_` says whether one is.
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -26,6 +29,9 @@
 namespace heed {
 namespace {
 
+// What a pump usually makes.
+constexpr std::int64_t kPumpBytes = 1 << 12;
+
 template <typename Request, typename Response>
 class StreamCall : public Call {
  public:
@@ -38,19 +44,20 @@ class StreamCall : public Call {
   void Refuse(absl::Status status) override { End(std::move(status)); }
 
   void Run() override {
-    work_.RunBefore(request_.Length(), [this] {
-      absl::Status status = AdmitAndSchedule();
-      if (!status.ok()) End(std::move(status));
-    });
+    work_.RunBefore(request_, *Request::descriptor(),
+                    {.parse = [this] { return Parse(); },
+                     .schedule = [this] { return Schedule(); },
+                     .refuse = [this](absl::Status status) { End(std::move(status)); }});
   }
 
-  // OK: the scheduler has the work; the call is no longer ours to touch.
-  absl::Status AdmitAndSchedule() {
-    HEED_RETURN_IF_ERROR(CheckAlive());
+  absl::StatusOr<TextRequest> Parse() {
     Request message;
     HEED_RETURN_IF_ERROR(ParseMessage(request_, MaxFields(core()->options.admission), &message));
     request_.Clear();
-    HEED_RETURN_IF_ERROR(work_.Admit(ToTextRequest(work_.task(), message.mutable_request())));
+    return ToTextRequest(work_.task(), message.mutable_request());
+  }
+
+  absl::Status Schedule() {
     MakeStreams();
     return work_.Schedule({.progress = [this](int job, DecodedHypothesis fresh) { OnProgress(job, std::move(fresh)); },
                            .finished = [this](int job, DecodeResult result) { OnFinished(job, std::move(result)); }},
@@ -99,29 +106,54 @@ class StreamCall : public Call {
   void StartPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (busy_) return;
     busy_ = true;
-    work_.SubmitAfter([this] { Pump(); });
+    work_.SubmitAfter(kPumpBytes, [this] { return PumpSome(); });
   }
 
-  // Makes events of what there is and starts writing them.
-  void Pump() {
-    std::vector<std::pair<int, DecodedHypothesis>> fresh;
-    std::vector<std::pair<int, DecodeResult>> finished;
-    bool over = false;
-    {
+  // Makes events of what there is, a part at a time, then has them written; whether more is left.
+  bool PumpSome() {
+    if (!std::exchange(pumping_, true)) {
       absl::MutexLock lock(&mu_);
-      fresh.swap(fresh_);
-      finished.swap(finished_);
-      over = over_;
+      pumped_.fresh.swap(fresh_);
+      pumped_.finished.swap(finished_);
+      pumped_.over = over_;
     }
-    if (!gone_ && failed_.ok()) {
-      if (!std::exchange(told_model_, true)) PushModel();
-      AddProgress(std::move(fresh));
-      for (auto& [job, result] : finished) EndSegment(job, std::move(result));
-      if (over && decoded_.status.ok()) PushRest();
+    if (dead_.ok()) dead_ = CheckAlive();
+    if (dead_.ok() && !gone_ && failed_.ok() && MakeSome()) return true;
+    if (pumped_.over && work_.ReleaseSome()) return true;
+    queue()->Run([this] { EndPump(); });
+    return false;
+  }
+
+  // An event, or a part of one; whether more is left.
+  bool MakeSome() {
+    if (!std::exchange(told_model_, true)) PushModel();
+    if (making_.has_value()) {
+      MakeResult();
+    } else if (!pumped_.fresh.empty()) {
+      for (auto& [job, hypothesis] : std::exchange(pumped_.fresh, {})) {
+        StreamOf(job).Add(std::move(hypothesis));
+        pumped_.changed.insert(job);
+      }
+    } else if (!pumped_.changed.empty()) {
+      PushProgress(pumped_.changed.extract(pumped_.changed.begin()).value(), /*end=*/false);
+    } else if (pumped_.ended < pumped_.finished.size()) {
+      auto& [job, result] = pumped_.finished[pumped_.ended++];
+      EndSegment(job, std::move(result));
+    } else {
+      return pumped_.over && decoded_.status.ok() && BeginRest();
     }
+    return failed_.ok();
+  }
+
+  // On the queue's thread: writes what was made.
+  void EndPump() {
+    const bool over = pumped_.over;
+    pumping_ = false;
+    pumped_ = {};
     if (over) {
       work_.TakeTimings(decoded_.timings, target_tokens_);
       if (!decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
+      failed_.Update(dead_);
       if (failed_.ok()) sample().target_tokens = maker_->target_tokens();
     }
     if (!failed_.ok()) {  // it cannot be told: the rest is not wanted
@@ -136,15 +168,6 @@ class StreamCall : public Call {
     v1::StreamEvent event;
     *event.mutable_model() = maker_->model();
     Push(std::move(event));
-  }
-
-  void AddProgress(std::vector<std::pair<int, DecodedHypothesis>> fresh) {
-    std::set<int> changed;
-    for (auto& [job, hypothesis] : fresh) {
-      StreamOf(job).Add(std::move(hypothesis));
-      changed.insert(job);
-    }
-    for (const int job : changed) PushProgress(job, /*end=*/false);
   }
 
   void PushProgress(int job, bool end) {
@@ -166,24 +189,32 @@ class StreamCall : public Call {
     }
     results_[number] = std::move(result);
     const int text = jobs_[number].text;
-    if (--left_[static_cast<std::size_t>(text)] == 0) PushResult(text);
+    if (--left_[static_cast<std::size_t>(text)] == 0) BeginResult(text);
   }
 
-  // Results of texts without a segment to decode, or with one that never started.
-  void PushRest() {
-    for (std::size_t text = 0; text < left_.size(); ++text) {
-      if (!told_.contains(static_cast<int>(text))) PushResult(static_cast<int>(text));
-    }
+  // The next result of a text without a segment to decode, or with one that never started; false where there is none.
+  bool BeginRest() {
+    while (rest_ < left_.size() && told_.contains(static_cast<int>(rest_))) ++rest_;
+    if (rest_ == left_.size()) return false;
+    BeginResult(static_cast<int>(rest_));
+    return true;
   }
 
-  void PushResult(int text) {
+  void BeginResult(int text) {
     told_.insert(text);
-    if (!failed_.ok()) return;
-    absl::StatusOr<v1::TextResult> result = maker_->Make(text, &results_);
+    making_ = text;
+    maker_->Begin(text, &results_);
+  }
+
+  // A part of the result that is being made.
+  void MakeResult() {
+    absl::StatusOr<std::optional<v1::TextResult>> result = maker_->Step();
     if (!result.ok()) return failed_.Update(result.status());
+    if (!result->has_value()) return;
     v1::StreamEvent event;
-    event.mutable_result()->set_text(text);
-    *event.mutable_result()->mutable_result() = *std::move(result);
+    event.mutable_result()->set_text(*making_);
+    *event.mutable_result()->mutable_result() = **std::move(result);
+    making_.reset();
     Push(std::move(event));
   }
 
@@ -229,7 +260,7 @@ class StreamCall : public Call {
 
   SegmentStream& StreamOf(int job) { return *jobs_[static_cast<std::size_t>(job)].stream; }
 
-  // Of whoever is busy: Pump or a write.
+  // Of whoever is busy: a pump or a write.
   struct Job {
     int text = 0;
     std::unique_ptr<SegmentStream> stream;
@@ -239,16 +270,29 @@ class StreamCall : public Call {
   std::vector<int> target_tokens_;     // by job
   std::vector<int> left_;              // by text: jobs that have not finished
   std::set<int> told_;                 // texts
+  std::size_t rest_ = 0;               // texts before it are told
   std::optional<ReplyMaker> maker_;
   std::deque<grpc::ByteBuffer> out_;
   bool told_model_ = false;
-  bool gone_ = false;    // the client
-  absl::Status failed_;  // what there is to tell cannot be told
-  bool ending_ = false;  // out_ has the last event
+  // What came since the last pump, and how far this one is.
+  struct Pumped {
+    std::vector<std::pair<int, DecodedHypothesis>> fresh;
+    std::vector<std::pair<int, DecodeResult>> finished;
+    bool over = false;
+    std::set<int> changed;  // jobs with progress to tell
+    std::size_t ended = 0;  // of `finished`
+  };
+  Pumped pumped_;
+  bool pumping_ = false;
+  std::optional<int> making_;  // the text whose result is being made
+  absl::Status dead_;          // cancelled, or past its deadline
+  bool gone_ = false;          // the client
+  absl::Status failed_;        // what there is to tell cannot be told
+  bool ending_ = false;        // out_ has the last event
 
   absl::Mutex mu_;
   bool busy_ ABSL_GUARDED_BY(mu_) = false;
-  bool over_ ABSL_GUARDED_BY(mu_) = false;  // decoded_ is there, and nobody changes it but Pump
+  bool over_ ABSL_GUARDED_BY(mu_) = false;  // decoded_ is there, and nobody changes it but a pump
   std::vector<std::pair<int, DecodedHypothesis>> fresh_ ABSL_GUARDED_BY(mu_);
   std::vector<std::pair<int, DecodeResult>> finished_ ABSL_GUARDED_BY(mu_);
   // Its memory is given back when gRPC has sent the reply and the call is destroyed.

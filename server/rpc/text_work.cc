@@ -1,41 +1,114 @@
 #include "server/rpc/text_work.h"
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "engine/base/status_macros.h"
 #include "server/admission/errors.h"
 #include "server/admission/work.h"
+#include "server/rpc/message.h"
 
 namespace heed {
 
 namespace {
 
 // Some 0.1 ms each.
-constexpr std::size_t kShortRequest = 1 << 10;
+constexpr std::int64_t kShortRequest = 1 << 10;
 constexpr std::int64_t kShortReply = 32 << 10;
+// What text work takes on an ordinary core; that of one request beside others is what matters.
+constexpr absl::Duration kAdmitMiB = absl::Milliseconds(250);
+constexpr absl::Duration kReplyMiB = absl::Milliseconds(10);
+
+absl::Duration TimeOf(std::int64_t bytes, absl::Duration mebibyte) {
+  return std::max(absl::Microseconds(1), mebibyte * (static_cast<double>(bytes) / (1 << 20)));
+}
 
 }  // namespace
 
-void TextWork::RunBefore(std::size_t request_bytes, std::function<void()> work) {
-  if (request_bytes <= kShortRequest) return work();
-  call_->core()->text_pool->Submit(std::move(work));
+void TextWork::RunBefore(const grpc::ByteBuffer& request, const google::protobuf::Descriptor& type, Before before) {
+  before_ = std::move(before);
+  const auto bytes = static_cast<std::int64_t>(request.Length());
+  if (bytes <= kShortRequest) {
+    while (BeforeSome()) {
+    }
+    return;
+  }
+  // Source tokens take the most of it, and there are no more than bytes.
+  const ServerOptions& options = call_->core()->options;
+  const std::int64_t tokens = std::int64_t{options.admission.max_segments} * options.engine.max_source_tokens;
+  SubmitToPool(std::min(bytes, tokens), PeekPriority(request, MaxFields(options.admission), type),
+               TimeOf(bytes, kAdmitMiB), [this] { return BeforeSome(); });
 }
 
-void TextWork::SubmitAfter(std::function<void()> work) {
-  if (admitted_.reply_bytes_estimate <= kShortReply) return call_->queue()->Submit(std::move(work));
-  call_->core()->text_pool->Submit(std::move(work));
+bool TextWork::BeforeSome() {
+  absl::Status status = refused_;
+  if (status.ok() && admission_ == nullptr) {
+    status = call_->CheckAlive();
+    if (status.ok()) {
+      absl::StatusOr<TextRequest> request = before_.parse();
+      status = request.ok() ? BeginAdmission(*std::move(request)) : request.status();
+    }
+    if (status.ok()) return true;
+  } else if (status.ok()) {
+    const absl::StatusOr<bool> more = AdmitSome();
+    if (more.ok() && *more) return true;
+    const std::function<absl::Status()> schedule = std::move(before_.schedule);  // the call may be gone when it ends
+    status = more.ok() ? schedule() : more.status();
+    if (status.ok()) return false;
+  }
+  // What it took is freed before it is refused.
+  refused_ = std::move(status);
+  if (admission_ != nullptr && admission_->Release()) return true;
+  if (ReleaseSome()) return true;
+  const std::function<void(absl::Status)> refuse = std::move(before_.refuse);
+  refuse(std::move(refused_));
+  return false;
 }
 
-absl::Status TextWork::Admit(TextRequest request) {
-  HEED_RETURN_IF_ERROR(call_->CheckAlive());
+void TextWork::SubmitAfter(std::int64_t bytes, std::function<bool()> step) {
+  if (admitted_.reply_bytes_estimate <= kShortReply) {
+    return call_->queue()->Submit([step = std::move(step)] {
+      while (step()) {
+      }
+    });
+  }
+  SubmitToPool(/*memory=*/0, admitted_.priority, TimeOf(bytes, kReplyMiB), std::move(step));
+}
+
+void TextWork::SubmitToPool(std::int64_t memory, Priority priority, absl::Duration expected,
+                            std::function<bool()> step) {
+  TextTask task;
+  task.info.priority = priority;
+  task.info.expected = expected;
+  task.info.memory = memory;
+  task.info.deadline = call_->deadline();
+  task.info.cancelled = call_->cancelled();
+  task.step = std::move(step);
+  call_->core()->text_pool->Submit(std::move(task));
+}
+
+absl::Status TextWork::BeginAdmission(TextRequest request) {
   call_->sample().texts = static_cast<int>(request.texts.size());
-  // Once more than Admit does, so that a request refused for another reason is still counted under its model.
+  // Once more than Admission does, so that a request refused for another reason is still counted under its model.
   const auto model = call_->core()->registry->Select(task_, request.model);
   if (model.ok()) {
     call_->sample().model = (*model)->index;
     HEED_RETURN_IF_ERROR(CheckRoom(**model, request));
   }
-  HEED_ASSIGN_OR_RETURN(admitted_, call_->core()->admission->Admit(std::move(request)));
+  HEED_ASSIGN_OR_RETURN(admission_, call_->core()->admission->Start(std::move(request)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> TextWork::AdmitSome() {
+  HEED_RETURN_IF_ERROR(call_->CheckAlive());
+  HEED_ASSIGN_OR_RETURN(const bool more, admission_->Step());
+  if (more) return true;
+  admitted_ = admission_->Take();
+  admission_.reset();
   call_->sample().source_tokens = admitted_.source_tokens;
-  return call_->CheckAlive();
+  HEED_RETURN_IF_ERROR(call_->CheckAlive());
+  return false;
 }
 
 absl::Status TextWork::Schedule(Along along, std::function<void(WorkResult)> done) {

@@ -4,6 +4,10 @@
 // Not thread-safe: the call that owns it uses it from one thread at a time.
 #pragma once
 
+#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -11,6 +15,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "heed/v1/summarization.pb.h"
 #include "heed/v1/translation.pb.h"
 #include "server/rpc/call.h"
@@ -43,17 +49,24 @@ class TextWork {
   v1::Task task() const { return task_; }
 
   // Text work is done on the queue's thread where it is short, for to wake another would take as long, else on the text
-  // pool. Neither touches the call after `work` has begun.
+  // pool, a part at a time; a request that is cancelled or past its deadline then ends between two parts.
   //
-  // What comes before the scheduler, of a request of this many bytes; on the queue's thread.
-  void RunBefore(std::size_t request_bytes, std::function<void()> work);
-  // What comes after it, once admitted; on any thread.
-  void SubmitAfter(std::function<void()> work);
+  // What comes before the scheduler: parsed, admitted, scheduled, or refused. Once `schedule` gives OK and when
+  // `refuse` has begun, the call is touched no more.
+  struct Before {
+    std::function<absl::StatusOr<TextRequest>()> parse;
+    std::function<absl::Status()> schedule;
+    std::function<void(absl::Status)> refuse;
+  };
+  // Of a request as received, a message of `type`; on the queue's thread.
+  void RunBefore(const grpc::ByteBuffer& request, const google::protobuf::Descriptor& type, Before before);
+  // What comes after it, once admitted: `step` until it says that no more is left; after that the call is touched no
+  // more. It makes some `bytes` of a reply. On any thread.
+  void SubmitAfter(std::int64_t bytes, std::function<bool()> step);
 
   const AdmittedRequest& admitted() const { return admitted_; }
-
-  // Admits the request: samples are taken of it even where it is refused.
-  absl::Status Admit(TextRequest request);
+  // Frees a part of what was admitted, for that takes time too; whether more is left.
+  bool ReleaseSome() { return admitted_.ReleaseText(); }
   // What a stream is told before `done`, as WorkItem says.
   struct Along {
     std::function<void(int job, DecodedHypothesis fresh)> progress;
@@ -66,6 +79,13 @@ class TextWork {
   void TakeTimings(const std::vector<JobTiming>& timings, const std::vector<int>& target_tokens);
 
  private:
+  // Does a part of what comes before; whether more is left.
+  bool BeforeSome();
+  // Begins to admit the request; samples are taken of it even where it is refused.
+  absl::Status BeginAdmission(TextRequest request);
+  // Admits a part; whether more is left.
+  absl::StatusOr<bool> AdmitSome();
+  void SubmitToPool(std::int64_t memory, Priority priority, absl::Duration expected, std::function<bool()> step);
   // A look at the queue before tokenising: a refusal should cost next to nothing.
   absl::Status CheckRoom(const ServedModel& model, const TextRequest& request) const;
   // Says when to try again, where that is worth it.
@@ -73,6 +93,9 @@ class TextWork {
 
   const v1::Task task_;
   Call* const call_;
+  Before before_;
+  std::unique_ptr<AdmissionWork> admission_;  // once parsed, until admitted
+  absl::Status refused_;
   AdmittedRequest admitted_;
 };
 

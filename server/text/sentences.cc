@@ -85,38 +85,71 @@ std::set<std::string, std::less<>> Suppressions(const icu::Locale& locale) {
   return found;
 }
 
-// Ends of candidate sentences inside [0, line.size()), in order, as ICU and the script rule see them.
-std::vector<int> Candidates(icu::BreakIterator* iterator, std::string_view line) {
-  std::vector<int> ends;
-  UErrorCode error = U_ZERO_ERROR;
-  icu::LocalUTextPointer utext(utext_openUTF8(nullptr, line.data(), static_cast<int>(line.size()), &error));
-  iterator->setText(utext.getAlias(), error);
-  if (U_SUCCESS(error)) {
-    for (int end = iterator->next(); end != icu::BreakIterator::DONE; end = iterator->next()) ends.push_back(end);
+// Ends of candidate sentences inside [0, line.size()), in order, as ICU and the script rule see them; some twice.
+class Candidates {
+ public:
+  explicit Candidates(const icu::BreakIterator& rules) : iterator_(rules.clone()) {}
+
+  // Begins with another line, which stays where it is.
+  void Start(std::string_view line) {
+    line_ = line;
+    at_ = 0;
+    word_ = last_ = 0;
+    ended_ = false;
+    UErrorCode error = U_ZERO_ERROR;
+    utext_.adoptInstead(utext_openUTF8(nullptr, line.data(), static_cast<int>(line.size()), &error));
+    iterator_->setText(utext_.getAlias(), error);
+    by_icu_ = U_SUCCESS(error) ? iterator_->next() : icu::BreakIterator::DONE;
+    by_script_ = NextByScript();
   }
+
+  // The next one; none: the line is at its end.
+  std::optional<int> Next() {
+    std::optional<int> next;
+    if (by_icu_ != icu::BreakIterator::DONE && (!by_script_.has_value() || by_icu_ <= *by_script_)) {
+      next = by_icu_;
+      by_icu_ = iterator_->next();
+    } else if (by_script_.has_value()) {
+      next = by_script_;
+      by_script_ = NextByScript();
+    }
+    return next;
+  }
+
+ private:
   // ICU does not cut before a small letter, as "etc. and" wants it; a script without capitals has no such excuse.
-  char32_t word = 0, last = 0;  // what stands before a full stop, closing marks left out; the last code point
-  bool ended = false;           // in the closing marks and spaces after a full stop of such a script
-  for (std::size_t i = 0; i < line.size();) {
-    const CodePoint c = CodePointAt(line, i);
-    const bool space = IsWhiteSpace(c.value);
-    if (ended && !space && IsWhiteSpace(last)) {
-      ends.push_back(static_cast<int>(i));
-      ended = false;
+  std::optional<int> NextByScript() {
+    while (at_ < line_.size()) {
+      const std::size_t i = at_;
+      const CodePoint c = CodePointAt(line_, i);
+      const bool space = IsWhiteSpace(c.value);
+      const bool cut = ended_ && !space && IsWhiteSpace(last_);
+      if (cut) ended_ = false;
+      if (c.value == '.') {
+        ended_ = IsUncasedLetter(word_);
+      } else if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) {
+        ended_ = false;
+      }
+      if (space) word_ = 0;
+      if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) word_ = c.value;
+      last_ = c.value;
+      at_ += static_cast<std::size_t>(c.size);
+      if (cut) return static_cast<int>(i);
     }
-    if (c.value == '.') {
-      ended = IsUncasedLetter(word);
-    } else if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) {
-      ended = false;
-    }
-    if (space) word = 0;
-    if (!space && SentenceBreakClass(c.value) != U_SB_CLOSE) word = c.value;
-    last = c.value;
-    i += c.size;
+    return std::nullopt;
   }
-  std::sort(ends.begin(), ends.end());
-  return ends;
-}
+
+  const std::unique_ptr<icu::BreakIterator> iterator_;
+  std::string_view line_;
+  icu::LocalUTextPointer utext_;
+  int by_icu_ = icu::BreakIterator::DONE;  // the next of each
+  std::optional<int> by_script_;
+  // Of the script rule: where it is, what stands before a full stop (closing marks left out), the last code point,
+  // whether it is in the closing marks and spaces after a full stop of such a script.
+  std::size_t at_ = 0;
+  char32_t word_ = 0, last_ = 0;
+  bool ended_ = false;
+};
 
 }  // namespace
 
@@ -172,35 +205,74 @@ absl::StatusOr<SentenceSplitter> SentenceSplitter::Make(const std::string& langu
   return SentenceSplitter(std::move(rules));
 }
 
-void SentenceSplitter::SplitLine(std::string_view text, ByteRange line, std::vector<ByteRange>* sentences) const {
-  const std::string_view content = text.substr(line.begin, line.end - line.begin);
-  const std::unique_ptr<icu::BreakIterator> iterator(rules_->iterator->clone());
-  int begin = 0;
-  const auto add = [&](int end) {
-    const ByteRange sentence = TrimWhiteSpace(text, {line.begin + begin, line.begin + end});
-    if (sentence.begin < sentence.end) sentences->push_back(sentence);
-    begin = end;
-  };
-  // Marks alone at the end (" :") belong to the sentence before them.
-  const int words_end = EndOfWords(content);
-  for (int end : Candidates(iterator.get(), content)) {
-    if (end > begin && end < words_end && rules_->Ends(content, begin, end)) add(end);
+class SentenceSplitter::Cutter : public SentenceCutter {
+ public:
+  Cutter(std::shared_ptr<const Rules> rules, std::string_view text)
+      : rules_(std::move(rules)), text_(text), candidates_(*rules_->iterator) {}
+
+  std::optional<ByteRange> Next() override {
+    while (true) {
+      if (!in_line_ && !StartLine()) return std::nullopt;
+      const int begin = begin_;
+      in_line_ = FindEnd();
+      const ByteRange sentence = TrimWhiteSpace(text_, {line_.begin + begin, line_.begin + begin_});
+      if (sentence.begin < sentence.end) return sentence;
+    }
   }
-  add(line.end - line.begin);
+
+ private:
+  // The next line; false where there is none.
+  bool StartLine() {
+    if (next_line_ > text_.size()) return false;
+    const int begin = static_cast<int>(next_line_);
+    std::size_t end = next_line_;
+    int size = 1;  // of what ends the line; past the last one there is none
+    for (; end < text_.size(); end += static_cast<std::size_t>(size)) {
+      const CodePoint c = CodePointAt(text_, end);
+      size = c.size;
+      if (IsLineBreak(c.value)) break;
+    }
+    next_line_ = end < text_.size() ? end + static_cast<std::size_t>(size) : text_.size() + 1;
+    line_ = TrimWhiteSpace(text_, {begin, static_cast<int>(end)});
+    content_ = text_.substr(static_cast<std::size_t>(line_.begin), static_cast<std::size_t>(line_.end - line_.begin));
+    begin_ = 0;
+    // Marks alone at the end (" :") belong to the sentence before them.
+    words_end_ = EndOfWords(content_);
+    candidates_.Start(content_);
+    return true;
+  }
+
+  // Moves begin_ to the end of the sentence that begins there; whether the line goes on.
+  bool FindEnd() {
+    while (const std::optional<int> end = candidates_.Next()) {
+      if (*end <= begin_ || *end >= words_end_ || !rules_->Ends(content_, begin_, *end)) continue;
+      begin_ = *end;
+      return true;
+    }
+    begin_ = static_cast<int>(content_.size());
+    return false;
+  }
+
+  const std::shared_ptr<const Rules> rules_;
+  const std::string_view text_;
+  Candidates candidates_;
+  std::size_t next_line_ = 0;  // where it begins; beyond the text: there is none
+  bool in_line_ = false;
+  // Of the line.
+  ByteRange line_;
+  std::string_view content_;
+  int begin_ = 0;  // of what is left
+  int words_end_ = 0;
+};
+
+std::unique_ptr<SentenceCutter> SentenceSplitter::Start(std::string_view text) const {
+  return std::make_unique<Cutter>(rules_, text);
 }
 
 std::vector<ByteRange> SentenceSplitter::Split(std::string_view text) const {
   std::vector<ByteRange> sentences;
-  int begin = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const CodePoint c = CodePointAt(text, i);
-    if (IsLineBreak(c.value)) {
-      SplitLine(text, TrimWhiteSpace(text, {begin, static_cast<int>(i)}), &sentences);
-      begin = static_cast<int>(i) + c.size;
-    }
-    i += c.size;
-  }
-  SplitLine(text, TrimWhiteSpace(text, {begin, static_cast<int>(text.size())}), &sentences);
+  Cutter cutter(rules_, text);
+  while (const std::optional<ByteRange> sentence = cutter.Next()) sentences.push_back(*sentence);
   return sentences;
 }
 

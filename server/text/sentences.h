@@ -6,10 +6,11 @@
 // space ("a!=b", "f().G()", a closing quote with a particle), before marks alone at the end (" :"). A cut although a
 // small letter follows: after a word of a script without capitals ("합니다. pip").
 //
-// Thread-safe: every call makes its own iterator.
+// Thread-safe: every call makes its own iterator. A SentenceCutter is not.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,8 @@
 #include "server/text/tokenizer.h"
 
 namespace heed {
+
+class SentenceCutter;
 
 class SentenceSplitter {
  public:
@@ -30,15 +33,29 @@ class SentenceSplitter {
   // nothing. Text of spaces alone gives none.
   std::vector<ByteRange> Split(std::string_view text) const;
 
+  // The same one sentence after the other. Splitter and text outlive it and stay where they are.
+  std::unique_ptr<SentenceCutter> Start(std::string_view text) const;
+
   // The same for a text that is not cut: one range without surrounding space, or none.
   static std::vector<ByteRange> Whole(std::string_view text);
 
  private:
+  class Cutter;
   struct Rules;
   explicit SentenceSplitter(std::shared_ptr<const Rules> rules) : rules_(std::move(rules)) {}
-  void SplitLine(std::string_view text, ByteRange line, std::vector<ByteRange>* sentences) const;
 
   std::shared_ptr<const Rules> rules_;
+};
+
+// What is left of a text that is being cut, for those who do a little at a time.
+//
+// Not thread-safe.
+class SentenceCutter {
+ public:
+  virtual ~SentenceCutter() = default;
+  // The next sentence, as Split has it; none: the text is at its end. Takes time in proportion to the sentence and the
+  // space before it.
+  virtual std::optional<ByteRange> Next() = 0;
 };
 
 }  // namespace heed

@@ -490,5 +490,45 @@ TEST_F(AdmissionTest, AnOrdinaryRequestWithoutAttentionFitsTheDefaultReply) {
   EXPECT_TRUE(Admit(std::move(request)).ok());
 }
 
+TEST_F(AdmissionTest, APartIsASegmentAndThePartsMakeTheSameRequest) {
+  Serve({.split_sentences = true});
+  const std::vector<std::string> texts = {"hello world. Hello. Good day", "", "good day\nhello", std::string("\xff"),
+                                          " Hello "};
+  const Admission admission(registry_.get(), limits_);
+  TextRequest request = Texts(texts);
+  request.task = v1::TASK_TRANSLATE;
+  auto work = admission.Start(request);
+  ASSERT_TRUE(work.ok()) << work.status();
+  int parts = 1;
+  for (auto more = (*work)->Step(); *more; more = (*work)->Step()) {
+    ASSERT_TRUE(more.ok()) << more.status();
+    ++parts;
+  }
+  // Six segments, five ends of texts, five texts sized.
+  EXPECT_EQ(parts, 16);
+  const AdmittedRequest admitted = (*work)->Take();
+  const AdmittedRequest whole = MustAdmit(request);
+  ASSERT_THAT(admitted.jobs, SizeIs(6));
+  ASSERT_THAT(whole.jobs, SizeIs(6));
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(admitted.jobs[i].source, whole.jobs[i].source);
+  EXPECT_EQ(admitted.texts[0].segments[1].range, (ByteRange{13, 19}));
+  EXPECT_TRUE(admitted.texts[3].error.has_value());
+  EXPECT_EQ(admitted.source_tokens, whole.source_tokens);
+  EXPECT_EQ(admitted.reply_bytes_estimate, whole.reply_bytes_estimate);
+}
+
+TEST_F(AdmissionTest, WhatNobodyWantsAnyMoreIsFreedATextAtATime) {
+  const Admission admission(registry_.get(), limits_);
+  TextRequest request = Texts({"hello", "good day", "Hello"});
+  request.task = v1::TASK_TRANSLATE;
+  auto work = admission.Start(request);
+  ASSERT_TRUE(work.ok()) << work.status();
+  EXPECT_TRUE(*(*work)->Step());
+  EXPECT_TRUE((*work)->Release());
+  EXPECT_TRUE((*work)->Release());
+  EXPECT_FALSE((*work)->Release());
+  EXPECT_FALSE((*work)->Release());
+}
+
 }  // namespace
 }  // namespace heed

@@ -5,13 +5,9 @@
 
 #include <thread>
 
-#include "absl/synchronization/notification.h"
-#include "server/lifecycle/text_pool.h"
-
 namespace heed {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(Gate, RefusesPastItsLimitUntilSomebodyLeaves) {
@@ -35,31 +31,6 @@ TEST(Gate, OnceShutLetsNobodyInAndIsEmptyWhenTheLastHasLeft) {
   std::thread leaver([&] { gate.Leave(); });
   EXPECT_TRUE(gate.WaitEmpty(absl::InfiniteDuration()));
   leaver.join();
-}
-
-TEST(TextPool, RunsTasksInOrderAndFinishesThemBeforeItGoes) {
-  std::vector<int> order;
-  {
-    TextPool pool(1);
-    for (int i = 0; i < 5; ++i) pool.Submit([&order, i] { order.push_back(i); });
-  }
-  EXPECT_THAT(order, ElementsAre(0, 1, 2, 3, 4));
-}
-
-TEST(TextPool, RunsAsManyTasksAtOnceAsItHasThreads) {
-  TextPool pool(2);
-  absl::Notification first, second;
-  // Each waits for the other: with one thread this would never end.
-  pool.Submit([&] {
-    first.Notify();
-    second.WaitForNotification();
-  });
-  pool.Submit([&] {
-    second.Notify();
-    first.WaitForNotification();
-  });
-  first.WaitForNotification();
-  second.WaitForNotification();
 }
 
 }  // namespace

@@ -277,5 +277,28 @@ TEST_F(ReplyTest, AReplyThatTurnsOutTooLargeIsRefusedAllTheSame) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("over max_reply_bytes (100)"));
 }
 
+TEST_F(ReplyTest, APartIsAHypothesisAndThePartsMakeTheSameResult) {
+  TextRequest request = Texts({"Hello world. Hello. Hello"});
+  request.search.set_beam_size(3);
+  request.search.set_n_best(3);
+  request.attention.emplace().set_unit(v1::ATTENTION_UNIT_WORDS);
+  const AdmittedRequest admitted = Admit(std::move(request));
+  std::vector<DecodeResult> decoded = EchoAll(admitted);
+  ReplyMaker maker(&admitted);
+  maker.Begin(0, &decoded);
+  std::optional<v1::TextResult> result;
+  int parts = 0;
+  for (; !result.has_value(); ++parts) {
+    auto made = maker.Step();
+    ASSERT_TRUE(made.ok()) << made.status();
+    result = *std::move(made);
+  }
+  EXPECT_EQ(parts, 13) << "three segments, three hypotheses each, and the whole text";
+  const auto reply = MakeReply(admitted, EchoAll(admitted));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(result->SerializeAsString(), reply->results[0].SerializeAsString());
+  EXPECT_EQ(maker.target_tokens(), reply->target_tokens);
+}
+
 }  // namespace
 }  // namespace heed

@@ -8,6 +8,8 @@
 #include "google/rpc/status.pb.h"
 #include "heed/v1/translation.pb.h"
 #include "server/admission/errors.h"
+#include "server/edge/gzip.h"
+#include "server/rpc/reply_bytes.h"
 #include "server/rpc/status.h"
 
 namespace heed {
@@ -21,6 +23,25 @@ grpc::ByteBuffer Bytes(const std::string& first, const std::string& second = "")
 }
 
 constexpr std::int64_t kFields = 100;
+
+std::string Joined(const grpc::ByteBuffer& bytes) {
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(bytes.Dump(&slices).ok());
+  std::string joined;
+  for (const grpc::Slice& slice : slices) joined.append(slice.begin(), slice.end());
+  return joined;
+}
+
+std::string Inflated(absl::string_view bytes) {
+  Inflater inflater;
+  EXPECT_TRUE(inflater.Begin().ok());
+  std::string out(1 << 20, 0);
+  std::size_t made = 0;
+  EXPECT_TRUE(inflater.Run(&bytes, out.data(), out.size(), &made).ok());
+  EXPECT_TRUE(inflater.at_end());
+  out.resize(made);
+  return out;
+}
 
 TEST(Message, SurvivesTheWayThroughBytes) {
   v1::TranslateRequest request;
@@ -50,6 +71,57 @@ TEST(Message, BytesThatAreNoneAndStringsThatAreNotUtf8AreInvalidArgument) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), HasSubstr("does not parse as heed.v1.TranslateRequest"));
   }
+}
+
+TEST(Message, PutTogetherFromItsFieldsHasTheSameBytes) {
+  v1::TranslateResponse response;
+  for (const int size : {0, 10, 1000, 100000}) {
+    response.add_results()->mutable_output()->set_text(std::string(static_cast<std::size_t>(size), 'a'));
+  }
+  response.mutable_model()->set_name("echo");
+  for (const bool gzip : {false, true}) {
+    ReplyBytes reply;
+    for (const v1::TextResult& result : response.results()) ASSERT_TRUE(reply.Add(1, result).ok());
+    ASSERT_TRUE(reply.Add(2, response.model()).ok());
+    while (gzip && reply.GzipSome()) {
+    }
+    EXPECT_EQ(reply.gzipped(), gzip);
+    std::string bytes = Joined(reply.Take());
+    if (gzip) {
+      EXPECT_LT(bytes.size(), 10000U);
+      bytes = Inflated(bytes);
+    }
+    EXPECT_EQ(bytes, response.SerializeAsString());
+  }
+}
+
+TEST(Message, OfAShortReplyIsNotCompressed) {
+  v1::TextResult result;
+  result.mutable_output()->set_text(std::string(1000, 'a'));
+  ReplyBytes small;
+  ASSERT_TRUE(small.Add(1, result).ok());
+  EXPECT_FALSE(small.GzipSome());
+  EXPECT_FALSE(small.gzipped());
+  EXPECT_GT(small.Take().Length(), 1000U);
+}
+
+TEST(Message, SaysItsPriorityBeforeItIsParsed) {
+  const auto peek = [](const google::protobuf::Message& message, std::int64_t max_fields) {
+    const std::string bytes = message.SerializeAsString();
+    return PeekPriority(Bytes(bytes.substr(0, bytes.size() / 2), bytes.substr(bytes.size() / 2)), max_fields,
+                        *message.GetDescriptor());
+  };
+  v1::StreamTranslateRequest stream;
+  v1::TranslateRequest* request = stream.mutable_request();
+  for (int i = 0; i < 8; ++i) request->add_texts("안녕");
+  request->mutable_search()->set_beam_size(3);
+  request->set_too_long(v1::TOO_LONG_POLICY_TRUNCATE);
+  EXPECT_EQ(peek(*request, kFields), Priority::kInteractive);
+  request->set_priority(v1::PRIORITY_BATCH);
+  EXPECT_EQ(peek(*request, kFields), Priority::kBatch);
+  EXPECT_EQ(peek(stream, kFields), Priority::kBatch);
+  EXPECT_EQ(peek(stream, 8), Priority::kInteractive) << "it is refused for its fields anyhow";
+  EXPECT_EQ(PeekPriority(Bytes("\x0a\xff\xff\xff"), kFields, *request->GetDescriptor()), Priority::kInteractive);
 }
 
 TEST(Message, OfTooManyFieldsIsRefusedBeforeItIsParsed) {

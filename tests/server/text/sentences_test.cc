@@ -1,6 +1,11 @@
 #include "server/text/sentences.h"
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
@@ -109,6 +114,34 @@ TEST(SentenceSplitter, SentencesOfRandomTextAreOrderedAndLeaveOnlySpaceOut) {
       const int size = static_cast<int>(text.size());
       ASSERT_EQ(TrimWhiteSpace(text, {end, size}).begin, size);
     }
+  }
+}
+
+// Those of a text that is cut a little at a time depend on nothing that was cut before.
+TEST(SentenceSplitter, ACutterGivesTheSentencesOfEachLineOneAfterTheOther) {
+  const auto splitter = SentenceSplitter::Make("ko");
+  ASSERT_TRUE(splitter.ok());
+  std::mt19937 random(11);
+  for (int i = 0; i < 300; ++i) {
+    std::vector<std::string> lines;
+    std::string text;
+    for (int k = random() % 5; k >= 0; --k) {
+      lines.push_back(RandomText(random) + "합니다. pip " + RandomText(random));
+      std::replace(lines.back().begin(), lines.back().end(), '\n', '.');
+      text += lines.back() + "\n";
+    }
+    const std::unique_ptr<SentenceCutter> cutter = splitter->Start(text);
+    int begin = 0;
+    for (const std::string& line : lines) {
+      for (const ByteRange& range : splitter->Split(line)) {
+        const std::optional<ByteRange> next = cutter->Next();
+        ASSERT_TRUE(next.has_value());
+        ASSERT_EQ(*next, (ByteRange{begin + range.begin, begin + range.end})) << absl::CHexEscape(text);
+      }
+      begin += static_cast<int>(line.size()) + 1;
+    }
+    ASSERT_FALSE(cutter->Next().has_value());
+    ASSERT_FALSE(cutter->Next().has_value()) << "it stays at the end";
   }
 }
 
