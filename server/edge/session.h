@@ -15,6 +15,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -52,6 +53,11 @@ class Session : public Protocol {
   absl::Time Now() const { return edge_->clock->Now(); }
   // Has a stream go on in another turn.
   void ReadLater(std::int32_t stream);
+  // Has a stream's call start at the end of this turn, if it is still there: one that is reset in the breath that it is
+  // made in costs nothing.
+  void StartLater(std::int32_t stream) { starts_.push_back(stream); }
+  // What may still be inflated in this turn, all streams together.
+  std::size_t* read_budget() { return &read_budget_; }
   // Bytes of answers wait, or have been taken. False: there would be too many.
   bool AddUnread(std::int64_t bytes);
   void TakeUnread(std::int64_t bytes);
@@ -66,6 +72,7 @@ class Session : public Protocol {
   void Fault(absl::string_view reason);
   void Schedule(absl::Time now);
   void CheckConnection(absl::Time now);
+  void StartCalls();
 
   Edge* const edge_;
   Backend* const backend_;
@@ -75,6 +82,8 @@ class Session : public Protocol {
   const std::shared_ptr<ByteAccount> received_;  // messages of this connection that nobody has taken
   absl::flat_hash_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::set<std::int32_t> later_;  // streams that go on in another turn
+  std::vector<std::int32_t> starts_;
+  std::size_t read_budget_ = 0;
   std::int64_t unread_ = 0;
   std::string fault_;
   bool reads_ = true;

@@ -15,8 +15,6 @@ namespace {
 
 // What a call takes at the edge and behind it beside its messages, about.
 constexpr std::int64_t kCallBytes = 8 << 10;
-// Made of compressed bytes in one turn, some 0.3 ms: the others of the loop have theirs in between.
-constexpr std::size_t kReadBudget = 256 << 10;
 // After a call's deadline: for the words that say so to come from where they are known better.
 constexpr absl::Duration kAnswerTime = absl::Seconds(1);
 constexpr char kAccepts[] = "identity,deflate,gzip";
@@ -138,7 +136,7 @@ bool Stream::ReadMore() {
 }
 
 void Stream::Read(absl::string_view bytes) {
-  std::size_t budget = kReadBudget;
+  std::size_t& budget = *session_->read_budget();
   while (!bytes.empty() && budget > 0 && !bidi_waits_ && !ended_) {
     const std::size_t before = bytes.size();
     absl::Status status = reader_->Read(&bytes, &budget);
@@ -183,7 +181,11 @@ void Stream::OnRemoteEnd() {
   if (message_ == nullptr && call_ == nullptr) {
     return Fail(absl::InvalidArgumentError("the call has no message; it must have one"), "message");
   }
-  if (call_ == nullptr) Start();
+  if (call_ == nullptr) session_->StartLater(id_);
+}
+
+void Stream::StartWhole() {
+  if (!ended_ && call_ == nullptr) Start();
 }
 
 void Stream::OnTaken() {

@@ -41,6 +41,8 @@ class Stream : public CallAnswer {
   void OnRemoteEnd();
   // Goes on with what was left for another turn. Whether there is still more.
   bool ReadMore();
+  // Starts its call, which is whole.
+  void StartWhole();
 
   // What nghttp2 sends next of the answer: as nghttp2_data_source_read_callback.
   ssize_t Produce(std::uint8_t* buffer, std::size_t length, std::uint32_t* flags);

@@ -46,15 +46,16 @@ TEST(HostileLoad, OfEveryKindNeitherEndsAServerInAContainersMemoryNorKeepsItFrom
                        {}, group.Program(ServerProgram()));
   const std::vector<std::string> kinds = Kinds();
   ASSERT_GT(kinds.size(), 10U);
-  WellBehavedClient neighbour(server);
   for (const std::string& kind : kinds) {
     SCOPED_TRACE(absl::StrCat(kind, " in a ", group.Describe()));
+    WellBehavedClient neighbour(server);
     Process hostile(kPython, {HEED_HOSTILE_CLIENTS, kind, "--address=" + server.address(),
                               absl::StrCat("--metrics_address=127.0.0.1:", server.metrics_port()), "--seconds=2"});
     neighbour.ExpectReplies(3);
     EXPECT_EQ(hostile.Wait(), 0) << hostile.error();
     ASSERT_TRUE(server.process().running())
         << "ended for memory: " << group.Kills() << "; its last words: " << LastWords(server.process().error());
+    neighbour.ExpectReplies(1);
     EXPECT_EQ(Caller(server.port()).Health(), "SERVING");
   }
   ExpectRecovered(server);
