@@ -10,6 +10,7 @@
 namespace heed {
 namespace {
 
+constexpr std::size_t kLarge = 64 << 10;     // bytes; one that waits for room would hold others up if it were small
 constexpr std::size_t kFirstRoom = 1 << 10;  // bytes of what inflates; then it doubles
 
 absl::Status TooLarge(absl::string_view what, std::size_t most) {
@@ -25,7 +26,15 @@ absl::Status NoRoom() {
 
 HeldBytes::~HeldBytes() {
   all_->Give(static_cast<std::int64_t>(capacity_));
-  own_->Give(static_cast<std::int64_t>(capacity_));
+  own_->Give(set_aside_ > 0 ? set_aside_ : static_cast<std::int64_t>(capacity_));
+}
+
+bool HeldBytes::SetAside(std::size_t bytes) {
+  const std::int64_t most = own_->limit() / 4 * 3;
+  const std::int64_t wanted = std::min(static_cast<std::int64_t>(bytes), most);
+  if (!own_->TakeWithin(wanted, most)) return false;
+  set_aside_ = wanted;
+  return true;
 }
 
 bool HeldBytes::Reserve(std::size_t more, std::size_t most) {
@@ -34,7 +43,7 @@ bool HeldBytes::Reserve(std::size_t more, std::size_t most) {
   // While it moves, both are held.
   const auto bytes = static_cast<std::int64_t>(capacity);
   if (!all_->Take(bytes)) return false;
-  if (!own_->Take(bytes)) {
+  if (set_aside_ == 0 && !own_->Take(bytes)) {
     all_->Give(bytes);
     return false;
   }
@@ -42,7 +51,7 @@ bool HeldBytes::Reserve(std::size_t more, std::size_t most) {
   if (size_ > 0) std::memcpy(moved.get(), bytes_.get(), size_);
   bytes_ = std::move(moved);
   all_->Give(static_cast<std::int64_t>(capacity_));
-  own_->Give(static_cast<std::int64_t>(capacity_));
+  if (set_aside_ == 0) own_->Give(static_cast<std::int64_t>(capacity_));
   capacity_ = capacity;
   return true;
 }
@@ -56,6 +65,7 @@ absl::Status MessageReader::Begin() {
   }
   inflates_ = head_[0] == 1;
   message_ = std::make_unique<HeldBytes>(options_.all, options_.own);
+  waits_ = !inflates_ && left_ > kLarge && !message_->SetAside(left_);
   if (!inflates_) return absl::OkStatus();
   if (!options_.compressed) {
     return absl::InvalidArgumentError("the message is compressed and grpc-encoding does not say how");
@@ -74,12 +84,14 @@ absl::Status MessageReader::Read(absl::string_view* data, std::size_t* budget) {
       if (head_size_ < sizeof head_) return absl::OkStatus();
       HEED_RETURN_IF_ERROR(Begin());
     }
+    waits_ = waits_ && !message_->SetAside(left_);
+    if (waits_) return absl::OkStatus();
     const absl::string_view piece = data->substr(0, left_);
     std::size_t used = piece.size();
     if (inflates_) {
       HEED_RETURN_IF_ERROR(Inflate(piece, budget, &used));
     } else {
-      if (!message_->Reserve(piece.size(), options_.max_message_bytes)) return NoRoom();
+      if (!message_->Reserve(piece.size(), message_->size() + left_)) return NoRoom();
       if (!piece.empty()) std::memcpy(message_->data() + message_->size(), piece.data(), piece.size());
       message_->Grow(piece.size());
     }

@@ -27,6 +27,9 @@ class HeldBytes {
   HeldBytes(const HeldBytes&) = delete;
   HeldBytes& operator=(const HeldBytes&) = delete;
 
+  // Sets `bytes` of the own account aside for all that is to come, which then takes nothing more of it. False: fewer
+  // than those are left of its first three quarters; smaller messages have the rest.
+  bool SetAside(std::size_t bytes);
   // Makes room for `more` bytes, and for some beyond them, but for no more than `most` in all. False: an account has
   // not so many.
   bool Reserve(std::size_t more, std::size_t most);
@@ -41,7 +44,8 @@ class HeldBytes {
   const std::shared_ptr<ByteAccount> own_;
   std::unique_ptr<char[]> bytes_;
   std::size_t size_ = 0;
-  std::size_t capacity_ = 0;  // what was taken
+  std::size_t capacity_ = 0;    // what was taken
+  std::int64_t set_aside_ = 0;  // of own_; 0: as much as of all_
 };
 
 class MessageReader {
@@ -60,6 +64,9 @@ class MessageReader {
   absl::Status Read(absl::string_view* data, std::size_t* budget);
 
   bool whole() const { return whole_; }
+  // A large message has begun for which the connection's account has no room now: Read takes no more of it until there
+  // is. What would be room for a part of several such could end none of them.
+  bool waits() const { return waits_; }
   // The message, once whole; then the next one is read.
   std::unique_ptr<HeldBytes> Take();
   // In the middle of a message.
@@ -77,6 +84,7 @@ class MessageReader {
   std::unique_ptr<Inflater> inflater_;
   bool inflates_ = false;  // this message
   bool whole_ = false;
+  bool waits_ = false;
 };
 
 }  // namespace heed

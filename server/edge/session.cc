@@ -12,6 +12,8 @@ constexpr absl::Duration kTick = absl::Seconds(1);       // how often calls' tim
 constexpr absl::Duration kLastCalls = absl::Seconds(1);  // between "no more calls" and which was the last
 // Made of compressed bytes in one turn, some 0.3 ms: the others of the loop have theirs in between.
 constexpr std::size_t kReadBudget = 256 << 10;
+// Between looks whether there is room for a message that waits for it: text work gives it back on threads of its own.
+constexpr absl::Duration kUntilThereIsRoom = absl::Milliseconds(5);
 constexpr std::size_t kMaxContinuations = 64;  // frames; the meter bounds their bytes
 
 Session* Self(void* user_data) { return static_cast<Session*>(user_data); }
@@ -63,6 +65,7 @@ nghttp2_session_callbacks* Session::Callbacks() {
         made, [](nghttp2_session*, std::int32_t id, std::uint32_t, void* data) {
           Session* const self = Self(data);
           self->later_.erase(id);
+          self->waiting_.erase(id);
           self->streams_.erase(id);
           if (self->streams_.empty()) self->idle_since_ = self->Now();
           return 0;
@@ -180,6 +183,7 @@ void Session::Fault(absl::string_view reason) {
   reads_ = false;
   fault_ = std::string(reason);
   later_.clear();
+  waiting_.clear();
   starts_.clear();
   for (const auto& [id, stream] : streams_) stream->Abandon();  // nghttp2 may still ask them
   if (http2_ != nullptr && !reason.empty()) {
@@ -203,6 +207,11 @@ void Session::ReadLater(std::int32_t stream) {
   wire_->WakeAt(Now());
 }
 
+void Session::ReadWhenThereIsRoom(std::int32_t stream) {
+  waiting_.insert(stream);
+  wire_->WakeAt(Now() + kUntilThereIsRoom);
+}
+
 bool Session::AddUnread(std::int64_t bytes) {
   if (unread_ + bytes > edge_->limits.max_connection_unread_bytes || !edge_->unread.Take(bytes)) return false;
   if (unread_ == 0) taken_at_ = Now();
@@ -219,8 +228,9 @@ void Session::TakeUnread(std::int64_t bytes) {
 
 void Session::OnTime(absl::Time now) {
   if (!reads_) return;
-  std::set<std::int32_t> later;
-  later.swap(later_);
+  std::set<std::int32_t> later = std::exchange(waiting_, {});
+  later.merge(later_);
+  later_.clear();
   read_budget_ = kReadBudget;
   for (const std::int32_t id : later) {
     if (read_budget_ == 0) {
@@ -269,6 +279,7 @@ void Session::Schedule(absl::Time now) {
   if (!asked_) next = std::min(next, began_ + limits.first_request_time);
   if (streams_.empty() && asked_ && !leaving_) next = std::min(next, idle_since_ + limits.max_idle);
   if (!streams_.empty() || meter_.block_since() != absl::InfiniteFuture()) next = std::min(next, now + kTick);
+  if (!waiting_.empty()) next = std::min(next, now + kUntilThereIsRoom);
   if (!later_.empty()) next = now;
   wire_->WakeAt(std::max(next, now));
 }

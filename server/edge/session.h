@@ -53,6 +53,8 @@ class Session : public Protocol {
   absl::Time Now() const { return edge_->clock->Now(); }
   // Has a stream go on in another turn.
   void ReadLater(std::int32_t stream);
+  // The same, but not before there may be room for its message.
+  void ReadWhenThereIsRoom(std::int32_t stream);
   // Has a stream's call start at the end of this turn, if it is still there: one that is reset in the breath that it is
   // made in costs nothing.
   void StartLater(std::int32_t stream) { starts_.push_back(stream); }
@@ -81,7 +83,8 @@ class Session : public Protocol {
   FrameMeter meter_;
   const std::shared_ptr<ByteAccount> received_;  // messages of this connection that nobody has taken
   absl::flat_hash_map<std::int32_t, std::unique_ptr<Stream>> streams_;
-  std::set<std::int32_t> later_;  // streams that go on in another turn
+  std::set<std::int32_t> later_;    // streams that go on in another turn
+  std::set<std::int32_t> waiting_;  // streams whose messages wait for room, in the order of their calls
   std::vector<std::int32_t> starts_;
   std::size_t read_budget_ = 0;
   std::int64_t unread_ = 0;

@@ -54,6 +54,7 @@ Stream::Stream(Session* session, std::int32_t id, absl::Time now)
 }
 
 Stream::~Stream() {
+  GiveAside();
   DropCall();
   DropAnswer();
   session_->edge()->transport.Give(kCallBytes);
@@ -67,10 +68,6 @@ void Stream::DropAnswer() {
   session_->TakeUnread(out_bytes_);
   out_bytes_ = 0;
   out_.clear();
-}
-
-void Stream::Consume(std::size_t bytes) {
-  if (bytes > 0) nghttp2_session_consume(session_->http2(), id_, bytes);
 }
 
 void Stream::OnHeader(absl::string_view name, absl::string_view value) {
@@ -124,23 +121,54 @@ absl::Status Stream::Check() {
 
 void Stream::OnData(absl::string_view bytes) {
   if (ended_ || !reader_.has_value()) return Consume(bytes.size());
-  if (pending_.empty() && !bidi_waits_) return Read(bytes);
+  if (pending_.empty() && !bidi_waits_ && !reader_->waits()) return Read(bytes);
   pending_.append(bytes.data(), bytes.size());  // within the stream's window
+  if (reader_->waits()) KeepAside(bytes.size());
 }
 
-bool Stream::ReadMore() {
-  if (pending_.empty() || bidi_waits_) return false;
+// The connection's window is its other calls' too, so what waits for room is held in the accounts instead.
+void Stream::KeepAside(std::size_t bytes) {
+  const auto more = static_cast<std::int64_t>(bytes);
+  const bool taken = session_->edge()->transport.Take(more);
+  if (!taken || !session_->received()->Take(more)) {
+    if (taken) session_->edge()->transport.Give(more);
+    return Fail(
+        absl::ResourceExhaustedError("the connection's requests under way take as much memory as they may while "
+                                     "they are received; try again later"),
+        "message_bytes");
+  }
+  aside_ += more;
+  aside_left_ += bytes;
+  nghttp2_session_consume_connection(session_->http2(), bytes);
+}
+
+void Stream::GiveAside() {
+  session_->edge()->transport.Give(aside_);
+  session_->received()->Give(aside_);
+  aside_ = 0;
+}
+
+void Stream::Consume(std::size_t bytes) {
+  const std::size_t told = std::min(bytes, aside_left_);
+  aside_left_ -= told;
+  if (told > 0) nghttp2_session_consume_stream(session_->http2(), id_, told);
+  if (bytes > told) nghttp2_session_consume(session_->http2(), id_, bytes - told);
+}
+
+void Stream::ReadMore() {
+  if (ended_ || bidi_waits_ || !reader_.has_value()) return;
   const std::string bytes = std::exchange(pending_, "");
   Read(bytes);
-  return !pending_.empty() && !bidi_waits_;
 }
 
 void Stream::Read(absl::string_view bytes) {
   std::size_t& budget = *session_->read_budget();
-  while (!bytes.empty() && budget > 0 && !bidi_waits_ && !ended_) {
+  const bool waited = reader_->waits();
+  while ((!bytes.empty() || reader_->waits()) && budget > 0 && !bidi_waits_ && !ended_) {
     const std::size_t before = bytes.size();
     absl::Status status = reader_->Read(&bytes, &budget);
     Consume(before - bytes.size());
+    if (reader_->waits()) break;
     if (status.ok() && reader_->whole()) status = OnWhole();
     if (!status.ok()) {
       Consume(bytes.size());
@@ -148,12 +176,24 @@ void Stream::Read(absl::string_view bytes) {
     }
   }
   if (ended_) return Consume(bytes.size());
-  if (!bytes.empty()) {
-    pending_.assign(bytes.data(), bytes.size());
-    if (!bidi_waits_) session_->ReadLater(id_);
-    return;
+  pending_.assign(bytes.data(), bytes.size());
+  const bool waits = reader_->waits();
+  if (waits != waited) {
+    // Its time runs while it is the client's turn.
+    due_ = waits ? deadline_ : std::min(session_->Now() + session_->edge()->limits.message_time, deadline_);
+    if (waits) {
+      KeepAside(pending_.size());
+    } else {
+      GiveAside();
+    }
   }
-  if (remote_ended_) OnRemoteEnd();
+  if (ended_) return;
+  if (waits) return session_->ReadWhenThereIsRoom(id_);
+  if (!pending_.empty()) {
+    if (!bidi_waits_) session_->ReadLater(id_);
+  } else if (remote_ended_) {
+    OnRemoteEnd();
+  }
 }
 
 absl::Status Stream::OnWhole() {
@@ -171,7 +211,7 @@ absl::Status Stream::OnWhole() {
 
 void Stream::OnRemoteEnd() {
   remote_ended_ = true;
-  if (ended_ || !reader_.has_value() || !pending_.empty()) return;
+  if (ended_ || !reader_.has_value() || !pending_.empty() || reader_->waits()) return;
   if (reader_->inside()) return Fail(absl::InvalidArgumentError("the call's message ends too early"), "message");
   due_ = absl::InfiniteFuture();
   if (method_->shape == Shape::kBidi) {
@@ -264,6 +304,7 @@ void Stream::OnEnd(const absl::Status& status, const std::string& details, const
 }
 
 void Stream::Abandon() {
+  GiveAside();
   DropCall();
   DropAnswer();
   message_.reset();
@@ -314,6 +355,7 @@ void Stream::Fail(const absl::Status& status, absl::string_view reason) {
   DropCall();
   DropAnswer();
   out_sent_ = 0;
+  GiveAside();
   Consume(std::exchange(pending_, "").size());
   message_.reset();
   reader_.reset();

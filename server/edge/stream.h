@@ -39,8 +39,8 @@ class Stream : public CallAnswer {
   void OnHeadersEnd(absl::Time now);
   void OnData(absl::string_view bytes);
   void OnRemoteEnd();
-  // Goes on with what was left for another turn. Whether there is still more.
-  bool ReadMore();
+  // Goes on with what was left for another turn.
+  void ReadMore();
   // Starts its call, which is whole.
   void StartWhole();
 
@@ -69,7 +69,10 @@ class Stream : public CallAnswer {
   void Start();
   // Answers by itself; counted under `reason`.
   void Fail(const absl::Status& status, absl::string_view reason);
+  // Bytes were read: the client may send as many more.
   void Consume(std::size_t bytes);
+  void KeepAside(std::size_t bytes);
+  void GiveAside();
   void SubmitHeaders(bool gzip);
   void DropCall();
   void DropAnswer();
@@ -81,7 +84,9 @@ class Stream : public CallAnswer {
   absl::Time deadline_ = absl::InfiniteFuture();
   absl::Time due_;  // for what is still to come of its request; InfiniteFuture: nothing is
   std::optional<MessageReader> reader_;
-  std::string pending_;  // received, for a later turn
+  std::string pending_;         // received, for a later turn
+  std::int64_t aside_ = 0;      // of it in the accounts
+  std::size_t aside_left_ = 0;  // of its front that the connection's window has back already
   std::unique_ptr<HeldBytes> message_;
   BackendCall* call_ = nullptr;
   bool bidi_waits_ = false;    // a message was given and not taken

@@ -15,8 +15,10 @@ class ByteAccount {
   ByteAccount& operator=(const ByteAccount&) = delete;
 
   // False, and nothing taken, where it would be over the limit.
-  bool Take(std::int64_t bytes) {
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit_) return true;
+  bool Take(std::int64_t bytes) { return TakeWithin(bytes, limit_); }
+  // The same for a limit of one's own, no higher.
+  bool TakeWithin(std::int64_t bytes, std::int64_t limit) {
+    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit) return true;
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }

@@ -58,5 +58,22 @@ TEST(FairText, SmallRequestsDoNotWaitForThoseOfMegabytes) {
   for (auto& call : calls) EXPECT_TRUE(call->Wait().ok()) << call->Wait().ToString();
 }
 
+// A connection has room for some of them at a time; the others wait in its client, and none is refused.
+TEST(FairText, SixtyOfMegabytesOnOneConnectionAreAllAnswered) {
+  TempFolder models;
+  WriteLuong(models.path(), "luong");
+  RunningServer server(models.path(), {"--workers=1"});
+  Caller small(server.port());
+  ASSERT_TRUE(small.Connect());
+  // Of texts that are refused by their size alone, so that the way here is what is looked at.
+  const v1::TranslateRequest large = TranslateTexts(std::vector<std::string>(10, std::string(400'000, 'a')));
+  std::vector<std::unique_ptr<PendingTranslate>> calls;
+  for (int i = 0; i < 60; ++i) calls.push_back(server.caller().StartTranslate(large));
+  EXPECT_TRUE(small.Translate(Small()).ok());
+  for (auto& call : calls) EXPECT_TRUE(call->Wait().ok()) << call->Wait().ToString();
+  EXPECT_EQ(server.Metric("heed_refused_calls_total{reason=\"message_bytes\"}"), 0);
+  server.WaitForMetric("heed_transport_bytes", 0);
+}
+
 }  // namespace
 }  // namespace heed
