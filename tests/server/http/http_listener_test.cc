@@ -93,6 +93,8 @@ TEST_F(HttpListenerTest, TheLongestSilentMakesRoomForWhoComes) {
   for (int i = 1; i <= 3; ++i) EXPECT_TRUE(clients[i].IsClosed()) << i;
   EXPECT_TRUE(clients[0].Send(kGetAndStay));
   EXPECT_THAT(clients[0].ReadUntil("the page\n"), EndsWith("the page\n")) << "this one stays";
+  EXPECT_TRUE(clients.back().Send(kGetAndStay));
+  EXPECT_THAT(clients.back().ReadUntil("the page\n"), EndsWith("the page\n")) << "and this one is in";
   EXPECT_EQ(listener_->stats().open, 8);
   EXPECT_EQ(listener_->stats().faults.at("made_room"), 3);
 }
