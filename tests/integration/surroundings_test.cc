@@ -147,7 +147,7 @@ TEST_F(Surroundings, TooFewFilesEndTheStartWithOneLine) {
 
 TEST_F(Surroundings, TooLittleAddressSpaceIsOneLineOrAServer) {
   int refused = 0;
-  for (std::uint64_t space = kGiB / 8; space < kGiB; space += kGiB / 32) {
+  for (std::uint64_t space = 3 * kGiB / 16; space < kGiB; space += kGiB / 32) {
     Process process(ServerProgram(), Arguments(), {.limits = {{RLIMIT_AS, space}}});
     if (process.WaitForErrorLine([](const std::string& line) { return ParseLogLine(line)["event"] == "serving"; })) {
       process.Signal(SIGTERM);
