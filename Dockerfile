@@ -22,6 +22,6 @@ USER 10001:10001
 ENV HEED_MODELS=/models HEED_ADDRESS=0.0.0.0:8500 HEED_METRICS_ADDRESS=0.0.0.0:9500
 EXPOSE 8500 9500
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-  CMD ["heed", "health", "--address=127.0.0.1:8500"]
+# Whatever address, port and TLS the server has: it needs no settings of its own.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["heed-server", "--health"]
 ENTRYPOINT ["heed-server"]

@@ -1,8 +1,11 @@
 #include "engine/kernels/gemm.h"
 
 #include <omp.h>
+#include <sys/mman.h>
 
+#include <cstddef>
 #include <dnnl.hpp>
+#include <new>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -39,9 +42,20 @@ bool RowsAreIndependent() {
   return independent;
 }
 
+// oneDNN's code generator does not look whether it got the pages that it writes to: without them the process would end
+// by a signal. One primitive takes a few of these megabytes at most.
+void CheckThereIsRoomForCode() {
+  constexpr std::size_t kRoom = 8 << 20;
+  void* const room = mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc();
+  munmap(room, kRoom);
+}
+
+// Memory that is lacking is said by std::bad_alloc, as everywhere.
 template <typename F>
 absl::Status Guard(F f) {
   try {
+    CheckThereIsRoomForCode();
     f();
     return absl::OkStatus();
   } catch (const dnnl::error& e) {
@@ -108,6 +122,7 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
     for (int rows = 1; rows <= max_rows; ++rows) {
       const int padded = PaddedRows(rows);
       if (padded != last) {
+        CheckThereIsRoomForCode();
         const auto pd = Describe(padded, m.n(), m.k(), m.impl_->weight.get_desc());
         auto sized = std::make_unique<Sized>();
         sized->primitive = dnnl::matmul(pd);

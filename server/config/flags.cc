@@ -21,6 +21,12 @@ struct Flag {
   std::string default_value;
   std::string help;
   Setter set;
+  bool may_be_empty = false;  // else a variable that is set and empty counts as not set
+};
+
+struct Given {
+  const Flag* flag;
+  std::string value;
 };
 
 constexpr std::int64_t kMaxMemory = std::int64_t{1} << 50;
@@ -33,7 +39,7 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        Address(HEED_FIELD(address), false)},
       {"metrics_address", "HOST:PORT", d.metrics_address,
        "Where /metrics, /livez, /readyz and /startupz are, over HTTP; as --address, or empty: nowhere.",
-       Address(HEED_FIELD(metrics_address), true)},
+       Address(HEED_FIELD(metrics_address), true), true},
       {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
       {"tls_cert", "FILE", d.tls.cert, "PEM certificate chain of the server; needs --tls_key. Empty: plain text.",
        Text(HEED_FIELD(tls.cert))},
@@ -216,8 +222,12 @@ std::vector<Flag> RequestFlags(const ServerOptions& d) {
 
 std::vector<Flag> ProcessFlags(const ServerOptions& d) {
   return {
+      {"shutdown_delay", "DURATION", absl::FormatDuration(d.shutdown_delay),
+       "After SIGTERM or SIGINT: time in which everything is still served while health says NOT_SERVING, so that "
+       "balancers look elsewhere before calls are refused.",
+       Time(HEED_FIELD(shutdown_delay), absl::ZeroDuration(), absl::Hours(1))},
       {"drain_time", "DURATION", absl::FormatDuration(d.drain_time),
-       "After SIGTERM or SIGINT: time for what was accepted to finish.",
+       "After SIGTERM or SIGINT and --shutdown_delay: time for what was accepted to finish.",
        Time(HEED_FIELD(drain_time), absl::ZeroDuration(), absl::Hours(24))},
       {"log_format", "text|json", "text", "Form of the log lines on standard error.",
        OneOf<LogFormat>(HEED_FIELD(log_format), {{"text", LogFormat::kText}, {"json", LogFormat::kJson}})},
@@ -226,6 +236,9 @@ std::vector<Flag> ProcessFlags(const ServerOptions& d) {
                                                {"info", LogLevel::kInfo},
                                                {"warning", LogLevel::kWarning},
                                                {"error", LogLevel::kError}})},
+      {"max_log_bytes", "BYTES", absl::StrCat(d.max_log_bytes),
+       "Log lines that may wait for whoever reads standard error; more are dropped and counted.",
+       Number<std::int64_t>(HEED_FIELD(max_log_bytes), 64 << 10, std::int64_t{1} << 30)},
   };
 }
 
@@ -282,10 +295,16 @@ absl::Status CheckTogether(ServerOptions* options) {
   return absl::OkStatus();
 }
 
-absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t* at, ServerOptions* options) {
+// What the argument `at` asks for, --help or a flag whose value may be the argument behind it.
+absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t* at, ServerOptions* options,
+                          std::vector<Given>* given) {
   absl::string_view argument = arguments[*at];
   if (argument == "--help" || argument == "-h" || argument == "--version") {
     (argument == "--version" ? options->version : options->help) = true;
+    return absl::OkStatus();
+  }
+  if (argument == "--health") {
+    options->health = true;
     return absl::OkStatus();
   }
   if (!absl::StartsWith(argument, "--")) {
@@ -297,15 +316,26 @@ absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t
   const Flag* flag = FindFlag(name);
   if (flag == nullptr)
     return absl::InvalidArgumentError(absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)), "; see --help"));
-  std::string value;
   if (equals != absl::string_view::npos) {
-    value = std::string(argument.substr(equals + 1));
+    given->push_back({flag, std::string(argument.substr(equals + 1))});
   } else if (*at + 1 < arguments.size()) {
-    value = arguments[++*at];
+    given->push_back({flag, arguments[++*at]});
   } else {
     return absl::InvalidArgumentError(absl::StrCat("--", flag->name, " lacks its value"));
   }
-  return Set(*flag, absl::StrCat("--", flag->name), value, options);
+  return absl::OkStatus();
+}
+
+// Those that the command line gives are left out: what it overrides need not even make sense.
+absl::Status ReadVariables(const Environment& environment, const std::vector<Given>& given, ServerOptions* options) {
+  for (const Flag& flag : Flags()) {
+    if (std::any_of(given.begin(), given.end(), [&flag](const Given& one) { return one.flag == &flag; })) continue;
+    const std::string variable = VariableName(flag);
+    const std::optional<std::string> value = environment(variable);
+    if (!value.has_value() || (value->empty() && !flag.may_be_empty)) continue;
+    HEED_RETURN_IF_ERROR(Set(flag, variable, *value, options));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -320,14 +350,16 @@ Environment ProcessEnvironment() {
 
 absl::StatusOr<ServerOptions> ReadOptions(const std::vector<std::string>& arguments, const Environment& environment) {
   ServerOptions options;
-  for (const Flag& flag : Flags()) {
-    const std::string variable = VariableName(flag);
-    if (std::optional<std::string> value = environment(variable)) {
-      HEED_RETURN_IF_ERROR(Set(flag, variable, *value, &options));
-    }
-  }
+  std::vector<Given> given;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    HEED_RETURN_IF_ERROR(ReadArgument(arguments, &i, &options));
+    HEED_RETURN_IF_ERROR(ReadArgument(arguments, &i, &options, &given));
+  }
+  if (options.help || options.version) return options;
+  options.address_given =
+      std::any_of(given.begin(), given.end(), [](const Given& one) { return one.flag->name == "address"; });
+  HEED_RETURN_IF_ERROR(ReadVariables(environment, given, &options));
+  for (const auto& [flag, value] : given) {
+    HEED_RETURN_IF_ERROR(Set(*flag, absl::StrCat("--", flag->name), value, &options));
   }
   HEED_RETURN_IF_ERROR(CheckTogether(&options));
   return options;
@@ -343,7 +375,10 @@ std::string HelpText() {
     absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (",
                     flag.default_value.empty() ? "empty" : flag.default_value, ")\n      ", flag.help, "\n");
   }
-  absl::StrAppend(&text, "  --help, --version\n");
+  absl::StrAppend(
+      &text,
+      "  --health\n      Asks the server that runs with these flags for its health: exit code 0 SERVING, 1 not.\n"
+      "  --help, --version\n");
   return text;
 }
 

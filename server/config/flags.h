@@ -1,6 +1,6 @@
 // Reads ServerOptions from the command line and the environment: --max_rows=64, or HEED_MAX_ROWS=64; the command line
-// wins. One table (flags.cc) gives each flag its name, unit, bound and help, so that --help, the check and the struct
-// cannot disagree.
+// wins, and a variable that is set and empty counts as not set, but where empty is a value of the flag. One table
+// (flags.cc) gives each flag its name, unit, bound and help, so that --help, the check and the struct cannot disagree.
 //
 // Plain functions, thread-safe.
 #pragma once

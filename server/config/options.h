@@ -54,14 +54,18 @@ struct ServerOptions {
   int polling_threads = 0;                              // that take requests in; 0: one per 8 granted cores, at least 1
   absl::Duration default_deadline = absl::Seconds(30);  // of a call that has none
   absl::Duration retry_pushback = absl::Milliseconds(200);  // grpc-retry-pushback-ms of a refused call
-  absl::Duration drain_time = absl::Seconds(30);            // after SIGTERM, for what was accepted
+  absl::Duration shutdown_delay = absl::ZeroDuration();     // after SIGTERM: still serving, health NOT_SERVING
+  absl::Duration drain_time = absl::Seconds(30);            // after that, for what was accepted
 
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
+  std::int64_t max_log_bytes = 1 << 20;  // of lines that wait for who reads standard error; more are dropped
 
   // Not options of the server itself: what the command line asked for instead of serving.
   bool help = false;
   bool version = false;
+  bool health = false;         // ask a running server for its health
+  bool address_given = false;  // --address is on the command line
 };
 
 }  // namespace heed

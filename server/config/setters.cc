@@ -1,20 +1,9 @@
 #include "server/config/setters.h"
 
+#include "server/config/address.h"
 #include "server/net/proxy_header.h"
 
 namespace heed {
-namespace {
-
-// HOST:PORT; whoever listens there finds out whether the host exists.
-bool IsAddress(const std::string& value) {
-  const std::size_t colon = value.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == value.size()) return false;
-  int port = 0;
-  std::string error;
-  return absl::ParseFlag(value.substr(colon + 1), &port, &error) && port >= 0 && port <= 65535;
-}
-
-}  // namespace
 
 Setter Time(FlagField<absl::Duration> field, absl::Duration low, absl::Duration high) {
   const std::string bound = absl::StrCat("a duration such as 30s or 1m30s, from ", absl::FormatDuration(low), " to ",
@@ -47,7 +36,7 @@ Setter Text(FlagField<std::string> field) {
 
 Setter Address(FlagField<std::string> field, bool may_be_empty) {
   return [field, may_be_empty](const std::string& value, ServerOptions* options) -> std::string {
-    if (!(value.empty() && may_be_empty) && !IsAddress(value)) {
+    if (!(value.empty() && may_be_empty) && !IsHostPort(value)) {
       return absl::StrCat("HOST:PORT with a port from 0 to 65535", may_be_empty ? ", or empty" : "");
     }
     *field(options) = value;

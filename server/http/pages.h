@@ -7,15 +7,12 @@
 #include <functional>
 
 #include "server/http/http.h"
+#include "server/lifecycle/readiness.h"
 #include "server/metrics/metrics.h"
 
 namespace heed {
 
-enum class Phase {
-  kStarting,  // models are being loaded
-  kServing,
-  kDraining,  // it was told to stop: what it has is finished, what is new should go elsewhere
-};
+using Phase = ServerState;
 
 // Asked at each request, on the listener's thread.
 struct PageSources {

@@ -83,7 +83,8 @@ absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, En
                   .transport_bytes = raw->edge->transport.used(),
                   .max_transport_bytes = raw->edge->transport.limit(),
                   .unread_bytes = raw->edge->unread.used(),
-                  .max_unread_bytes = raw->edge->unread.limit()};
+                  .max_unread_bytes = raw->edge->unread.limit(),
+                  .log_lines_dropped = LogLinesDropped()};
   });
   return core;
 }

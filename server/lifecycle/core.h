@@ -14,6 +14,7 @@
 #include "server/config/options.h"
 #include "server/edge/edge.h"
 #include "server/lifecycle/gate.h"
+#include "server/lifecycle/reload.h"
 #include "server/lifecycle/text_pool.h"
 #include "server/metrics/metrics.h"
 #include "server/net/connection_counts.h"
@@ -35,6 +36,7 @@ struct Core {
   ConnectionCounts connections;
   std::unique_ptr<Edge> edge;  // of the RPC server; replaced before that starts, if at all
   Gate gate;
+  ReloadHooks reload;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Admission> admission;
   std::unique_ptr<Metrics> metrics;

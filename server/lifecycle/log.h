@@ -1,5 +1,5 @@
 // One line per event on standard error, as text or JSON. Users' text never goes in: callers log counts, names and
-// codes.
+// codes. Nobody waits for who reads the lines: a thread of its own writes them (log_queue.h).
 //
 // Thread-safe, but for StartLog, which main calls first.
 #pragma once
@@ -9,11 +9,20 @@
 #include <string>
 #include <variant>
 
+#include "absl/time/time.h"
 #include "server/config/options.h"
 
 namespace heed {
 
-void StartLog(LogFormat format, LogLevel level);
+// Starts that thread. At most `max_bytes` of lines wait; more are dropped, counted, and said in the log.
+void StartLog(LogFormat format, LogLevel level, std::int64_t max_bytes);
+// Waits until what was logged has been written, at most `time`; whether it has.
+bool FlushLog(absl::Duration time);
+// Lines dropped so far.
+std::int64_t LogLinesDropped();
+// What a process that ends says to a person, "heed-server: ...": after all that was logged. A reader who takes nothing
+// for a second does not get it. Works before StartLog too.
+void SayLast(const std::string& line);
 
 // A name for programs (snake_case, unit included) and its value.
 struct LogField {

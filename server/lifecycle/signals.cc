@@ -6,11 +6,10 @@
 namespace heed {
 namespace {
 
-sigset_t ShutdownSignals() {
+sigset_t SetOf(std::initializer_list<int> numbers) {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int number : numbers) sigaddset(&signals, number);
   return signals;
 }
 
@@ -18,18 +17,20 @@ void ExitNow(int signal) { _exit(128 + signal); }
 
 }  // namespace
 
-void BlockShutdownSignals() {
-  const sigset_t signals = ShutdownSignals();
+void BlockSignals() {
+  const sigset_t signals = SetOf({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  for (const int ignored : {SIGPIPE, SIGUSR1, SIGUSR2}) signal(ignored, SIG_IGN);
 }
 
-int WaitForShutdownSignal() {
-  const sigset_t signals = ShutdownSignals();
-  int number = 0;
-  while (sigwait(&signals, &number) != 0) {
+int WaitForShutdownSignal(const std::function<void()>& on_hangup) {
+  const sigset_t signals = SetOf({SIGTERM, SIGINT, SIGHUP});
+  for (;;) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0) continue;
+    if (number != SIGHUP) return number;
+    on_hangup();
   }
-  return number;
 }
 
 void ExitOnNextSignal() {
@@ -37,7 +38,8 @@ void ExitOnNextSignal() {
   action.sa_handler = ExitNow;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  const sigset_t signals = ShutdownSignals();
+  // SIGHUP stays blocked.
+  const sigset_t signals = SetOf({SIGTERM, SIGINT});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 

@@ -71,6 +71,8 @@ class GaugeReader : public prometheus::Collectable {
         Gauge("heed_transport_bytes_limit", "Memory that those may take.", now.max_transport_bytes),
         Gauge("heed_unread_bytes", "Answers that clients have not taken yet.", now.unread_bytes),
         Gauge("heed_unread_bytes_limit", "Answers that they may leave.", now.max_unread_bytes),
+        Counter("heed_log_lines_dropped_total", "Log lines dropped, for nobody read standard error.",
+                now.log_lines_dropped),
         Gauge("heed_queue_segments", "Segments that wait for a row.", now.scheduler.queued_jobs),
         Gauge("heed_queue_bytes", "Memory that waiting requests hold.", now.scheduler.queued_bytes),
         Gauge("heed_queue_bytes_limit", "Memory that waiting requests may hold.", now.scheduler.max_queue_bytes),

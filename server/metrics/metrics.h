@@ -61,6 +61,7 @@ struct Gauges {
   std::int64_t max_transport_bytes = 0;
   std::int64_t unread_bytes = 0;
   std::int64_t max_unread_bytes = 0;
+  std::int64_t log_lines_dropped = 0;  // so far
 };
 
 struct MetricsOptions {

@@ -202,9 +202,11 @@ class EdgeServer : public RpcServer {
     if (tls_ != nullptr) tls_->Reload();
   }
 
+  void StopServingHealth() override { SetHealth(false); }
+
   bool Drain() override {
     if (sockets_ == nullptr || std::exchange(drained_, true)) return true;
-    SetHealth(false);
+    StopServingHealth();
     const bool finished = DrainCore(core_);
     sockets_->StopAccepting();
     // What is left has no answer: a connection that closes says so, and that another server may have one.

@@ -22,7 +22,9 @@ class RpcServer {
   virtual int port() const = 0;
   // Reads the certificate, the key and the client CA again; the connections that there are keep theirs.
   virtual void ReloadCertificates() = 0;
-  // Health turns NOT_SERVING, new calls get UNAVAILABLE, what was accepted finishes within options.drain_time, then the
+  // Health turns NOT_SERVING for good; everything is served as before.
+  virtual void StopServingHealth() = 0;
+  // The same, and new calls get UNAVAILABLE, what was accepted finishes within options.drain_time, then the
   // connections close. Whether everything finished by itself. Idempotent.
   virtual bool Drain() = 0;
 };

@@ -115,7 +115,7 @@ int CoresFrom(int affinity, double quota) {
   return std::max(1, static_cast<int>(std::min(static_cast<double>(affinity), quota)));
 }
 
-int GrantedCores() {
+int AffinityCores() {
   // Machines with more processors than a cpu_set_t holds answer EINVAL until the set is large enough.
   int affinity = 1;
   for (int cpus = CPU_SETSIZE; cpus <= (1 << 20); cpus *= 2) {
@@ -126,7 +126,9 @@ int GrantedCores() {
     CPU_FREE(set);
     if (got) break;
   }
-  return CoresFrom(affinity, CgroupQuota(""));
+  return affinity;
 }
+
+int GrantedCores() { return CoresFrom(AffinityCores(), CgroupQuota("")); }
 
 }  // namespace heed

@@ -28,6 +28,9 @@ std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_vi
 // The smallest quota found under `root` ("" is the machine's; tests give a tree of fixtures), or kNoQuota.
 double CgroupQuota(const std::string& root);
 
+// Cores that the calling thread's affinity mask lets it use.
+int AffinityCores();
+
 // Whole cores, at least 1. A fraction is dropped: a thread that is stopped half of the time delays its rows every step.
 int CoresFrom(int affinity, double quota);
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ namespace heed {
 namespace {
 
 constexpr absl::Duration kAskAgain = absl::Milliseconds(5);
+constexpr int kLookAgainMs = 5;  // whether standard error is to be read again
 
 [[noreturn]] void Die(const char* what) {
   std::perror(what);
@@ -75,6 +77,11 @@ Process::Process(const std::string& program, const std::vector<std::string>& arg
     dup2(in, STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);
+    for (const auto& [resource, value] : options.limits) {
+      const rlimit limit = {value, value};
+      setrlimit(static_cast<__rlimit_resource>(resource), &limit);
+    }
+    for (const int descriptor : options.closed) close(descriptor);
     execve(argv[0], argv.data(), envp.data());
     _exit(127);
   }
@@ -97,20 +104,22 @@ Process::~Process() {
 }
 
 void Process::Read(int out, int err) {
-  pollfd streams[2] = {{out, POLLIN, 0}, {err, POLLIN, 0}};
+  int open[2] = {out, err};
   char buffer[65536];
-  while (streams[0].fd >= 0 || streams[1].fd >= 0) {
-    if (poll(streams, 2, -1) < 0) continue;
-    for (pollfd& stream : streams) {
-      if (stream.fd < 0 || stream.revents == 0) continue;
-      const ssize_t size = read(stream.fd, buffer, sizeof buffer);
+  while (open[0] >= 0 || open[1] >= 0) {
+    const bool unread = errors_unread_;
+    pollfd streams[2] = {{open[0], POLLIN, 0}, {unread ? -1 : open[1], POLLIN, 0}};
+    if (poll(streams, 2, unread ? kLookAgainMs : -1) < 0) continue;
+    for (int i = 0; i < 2; ++i) {
+      if (streams[i].fd < 0 || streams[i].revents == 0) continue;
+      const ssize_t size = read(open[i], buffer, sizeof buffer);
       if (size <= 0) {
-        close(stream.fd);
-        stream.fd = -1;
+        close(open[i]);
+        open[i] = -1;
         continue;
       }
       absl::MutexLock lock(&mu_);
-      (&stream == &streams[0] ? out_ : err_).append(buffer, static_cast<std::size_t>(size));
+      (i == 0 ? out_ : err_).append(buffer, static_cast<std::size_t>(size));
     }
   }
   absl::MutexLock lock(&mu_);
@@ -137,6 +146,7 @@ int Process::Wait() {
     kill(pid_, SIGKILL);
     return -1;
   }
+  ReadErrors();
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(&closed_));
   return WIFEXITED(*status_) ? WEXITSTATUS(*status_) : 128 + WTERMSIG(*status_);

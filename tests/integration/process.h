@@ -5,10 +5,12 @@
 //   server.Signal(SIGTERM);
 //   EXPECT_EQ(server.Wait(), 0);
 //
-// Output is read all the time, so no process waits for the test to read it. A process dies with the thread that started
-// it, so start them on the test's main thread. Otherwise thread-safe.
+// Output is read all the time, so no process waits for the test to read it, unless the test says so. A process dies
+// with the thread that started it, so start them on the test's main thread. Otherwise thread-safe.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -32,6 +34,8 @@ constexpr absl::Duration kLongest = absl::Seconds(60);
 struct ProcessOptions {
   std::map<std::string, std::string> environment;  // on top of the test's own, without its HEED_* and ONEDNN_*
   std::string input;                               // standard input
+  std::map<int, std::uint64_t> limits;             // RLIMIT_*, soft and hard
+  std::vector<int> closed;                         // of the descriptors 0 to 2
 };
 
 class Process {
@@ -52,6 +56,10 @@ class Process {
   // What it has written so far; all of it after Wait.
   std::string output() const;
   std::string error() const;
+  // From now on nobody reads standard error, until ReadErrors or the end of the process.
+  void LeaveErrorsUnread() { errors_unread_ = true; }
+  void ReadErrors() { errors_unread_ = false; }
+
   // Waits for a whole line of standard error that `wanted` accepts. Nothing when the process ends without one, or after
   // kLongest.
   std::optional<std::string> WaitForErrorLine(const std::function<bool(const std::string&)>& wanted) const;
@@ -62,6 +70,7 @@ class Process {
   bool Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   int pid_ = -1;
+  std::atomic<bool> errors_unread_{false};
   std::thread reader_;
   mutable absl::Mutex mu_;
   std::optional<int> status_ ABSL_GUARDED_BY(mu_);  // as waitpid gives it

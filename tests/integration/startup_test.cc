@@ -118,6 +118,14 @@ TEST_F(Startup, ABadFlagEndsItWithOneLine) {
   EXPECT_EQ(said_, "unknown flag \"--beams\"; see --help");
 }
 
+TEST_F(Startup, AnAddressWithAnythingElseInItEndsItWithOneLine) {
+  ExpectFailure({ModelsFlag(), "--address=127.0.0.1:1,127.0.0.1:2"}, 2);
+  EXPECT_EQ(said_, "--address is \"127.0.0.1:1,127.0.0.1:2\"; it must be HOST:PORT with a port from 0 to 65535");
+  ExpectFailure({ModelsFlag(), "--metrics_address=127.0.0.1:9500\n"}, 2);
+  EXPECT_EQ(said_,
+            "--metrics_address is \"127.0.0.1:9500\\x0a\"; it must be HOST:PORT with a port from 0 to 65535, or empty");
+}
+
 TEST_F(Startup, OneBadBundleAmongGoodOnesIsReportedAndTheGoodOnesServe) {
   BundleFileMap cut = LuongFiles("cut");
   cut["weights.safetensors"].resize(cut["weights.safetensors"].size() - 1);

@@ -51,6 +51,34 @@ TEST(Flags, TheEnvironmentCountsAndTheCommandLineWins) {
   EXPECT_EQ(options->address, "0.0.0.0:1");
 }
 
+TEST(Flags, AVariableThatIsSetAndEmptyCountsAsNotSet) {
+  const Variables empty = {{"HEED_MAX_ROWS", ""}, {"HEED_ADDRESS", ""},   {"HEED_DRAIN_TIME", ""},
+                           {"HEED_MODELS", ""},   {"HEED_LOG_LEVEL", ""}, {"HEED_TLS_CERT", ""}};
+  const auto options = Read({}, empty);
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_rows, 64);
+  EXPECT_EQ(options->address, "127.0.0.1:8500");
+  EXPECT_EQ(options->models, "models");
+}
+
+TEST(Flags, AnEmptyVariableIsAValueWhereEmptyIsOne) {
+  const auto options = Read({}, {{"HEED_METRICS_ADDRESS", ""}});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->metrics_address, "");
+}
+
+TEST(Flags, AVariableThatTheCommandLineOverridesNeedNotMakeSense) {
+  const auto options =
+      Read({"--max_rows=40", "--address", "localhost:0"}, {{"HEED_MAX_ROWS", "many"}, {"HEED_ADDRESS", "nonsense"}});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_rows, 40);
+  EXPECT_EQ(options->address, "localhost:0");
+}
+
+TEST(Flags, AnEmptyValueOnTheCommandLineIsAValue) {
+  EXPECT_EQ(Read({"--max_rows="}).status().message(), "--max_rows is \"\"; it must be a whole number from 1 to 1024");
+}
+
 TEST(Flags, TheBoundOfTargetTokensReachesEngineAndAdmission) {
   const auto options = Read({"--max_target_tokens=100"});
   ASSERT_TRUE(options.ok()) << options.status();
@@ -101,6 +129,14 @@ INSTANTIATE_TEST_SUITE_P(
                 {"--metrics_address=a:70000"},
                 {},
                 "--metrics_address is \"a:70000\"; it must be HOST:PORT with a port from 0 to 65535, or empty"},
+        BadCase{"TwoAddresses",
+                {"--address=127.0.0.1:1,127.0.0.1:2"},
+                {},
+                "--address is \"127.0.0.1:1,127.0.0.1:2\"; it must be HOST:PORT with a port from 0 to 65535"},
+        BadCase{"Newline",
+                {},
+                {{"HEED_ADDRESS", "127.0.0.1:8500\n"}},
+                "HEED_ADDRESS is \"127.0.0.1:8500\\x0a\"; it must be HOST:PORT with a port from 0 to 65535"},
         BadCase{"Choice", {}, {{"HEED_LOG_FORMAT", "xml"}}, "HEED_LOG_FORMAT is \"xml\"; it must be text or json"},
         BadCase{"Unknown", {"--max_rosw=3"}, {}, "unknown flag \"--max_rosw\"; see --help"},
         BadCase{"NoValue", {"--models"}, {}, "--models lacks its value"},
@@ -120,8 +156,20 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Flags, HelpAndVersionAreAskedForNotServed) {
   EXPECT_TRUE(Read({"--help"})->help);
   EXPECT_TRUE(Read({"--version"})->version);
+  EXPECT_TRUE(Read({"--help"}, {{"HEED_MAX_ROWS", "many"}}).ok()) << "help is what is needed then";
   EXPECT_THAT(HelpText(), HasSubstr("--max_rows=ROWS  (64)"));
   EXPECT_FALSE(Version().empty());
+}
+
+TEST(Flags, AHealthCheckReadsThoseOfTheServerAndKnowsWhetherItWasGivenAnAddress) {
+  const auto given = Read({"--health", "--address=localhost:1", "--tls_cert=a", "--tls_key=b"});
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_TRUE(given->health);
+  EXPECT_TRUE(given->address_given);
+  const auto by_variable = Read({"--health"}, {{"HEED_ADDRESS", "localhost:1"}});
+  ASSERT_TRUE(by_variable.ok()) << by_variable.status();
+  EXPECT_EQ(by_variable->address, "localhost:1");
+  EXPECT_FALSE(by_variable->address_given);
 }
 
 TEST(Flags, TheDocumentationHasTheTableOfTheCode) {

@@ -60,6 +60,7 @@ std::string Scrape(Metrics* metrics) {
     gauges.connections = 6;
     gauges.max_connections = 60;
     gauges.refused_connections = 7;
+    gauges.log_lines_dropped = 9;
     return gauges;
   });
   metrics->OnRequest(Sample());
@@ -111,6 +112,7 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("heed_requests_in_flight 5"));
   EXPECT_THAT(text, HasSubstr("heed_connections 6\n"));
   EXPECT_THAT(text, HasSubstr("heed_connections_limit 60\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE heed_log_lines_dropped_total counter\nheed_log_lines_dropped_total 9\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE heed_refused_connections_total counter\nheed_refused_connections_total 7\n"));
   EXPECT_THAT(text, HasSubstr("heed_model_load_seconds{model=\"koen\",version=\"1\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));
