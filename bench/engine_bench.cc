@@ -137,7 +137,7 @@ nlohmann::json Join(const Bundle& bundle, const CheckedProgram& program, int row
   options.max_source_tokens = std::max(options.max_source_tokens, tokens);
   options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
   const auto plan = Plan::Make(bundle, program, options).value();
-  const auto engine = plan->MakeEngine();
+  const auto engine = plan->MakeEngine().value();
   std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(bundle, *plan), rows);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     // Longer than the measurement: it ends with the engine.
@@ -218,7 +218,7 @@ int Main() {
     if (!plan.ok()) return std::cerr << plan.status() << "\n", 1;
     if (load_seconds == 0) load_seconds = Seconds(started);
     weight_bytes = (*plan)->weight_bytes();
-    const auto engine = (*plan)->MakeEngine();
+    const auto engine = (*plan)->MakeEngine().value();
     const int wanted = absl::GetFlag(FLAGS_sentences) / (options.max_rows == 1 ? 8 : 1);
     const std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(*bundle, **plan), wanted);
     if (jobs.empty()) return std::cerr << "--texts: no sentences in '" << absl::GetFlag(FLAGS_texts) << "'\n", 1;

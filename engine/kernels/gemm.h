@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -19,10 +20,17 @@
 
 namespace heed {
 
+// Of a weight, [n, k].
+struct MatrixShape {
+  int n = 0, k = 0;
+};
+
 class PackedMatrix {
  public:
   // `w` is row-major [n, k]. INTERNAL when oneDNN refuses.
   static absl::StatusOr<std::shared_ptr<const PackedMatrix>> Pack(int n, int k, const float* w);
+  // Memory that one would take; a narrow matrix is padded, so that may be far more than its elements'. The same errors.
+  static absl::StatusOr<std::int64_t> Bytes(int n, int k);
   ~PackedMatrix();
 
   int n() const { return n_; }
@@ -42,6 +50,10 @@ class Gemm {
  public:
   // Primitives for every number of rows up to max_rows. INTERNAL when oneDNN refuses.
   static absl::StatusOr<std::unique_ptr<Gemm>> Make(std::shared_ptr<const PackedMatrix> w, int max_rows);
+  // Memory that one takes at most, whatever its size: descriptions of its primitives, and their scratch.
+  static std::int64_t Bytes(int max_rows);
+  // The same of the code of its primitives, which all that are made of weights of one shape share.
+  static std::int64_t CodeBytes(int max_rows);
   ~Gemm();
 
   // x [rows, k], y [rows, n], both dense, 64-byte aligned and with room for PaddedRows(max_rows) rows: up to

@@ -7,6 +7,8 @@
 // Immutable after reading, so safe to share.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,13 +31,19 @@ struct Bundle {
 
 struct BundleLimits {
   std::int64_t max_file_bytes = std::int64_t{4} << 30;  // of any one file
+  std::int64_t max_text_bytes = 1 << 20;                // of README.md, LICENSE and NOTICE
+  std::int64_t max_parity_bytes = 4 << 20;              // of parity.json, which GetModel returns
   int max_files = 64;
   int max_tensors = 4096;
+  std::int64_t max_bytes = std::numeric_limits<std::int64_t>::max();  // of memory, for all that reading makes
 };
 
+// Memory that a parsed model.json of so many bytes takes at most, while it is parsed included.
+std::int64_t SpecBytes(std::int64_t json_bytes);
+
 // Reads the bundle in `folder`. Every fault is one line that names the file, the item and what was expected:
-// NOT_FOUND (no folder, a missing file), INVALID_ARGUMENT (anything wrong in one). Allocates no more than the files'
-// sizes justify.
+// NOT_FOUND (no folder, a missing file), INVALID_ARGUMENT (anything wrong in one), RESOURCE_EXHAUSTED (more memory than
+// the bound, found before it is taken). Allocates no more than the files' sizes justify.
 absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits& limits = {});
 
 }  // namespace heed

@@ -13,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/quote.h"
+#include "engine/base/saturating.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/sha256.h"
 
@@ -52,7 +53,19 @@ absl::StatusOr<std::set<std::string>> ListFolder(int descriptor, const std::stri
   return names;
 }
 
-absl::StatusOr<std::string> ReadFile(int folder, const std::string& name, std::int64_t max_bytes) {
+// The open file's size.
+absl::StatusOr<std::int64_t> SizeOf(int file, const std::string& name, std::int64_t max_bytes) {
+  struct stat info;
+  if (fstat(file, &info) != 0) return absl::ErrnoToStatus(errno, name);
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(absl::StrCat(name, ": not a regular file"));
+  if (info.st_size > max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": ", info.st_size, " bytes, more than the bound of ", max_bytes));
+  }
+  return info.st_size;
+}
+
+absl::StatusOr<int> OpenFile(int folder, const std::string& name) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
   const int file = openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) {
@@ -62,15 +75,20 @@ absl::StatusOr<std::string> ReadFile(int folder, const std::string& name, std::i
     }
     return absl::ErrnoToStatus(errno, name);
   }
+  return file;
+}
+
+absl::StatusOr<std::int64_t> FileSize(int folder, const std::string& name, std::int64_t max_bytes) {
+  HEED_ASSIGN_OR_RETURN(const int file, OpenFile(folder, name));
   const auto closer = absl::MakeCleanup([file] { close(file); });
-  struct stat info;
-  if (fstat(file, &info) != 0) return absl::ErrnoToStatus(errno, name);
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(absl::StrCat(name, ": not a regular file"));
-  if (info.st_size > max_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": ", info.st_size, " bytes, more than the bound of ", max_bytes));
-  }
-  std::string bytes(static_cast<std::size_t>(info.st_size), '\0');
+  return SizeOf(file, name, max_bytes);
+}
+
+absl::StatusOr<std::string> ReadFile(int folder, const std::string& name, std::int64_t max_bytes) {
+  HEED_ASSIGN_OR_RETURN(const int file, OpenFile(folder, name));
+  const auto closer = absl::MakeCleanup([file] { close(file); });
+  HEED_ASSIGN_OR_RETURN(const std::int64_t size, SizeOf(file, name, max_bytes));
+  std::string bytes(static_cast<std::size_t>(size), '\0');
   std::size_t filled = 0;
   while (filled < bytes.size()) {
     const ssize_t n = read(file, bytes.data() + filled, std::min(bytes.size() - filled, kReadBytes));
@@ -80,6 +98,12 @@ absl::StatusOr<std::string> ReadFile(int folder, const std::string& name, std::i
     filled += static_cast<std::size_t>(n);
   }
   return bytes;
+}
+
+std::int64_t MaxBytes(const std::string& name, const BundleLimits& limits) {
+  if (name == "parity.json") return limits.max_parity_bytes;
+  if (name == "README.md" || name == "LICENSE" || name == "NOTICE") return limits.max_text_bytes;
+  return limits.max_file_bytes;
 }
 
 // "HEX  NAME\n" lines to name -> hex.
@@ -151,8 +175,19 @@ absl::StatusOr<BundleFiles> ReadBundleFiles(const std::string& folder, const Bun
 
   BundleFiles result;
   HEED_ASSIGN_OR_RETURN(result.digest, Sha256Hex(sums_text));
+  std::map<std::string, std::int64_t> sizes;
   for (const auto& [name, expected] : sums) {
-    HEED_ASSIGN_OR_RETURN(std::string bytes, ReadFile(descriptor, name, limits.max_file_bytes));
+    HEED_ASSIGN_OR_RETURN(const std::int64_t size, FileSize(descriptor, name, MaxBytes(name, limits)));
+    sizes[name] = size;
+    result.bytes = SaturatingAdd(result.bytes, size, name == kSpecFile ? SpecBytes(size) : 0);
+  }
+  if (result.bytes > limits.max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("its files alone need ", result.bytes,
+                                                     " bytes of memory, more than the bound of ", limits.max_bytes));
+  }
+  for (const auto& [name, expected] : sums) {
+    // A file that has grown since does not pass for what was added up.
+    HEED_ASSIGN_OR_RETURN(std::string bytes, ReadFile(descriptor, name, sizes[name]));
     HEED_ASSIGN_OR_RETURN(const std::string found, Sha256Hex(bytes));
     if (found != expected) {
       return absl::InvalidArgumentError(

@@ -3,6 +3,7 @@
 // Thread-safe: no state.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -22,12 +23,14 @@ bool IsBundleFileName(absl::string_view name);
 struct BundleFiles {
   std::map<std::string, std::string> files;  // by name, SHA256SUMS included
   std::string digest;                        // of SHA256SUMS
+  std::int64_t bytes = 0;                    // memory of the files, and of model.json parsed
 };
 
 // Reads every file of `folder`. NOT_FOUND: no such folder, or a file that SHA256SUMS lists (or SHA256SUMS itself) is
 // missing. INVALID_ARGUMENT: anything that is not a regular file, a file that is not listed, a sum that differs, a
-// bound passed. The system's own code where a file cannot be opened or read. Symbolic links inside the folder are not
-// followed; `folder` itself may be one.
+// bound passed. RESOURCE_EXHAUSTED: all together take more than limits.max_bytes; none has been read then. The system's
+// own code where a file cannot be opened or read. Symbolic links inside the folder are not followed; `folder` itself
+// may be one.
 absl::StatusOr<BundleFiles> ReadBundleFiles(const std::string& folder, const BundleLimits& limits);
 
 }  // namespace heed

@@ -70,7 +70,9 @@ absl::Status OpChecker::CheckAttendOptions(const Attend& op) const {
   }
   if (is_additive && op.has_scale()) return place_.Invalid("scale does not belong to SCORE_ADDITIVE");
   if (!std::isfinite(op.scale())) return place_.Invalid("scale is not finite");
-  if (op.heads() < 0) return place_.Invalid("heads is ", op.heads(), ", expected at least 1");
+  if (op.heads() < 0 || op.heads() > kMaxHeads) {
+    return place_.Invalid("heads is ", op.heads(), ", expected 1 to ", kMaxHeads);
+  }
   if (op.key_weight().empty() && !op.key_bias().empty()) return place_.Invalid("key_bias needs key_weight");
   if (op.query_weight().empty() && !op.query_bias().empty()) return place_.Invalid("query_bias needs query_weight");
   if (op.value_weight().empty() && !op.value_bias().empty()) return place_.Invalid("value_bias needs value_weight");

@@ -163,6 +163,10 @@ absl::Status OpChecker::CheckCellNorm(const CellNorm& norm, std::int64_t rows, C
 }
 
 absl::Status OpChecker::CheckTransitions(const model::v1::Rnn& op, RnnNode* node) {
+  constexpr int kMaxTransitions = 64;
+  if (op.transitions_size() > kMaxTransitions) {
+    return place_.Invalid(op.transitions_size(), " transitions, more than the bound of ", kMaxTransitions);
+  }
   for (int i = 0; i < op.transitions_size(); ++i) {
     const Place whole = place_;
     place_ = whole.Part(absl::StrCat("transitions ", i + 1));

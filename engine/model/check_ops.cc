@@ -308,7 +308,9 @@ absl::Status OpChecker::CheckSelfAttend(const model::v1::SelfAttend& op) {
   SelfAttendNode node;
   HEED_ASSIGN_OR_RETURN(node.input, ResolveSequence("input", op.input()));
   const std::int64_t n = scope_.value(node.input).size;
-  if (op.heads() < 0) return place_.Invalid("heads is ", op.heads(), ", expected at least 1");
+  if (op.heads() < 0 || op.heads() > kMaxHeads) {
+    return place_.Invalid("heads is ", op.heads(), ", expected 1 to ", kMaxHeads);
+  }
   node.heads = op.heads() == 0 ? 1 : op.heads();
   if (n % node.heads != 0) {
     return place_.Invalid("heads is ", node.heads, ", which does not divide ", op.input(), "'s size ", n);

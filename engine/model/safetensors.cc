@@ -23,6 +23,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors stores li
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxDimension = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxNameBytes = 200;
+constexpr std::uint64_t kMaxHeaderBytes = 8 << 20;
 
 struct Entry {
   std::string name;
@@ -255,7 +256,7 @@ absl::Status CheckFinite(absl::string_view file, const Tensor& tensor) {
 }
 
 absl::StatusOr<std::map<std::string, Tensor>> ParseSafetensors(absl::string_view file, absl::string_view bytes,
-                                                               int max_tensors) {
+                                                               int max_tensors, std::int64_t max_bytes) {
   if (bytes.size() < kLengthBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": ", bytes.size(), " bytes, expected at least the ", kLengthBytes, " of a header length"));
@@ -267,6 +268,10 @@ absl::StatusOr<std::map<std::string, Tensor>> ParseSafetensors(absl::string_view
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": header length is ", header_bytes, ", but only ", bytes.size(), " bytes follow"));
   }
+  if (header_bytes > kMaxHeaderBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": header length is ", header_bytes, ", more than the bound of ", kMaxHeaderBytes));
+  }
   HEED_ASSIGN_OR_RETURN(std::vector<Entry> entries, ParseHeader(file, bytes.substr(0, header_bytes), max_tensors));
   bytes.remove_prefix(header_bytes);
 
@@ -274,6 +279,16 @@ absl::StatusOr<std::map<std::string, Tensor>> ParseSafetensors(absl::string_view
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets[0] < b.offsets[0]; });
   HEED_RETURN_IF_ERROR(CheckCoverage(file, entries, bytes.size()));
 
+  // Whole entries: what CheckEntry has checked cannot overflow.
+  std::int64_t needed = 0;
+  for (const Entry& entry : entries) {
+    const std::uint64_t stored = entry.offsets[1] - entry.offsets[0];
+    needed = SaturatingAdd(needed, Saturated(entry.dtype == "F32" ? stored : 2 * stored));
+  }
+  if (needed > max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        file, ": its tensors need ", needed, " bytes of memory beside the files, more than the bound of ", max_bytes));
+  }
   std::map<std::string, Tensor> tensors;
   for (const Entry& entry : entries) {
     Tensor tensor = Widen(entry, bytes.data());

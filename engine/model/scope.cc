@@ -224,6 +224,11 @@ absl::Status Scope::Define(const Place& place, int index, ValueType type, std::i
   if (value.size != 0 && value.size != size) {
     return place.Invalid("makes a value of size ", size, ", but its readers need ", value.size);
   }
+  if (type != ValueType::kDistribution) total_ += size;  // of at most 3072 values of at most 2^20
+  if (total_ > kMaxProgramSize) {
+    return place.Invalid("makes a value of size ", size, ", with which the sizes of the ", ProgramName(kind_),
+                         " program's values sum to ", total_, ", more than the bound of ", kMaxProgramSize);
+  }
   value.type = type;
   value.size = static_cast<int>(size);
   return absl::OkStatus();

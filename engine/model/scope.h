@@ -59,8 +59,8 @@ class Scope {
   // Index of the value called `name` (without prime), or -1.
   int Find(const std::string& name) const;
 
-  // Sets what the op that makes value `index` turned out to be. INVALID_ARGUMENT if its size is beyond the bound, or
-  // not the one that was inferred.
+  // Sets what the op that makes value `index` turned out to be; once each. INVALID_ARGUMENT if its size, or the sum of
+  // all that were set, is beyond the bound, or the size is not the one that was inferred.
   absl::Status Define(const Place& place, int index, ValueType type, std::int64_t size);
 
   const Value& value(int index) const { return values_[index]; }
@@ -76,6 +76,7 @@ class Scope {
   std::vector<int> made_by_;   // op number of each value; -1: the encoder
   std::map<std::string, int> by_name_;
   std::set<int> primed_;
+  std::int64_t total_ = 0;  // sizes of the values that were defined, distributions apart
 };
 
 }  // namespace heed

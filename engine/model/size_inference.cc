@@ -135,7 +135,7 @@ absl::Status InferSizes(const google::protobuf::RepeatedPtrField<Op>& ops, const
     reads.push_back(ResolveAll(op, *scope));
     if (op.op_case() == Op::kAttend) {
       for (const char* part : {".weights", ".energies"}) {
-        scope->values()[scope->Find(op.name() + part)].size = std::clamp(op.attend().heads(), 1, 1 << 20);
+        scope->values()[scope->Find(op.name() + part)].size = std::clamp(op.attend().heads(), 1, kMaxHeads);
       }
     }
     const SizeTensor by = SizeTensorOf(op);

@@ -20,6 +20,10 @@ namespace heed {
 inline constexpr std::int64_t kAnySize = -1;  // in an expected shape
 // Largest vector that a program may make; a vocabulary may be larger.
 inline constexpr std::int64_t kMaxVectorSize = std::int64_t{1} << 20;
+// Summed sizes of all values of one program, distributions apart: values that double from op to op end here.
+inline constexpr std::int64_t kMaxProgramSize = std::int64_t{1} << 22;
+// Of an attend or a self-attention. Heads times source positions must stay an int.
+inline constexpr int kMaxHeads = 4096;
 
 class TensorTable {
  public:

@@ -8,7 +8,7 @@
 
 namespace heed {
 
-Attention::Attention(RowOps* ops, const std::vector<Op>& ops_of_program) : ops_(ops) {
+Attention::Attention(RowOps* ops, const std::vector<Op>& ops_of_program, BufferMaker* buffers) : ops_(ops) {
   int query = 0, slots = 0;
   for (const Op& op : ops_of_program) {
     const auto* attend = std::get_if<AttendOp>(&op);
@@ -16,8 +16,8 @@ Attention::Attention(RowOps* ops, const std::vector<Op>& ops_of_program) : ops_(
     if (attend->query_matrix >= 0) query = std::max(query, attend->query_size);
     slots = std::max(slots, attend->slots);
   }
-  query_ = Buffer(Floats(ops->block() + RowOps::Slack(), query));
-  slots_ = Buffer(slots);
+  query_ = buffers->Make(Floats(ops->block() + RowOps::Slack(), query));
+  slots_ = buffers->Make(slots);
 }
 
 const float* Attention::Project(const AttendOp& op, const Frame& frame, int begin, int count) {

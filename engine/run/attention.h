@@ -24,7 +24,7 @@ struct AttendRow {
 class Attention {
  public:
   // For the attends among `ops_of_program`.
-  Attention(RowOps* ops, const std::vector<Op>& ops_of_program);
+  Attention(RowOps* ops, const std::vector<Op>& ops_of_program, BufferMaker* buffers);
 
   // Queries of rows [begin, begin + count), projected; row i's are query_size floats from i * query_size on. begin is a
   // multiple of 16, count at most ops->block(). Valid until the next call, or until ops joins something else.

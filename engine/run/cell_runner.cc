@@ -6,14 +6,15 @@
 
 namespace heed {
 
-CellRunner::CellRunner(RowOps* ops, int rows, const std::vector<const CellOp*>& cells) : ops_(ops) {
+CellRunner::CellRunner(RowOps* ops, int rows, const std::vector<const CellOp*>& cells, BufferMaker* buffers)
+    : ops_(ops) {
   int gates = 0, hidden = 0;
   for (const CellOp* cell : cells) {
     gates = std::max(gates, cell->blocks * cell->hidden);
     if (cell->reset_before) hidden = std::max(hidden, cell->hidden);
   }
-  gates_ = Buffer(Floats(rows, gates));
-  for (Buffer* buffer : {&candidate_, &z_, &reset_h_}) *buffer = Buffer(Floats(rows, hidden));
+  gates_ = buffers->Make(Floats(rows, gates));
+  for (Buffer* buffer : {&candidate_, &z_, &reset_h_}) *buffer = buffers->Make(Floats(rows, hidden));
 }
 
 void CellRunner::FinishInput(const CellOp& op, int rows, float* x) {

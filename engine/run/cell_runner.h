@@ -23,7 +23,7 @@ struct CellState {
 class CellRunner {
  public:
   // Scratch for every one of `cells` at `rows` rows, padding included.
-  CellRunner(RowOps* ops, int rows, const std::vector<const CellOp*>& cells);
+  CellRunner(RowOps* ops, int rows, const std::vector<const CellOp*>& cells, BufferMaker* buffers);
 
   // Adds the bias to the inputs' product x [rows, blocks * hidden] and, where inputs are normalised apart, normalises
   // it, in place. What comes of it is an addend without another bias.

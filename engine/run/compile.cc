@@ -20,7 +20,7 @@ class Compiler {
   Compiler(const CheckedProgram& program, const CompileOptions& options)
       : program_(program), options_(options), weights_(model_, options.max_table_bytes) {}
 
-  absl::StatusOr<CompiledModel> Run() {
+  absl::StatusOr<CompiledModel> Run(bool fill) {
     model_.start_zero = program_.start_zero;
     model_.start_id = program_.start_id;
     model_.eos_id = options_.eos_id;
@@ -42,8 +42,9 @@ class Compiler {
       }
     }
     MarkUnread();
-    for (const auto& m : model_.matrices) model_.bytes += static_cast<std::int64_t>(m->bytes());
-    for (const Buffer& c : model_.constants) model_.bytes += static_cast<std::int64_t>(c.size() * sizeof(float));
+    model_.bytes = weights_.bytes();
+    model_.making_bytes = weights_.making_bytes();
+    if (fill) HEED_RETURN_IF_ERROR(weights_.Fill());
     return std::move(model_);
   }
 
@@ -188,17 +189,25 @@ class Compiler {
     op.heads = node.heads;
     op.size = current().values[node.input].size;
     // One product for queries, keys and values.
-    std::vector<float> weights;
-    Buffer bias(Floats(3, op.size));
-    const Tensor* biases[] = {node.query_bias, node.key_bias, node.value_bias};
-    for (const Tensor* w : {node.query_weight, node.key_weight, node.value_weight}) {
-      weights.insert(weights.end(), w->data.begin(), w->data.end());
-    }
-    for (int i = 0; i < 3; ++i) {
-      if (biases[i] != nullptr) std::copy(biases[i]->data.begin(), biases[i]->data.end(), bias.data() + i * op.size);
-    }
-    HEED_ASSIGN_OR_RETURN(op.projections, weights_.Pack(3 * op.size, op.size, weights.data()));
-    op.bias = weights_.Constant(std::move(bias));
+    const auto weights = [node, size = op.size] {
+      std::vector<float> all;
+      all.reserve(Floats(3 * size, size));
+      for (const Tensor* w : {node.query_weight, node.key_weight, node.value_weight}) {
+        all.insert(all.end(), w->data.begin(), w->data.end());
+      }
+      return all;
+    };
+    const auto bias = [node, size = op.size] {
+      std::vector<float> all(Floats(3, size));
+      auto to = all.begin();
+      for (const Tensor* b : {node.query_bias, node.key_bias, node.value_bias}) {
+        if (b != nullptr) std::copy(b->data.begin(), b->data.end(), to);
+        to += size;
+      }
+      return all;
+    };
+    HEED_ASSIGN_OR_RETURN(op.projections, weights_.Pack(3 * op.size, op.size, weights));
+    op.bias = weights_.Constant(Floats(3, op.size), bias);
     HEED_ASSIGN_OR_RETURN(op.output, weights_.Pack(node.output_weight));
     op.output_bias = weights_.Constant(node.output_bias);
     op.out = Slotted(node.out);
@@ -353,8 +362,12 @@ class Compiler {
 
 }  // namespace
 
+absl::StatusOr<CompiledModel> Outline(const CheckedProgram& program, const CompileOptions& options) {
+  return Compiler(program, options).Run(/*fill=*/false);
+}
+
 absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, const CompileOptions& options) {
-  return Compiler(program, options).Run();
+  return Compiler(program, options).Run(/*fill=*/true);
 }
 
 }  // namespace heed

@@ -1,6 +1,6 @@
 // Packs, folds and tabulates a checked program.
 //
-// Plain function, thread-safe. It takes CPU time in proportion to the weights.
+// Plain functions, thread-safe. Compile takes CPU time in proportion to the weights.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -16,7 +16,11 @@ struct CompileOptions {
   int max_positions = 0;             // the longest source or target to expect
 };
 
-// INTERNAL when oneDNN refuses.
+// All but the weights: `matrices` and `constants` are empty, everything else is there, `bytes` too. What it takes does
+// not grow with the weights. INTERNAL when oneDNN refuses.
+absl::StatusOr<CompiledModel> Outline(const CheckedProgram& program, const CompileOptions& options);
+
+// The whole. It takes `bytes` and, until it has returned, `making_bytes` more. The same errors.
 absl::StatusOr<CompiledModel> Compile(const CheckedProgram& program, const CompileOptions& options);
 
 }  // namespace heed

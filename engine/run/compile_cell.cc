@@ -1,6 +1,8 @@
 #include "engine/run/compile_cell.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include "engine/base/status_macros.h"
 
@@ -39,48 +41,68 @@ CellNormOp CompileNorm(const CellWeights& weights, int blocks, WeightStore* stor
   return op;
 }
 
-// Columns [0, begin) and [begin + count, end) of weight_input, row by row.
-std::vector<float> WithoutColumns(const Tensor& w, int begin, int count) {
-  std::vector<float> kept;
-  const std::size_t all = w.columns();
-  for (std::size_t r = 0; r < static_cast<std::size_t>(w.rows()); ++r) {
-    const float* row = &w.data[r * all];
-    kept.insert(kept.end(), row, row + begin);
-    kept.insert(kept.end(), row + begin + count, row + all);
+// What is left of weight_input: columns [0, begin) and [begin + count, all).
+struct InputColumns {
+  const Tensor* weight = nullptr;
+  int begin = 0, count = 0;
+
+  std::size_t size() const { return static_cast<std::size_t>(weight->columns()) - count; }
+  // Copies row r.
+  float* Append(std::size_t r, float* to) const {
+    const float* row = &weight->data[r * weight->columns()];
+    to = std::copy(row, row + begin, to);
+    return std::copy(row + begin + count, row + weight->columns(), to);
   }
-  return kept;
+};
+
+// The input's product alone.
+WeightStore::MakeFloats Alone(const InputColumns& input) {
+  return [input] {
+    std::vector<float> kept(input.weight->rows() * input.size());
+    float* to = kept.data();
+    for (std::size_t r = 0; r < static_cast<std::size_t>(input.weight->rows()); ++r) to = input.Append(r, to);
+    return kept;
+  };
 }
 
-// input: [blocks * hidden, op.inputs.total].
-absl::Status PackProducts(const CellWeights& weights, const std::vector<float>& input, bool joint, WeightStore* store,
+// Input's and state's side by side. Without an input its weight is null.
+WeightStore::MakeFloats Beside(const InputColumns& input, const Tensor& state) {
+  return [input, &state] {
+    const std::size_t n = state.rows(), h = state.columns(), k = input.weight == nullptr ? 0 : input.size();
+    std::vector<float> both(n * (k + h));
+    float* to = both.data();
+    for (std::size_t r = 0; r < n; ++r) {
+      if (k > 0) to = input.Append(r, to);
+      to = std::copy_n(&state.data[r * h], h, to);
+    }
+    return both;
+  };
+}
+
+// Rows [begin, begin + count).
+WeightStore::MakeFloats Rows(const Tensor& w, int begin, int count) {
+  return [&w, begin, count] {
+    const auto first = w.data.begin() + static_cast<std::ptrdiff_t>(begin) * w.columns();
+    return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(count) * w.columns());
+  };
+}
+
+absl::Status PackProducts(const CellWeights& weights, const InputColumns& input, bool joint, WeightStore* store,
                           CellOp* op) {
   const int n = op->blocks * op->hidden, h = op->hidden, k = op->inputs.total;
-  if (op->type == CellType::kSsru) {
-    if (k > 0) {
-      HEED_ASSIGN_OR_RETURN(op->input, store->Pack(n, k, input.data()));
-    }
-    return absl::OkStatus();
-  }
-  const float* state = weights.weight_state->data.data();
-  if (joint && op->type != CellType::kGru && !op->norm.apart) {
-    std::vector<float> both;
-    for (int r = 0; r < n; ++r) {
-      const float *x = input.data() + static_cast<std::ptrdiff_t>(r) * k,
-                  *u = state + static_cast<std::ptrdiff_t>(r) * h;
-      both.insert(both.end(), x, x + k);
-      both.insert(both.end(), u, u + h);
-    }
-    HEED_ASSIGN_OR_RETURN(op->joint, store->Pack(n, k + h, both.data()));
+  if (joint && op->type != CellType::kGru && op->type != CellType::kSsru && !op->norm.apart) {
+    const InputColumns none;
+    HEED_ASSIGN_OR_RETURN(op->joint, store->Pack(n, k + h, Beside(k > 0 ? input : none, *weights.weight_state)));
     return absl::OkStatus();
   }
   if (k > 0) {
-    HEED_ASSIGN_OR_RETURN(op->input, store->Pack(n, k, input.data()));
+    HEED_ASSIGN_OR_RETURN(op->input, store->Pack(n, k, Alone(input)));
   }
+  if (op->type == CellType::kSsru) return absl::OkStatus();
+  const int at_once = op->reset_before ? 2 * h : n;
+  HEED_ASSIGN_OR_RETURN(op->state, store->Pack(at_once, h, Rows(*weights.weight_state, 0, at_once)));
   if (op->reset_before) {
-    HEED_ASSIGN_OR_RETURN(op->state, store->Pack(2 * h, h, state));
-    HEED_ASSIGN_OR_RETURN(op->state_n, store->Pack(h, h, state + static_cast<std::ptrdiff_t>(2 * h) * h));
-  } else {
-    HEED_ASSIGN_OR_RETURN(op->state, store->Pack(n, h, state));
+    HEED_ASSIGN_OR_RETURN(op->state_n, store->Pack(h, h, Rows(*weights.weight_state, 2 * h, h)));
   }
   return absl::OkStatus();
 }
@@ -96,37 +118,39 @@ absl::StatusOr<CellOp> CompileCell(const CellWeights& weights, std::vector<CellI
   op.hidden = weights.hidden;
   op.blocks = GateBlocks(weights.type);
   op.norm = CompileNorm(weights, op.blocks, store);
-  Buffer bias(static_cast<std::size_t>(op.blocks) * op.hidden);
-  WeightStore::AddTensor(weights.bias_input, bias);
-  if (op.type == CellType::kGru || op.norm.apart) {
-    op.state_bias = store->Constant(weights.bias_state);
-  } else {
-    WeightStore::AddTensor(weights.bias_state, bias);
-  }
+  const std::size_t gates = static_cast<std::size_t>(op.blocks) * op.hidden;
+  const bool state_apart = op.type == CellType::kGru || op.norm.apart;
+  if (state_apart) op.state_bias = store->Constant(weights.bias_state);
+  const auto bias = [gates, input = weights.bias_input, state = state_apart ? nullptr : weights.bias_state] {
+    std::vector<float> sum(gates);
+    for (const Tensor* t : {input, state}) {
+      for (std::size_t i = 0; t != nullptr && i < gates; ++i) sum[i] += t->data[i];
+    }
+    return sum;
+  };
   // The first input that is an embedding becomes a table, if it fits and nothing is normalised.
-  int skip_begin = 0, skip_count = 0, at = 0;
+  InputColumns left{weights.weight_input};
+  int at = 0;
   for (std::size_t i = 0; i < inputs.size() && !op.norm.on; ++i) {
     if (inputs[i].embed != nullptr) {
-      HEED_ASSIGN_OR_RETURN(const auto table, store->Table(*inputs[i].embed, *weights.weight_input, at, bias));
+      const auto table = store->Table(*inputs[i].embed, *weights.weight_input, at, bias);
       if (table.has_value()) {
         op.table = *table;
-        skip_begin = at;
-        skip_count = inputs[i].size;
+        left.begin = at;
+        left.count = inputs[i].size;
         inputs.erase(inputs.begin() + static_cast<std::ptrdiff_t>(i));
         break;
       }
     }
     at += inputs[i].size;
   }
-  if (op.table < 0) op.bias = store->Constant(std::move(bias));
+  if (op.table < 0) op.bias = store->Constant(gates, bias);
   for (const CellInput& input : inputs) {
     op.inputs.refs.push_back(input.ref);
     op.inputs.sizes.push_back(input.size);
     op.inputs.total += input.size;
   }
-  std::vector<float> input;
-  if (op.inputs.total > 0) input = WithoutColumns(*weights.weight_input, skip_begin, skip_count);
-  HEED_RETURN_IF_ERROR(PackProducts(weights, input, joint, store, &op));
+  HEED_RETURN_IF_ERROR(PackProducts(weights, left, joint, store, &op));
   return op;
 }
 

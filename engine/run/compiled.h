@@ -211,8 +211,12 @@ struct PrimedSlot {
 };
 
 struct CompiledModel {
+  // The weights; of an outline (compile.h) the shapes alone.
   std::vector<std::shared_ptr<const PackedMatrix>> matrices;
   std::vector<Buffer> constants;
+  std::vector<MatrixShape> matrix_shapes;    // by MatrixIndex
+  std::vector<std::size_t> constant_floats;  // by ConstantIndex
+  std::int64_t table_code_bytes = 0;         // of the products that tables are made with
 
   std::vector<Slot> source_slots;
   std::vector<Op> source_ops;
@@ -238,8 +242,9 @@ struct CompiledModel {
   bool start_zero = false;
   TokenId start_id = 0;
   TokenId eos_id = 0;
-  TokenId unk_id = 0;      // read in the place of a copied id beyond the vocabulary
-  std::int64_t bytes = 0;  // of matrices and constants
+  TokenId unk_id = 0;             // read in the place of a copied id beyond the vocabulary
+  std::int64_t bytes = 0;         // of matrices and constants
+  std::int64_t making_bytes = 0;  // beside those, while they are made
 };
 
 }  // namespace heed

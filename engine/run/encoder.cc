@@ -35,18 +35,18 @@ std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
 
 }  // namespace
 
-Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
+Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions, BufferMaker* buffers)
     : model_(model),
       ops_(ops),
       max_positions_(max_positions),
-      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)),
-      attention_(ops, model.source_ops),
-      self_attention_(model, ops, max_positions) {
+      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model), buffers),
+      attention_(ops, model.source_ops, buffers),
+      self_attention_(model, ops, max_positions, buffers) {
   const int block = ops->block(), slack = RowOps::Slack();
   const BufferPlan plan = ShareBuffers(model);
   for (const BufferPlan::Place& place : plan.buffers) {
     const int rows = place.type == ValueType::kVector ? block : max_positions;
-    buffers_.emplace_back(Floats(rows + slack, place.size));
+    buffers_.push_back(buffers->Make(Floats(rows + slack, place.size)));
   }
   for (const int at : plan.of_slot) frame_.values.push_back(at < 0 ? nullptr : buffers_[at].data());
   int input = 0, hidden = 0;
@@ -56,8 +56,8 @@ Encoder::Encoder(const CompiledModel& model, RowOps* ops, int max_positions)
     if (rnn->cell.table < 0) input = std::max(input, rnn->cell.blocks * rnn->cell.hidden);
     hidden = std::max(hidden, rnn->cell.hidden);
   }
-  input_ = Buffer(Floats(max_positions + slack, input));
-  for (Buffer* buffer : {&h_, &c_}) *buffer = Buffer(Floats(block + slack, hidden));
+  input_ = buffers->Make(Floats(max_positions + slack, input));
+  for (Buffer* buffer : {&h_, &c_}) *buffer = buffers->Make(Floats(block + slack, hidden));
   for (auto* list : {&order_, &length_, &offset_}) list->reserve(block);
   jobs_.reserve(block);
   ids_.reserve(max_positions);

@@ -20,7 +20,7 @@ namespace heed {
 class Encoder {
  public:
   // Groups of at most ops->block() sources with at most max_positions positions together.
-  Encoder(const CompiledModel& model, RowOps* ops, int max_positions);
+  Encoder(const CompiledModel& model, RowOps* ops, int max_positions, BufferMaker* buffers);
 
   int max_positions() const { return max_positions_; }
   bool busy() const { return !jobs_.empty() && op_ < model_.source_ops.size(); }

@@ -12,8 +12,6 @@ namespace {
 // Sources in a group from which on its recurrences run near full speed.
 constexpr std::size_t kGoodGroup = 8;
 
-int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
-
 // The job with this id, or end.
 template <typename Jobs>
 auto Find(Jobs& jobs, JobId id) {
@@ -24,20 +22,32 @@ auto Find(Jobs& jobs, JobId id) {
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Make(std::shared_ptr<const CompiledModel> model,
                                                      const EngineOptions& options) {
-  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, RoundUp(options.max_rows, 16)));
-  return std::unique_ptr<Engine>(new Engine(std::move(model), options, std::move(ops)));
+  BufferMaker buffers(BufferMaker::Mode::kMake);
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, Block(options), &buffers));
+  return std::unique_ptr<Engine>(new Engine(std::move(model), options, std::move(ops), &buffers));
 }
 
-Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops)
+absl::StatusOr<std::int64_t> Engine::Bytes(CompiledModel model, const EngineOptions& options) {
+  const auto outline = std::make_shared<const CompiledModel>(std::move(model));
+  BufferMaker buffers(BufferMaker::Mode::kAdd);
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), &buffers));
+  const Engine engine(outline, options, std::move(ops), &buffers);
+  const auto lists = static_cast<std::int64_t>(engine.best_.size() * sizeof(ScoredToken) +
+                                               2 * sizeof(int) * engine.encoder_.max_positions());
+  return SaturatingAdd(buffers.bytes(), lists);
+}
+
+Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops,
+               BufferMaker* buffers)
     : model_(std::move(model)),
       max_rows_(options.max_rows),
       capacity_(options.max_rows + options.max_rows / 2),
       encode_budget_(options.encode_positions_per_step),
       ops_(std::move(ops)),
       // Room for a group of the longest source, or of as many ordinary ones as share a product well.
-      encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024)),
-      stepper_(*model_, ops_.get(), options.max_source_tokens),
-      scorer_(*model_, ops_.get(), options.max_source_tokens) {
+      encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024), buffers),
+      stepper_(*model_, ops_.get(), options.max_source_tokens, buffers),
+      scorer_(*model_, ops_.get(), options.max_source_tokens, buffers) {
   for (Jobs* jobs : {&waiting_, &encoding_, &ready_, &finished_}) jobs->reserve(capacity_);
   decoding_.reserve(capacity_);
   group_.reserve(capacity_);

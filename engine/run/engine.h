@@ -24,6 +24,11 @@ class Engine : public StepEngine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Make(std::shared_ptr<const CompiledModel> model,
                                                       const EngineOptions& options);
+  // Rows at a time at most, in products too.
+  static int Block(const EngineOptions& options) { return (options.max_rows + 15) / 16 * 16; }
+  // Memory that one takes; exact but for the allocator's own and for oneDNN's, of which it is the most. `model` may be
+  // an outline.
+  static absl::StatusOr<std::int64_t> Bytes(CompiledModel model, const EngineOptions& options);
 
   int free_rows() const override { return capacity_ - reserved_; }
   int max_rows() const override { return max_rows_; }
@@ -44,7 +49,8 @@ class Engine : public StepEngine {
   };
   using Jobs = std::vector<std::unique_ptr<LiveJob>>;
 
-  Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops);
+  Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& options, std::unique_ptr<RowOps> ops,
+         BufferMaker* buffers);
 
   std::vector<Decoding>::iterator FindDecoding(JobId id);
   void Encode(StepReport* report);

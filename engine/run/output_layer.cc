@@ -4,10 +4,10 @@
 
 namespace heed {
 
-OutputLayer::OutputLayer(const CompiledModel& model, RowOps* ops) : model_(model), ops_(ops) {
+OutputLayer::OutputLayer(const CompiledModel& model, RowOps* ops, BufferMaker* buffers) : model_(model), ops_(ops) {
   const int capacity = ops->block() + RowOps::Slack();
-  logits_ = Buffer(Floats(capacity, model.vocabulary));
-  if (model.output_rows >= 0) dense_ = Buffer(Floats(capacity, model.output_inputs.total));
+  logits_ = buffers->Make(Floats(capacity, model.vocabulary));
+  if (model.output_rows >= 0) dense_ = buffers->Make(Floats(capacity, model.output_inputs.total));
   place_.resize(ops->block());
   listed_.reserve(ops->block());
 }

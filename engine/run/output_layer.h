@@ -13,7 +13,7 @@ namespace heed {
 
 class OutputLayer {
  public:
-  OutputLayer(const CompiledModel& model, RowOps* ops);
+  OutputLayer(const CompiledModel& model, RowOps* ops, BufferMaker* buffers);
 
   // x [rows, output inputs], as RowOps::Join gives it. Allocates nothing.
   void Run(const float* x, const std::vector<StepRow>& rows);

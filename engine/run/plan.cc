@@ -1,8 +1,10 @@
 #include "engine/run/plan.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "engine/base/no_memory.h"
 #include "engine/base/status_macros.h"
 #include "engine/run/compile.h"
 #include "engine/run/engine.h"
@@ -19,7 +21,7 @@ class CompiledPlan : public Plan {
     }
   }
 
-  // Makes an engine's primitives once, so that MakeEngine cannot fail where Make has not.
+  // Makes an engine's primitives once, so that a bundle that oneDNN refuses is known at loading.
   absl::Status Try() const { return Engine::Make(model_, options_).status(); }
 
   const std::vector<AttendInfo>& attends() const override { return attends_; }
@@ -27,7 +29,12 @@ class CompiledPlan : public Plan {
   bool shortlists() const override { return model_->output_rows >= 0; }
   std::int64_t weight_bytes() const override { return model_->bytes; }
   std::int64_t JobBytes(const DecodeJob& job) const override { return LiveJob::Bytes(job, *model_); }
-  std::unique_ptr<StepEngine> MakeEngine() const override { return Engine::Make(model_, options_).value(); }
+  absl::StatusOr<std::unique_ptr<StepEngine>> MakeEngine() const override {
+    return CatchNoMemory([this]() -> absl::StatusOr<std::unique_ptr<StepEngine>> {
+      HEED_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Make(model_, options_));
+      return engine;
+    });
+  }
 
  private:
   const std::shared_ptr<const CompiledModel> model_;
@@ -35,14 +42,30 @@ class CompiledPlan : public Plan {
   std::vector<AttendInfo> attends_;
 };
 
+CompileOptions CompileOptionsFor(const Bundle& bundle, const EngineOptions& options) {
+  const auto& target = bundle.spec.target();
+  return {target.eos_id(), target.unk_id(), bundle.spec.has_shortlist(), options.max_table_bytes,
+          std::max(options.max_source_tokens, options.max_target_tokens)};
+}
+
 }  // namespace
+
+absl::StatusOr<PlanMemory> Plan::Measure(const Bundle& bundle, const CheckedProgram& program,
+                                         const EngineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(CompiledModel outline, Outline(program, CompileOptionsFor(bundle, options)));
+  std::set<std::pair<int, int>> shapes;
+  for (const MatrixShape& shape : outline.matrix_shapes) shapes.emplace(shape.n, shape.k);
+  const std::int64_t code =
+      SaturatingMultiply(static_cast<std::int64_t>(shapes.size()), Gemm::CodeBytes(Engine::Block(options)));
+  PlanMemory memory{
+      .weights = outline.bytes, .code = SaturatingAdd(code, outline.table_code_bytes), .making = outline.making_bytes};
+  HEED_ASSIGN_OR_RETURN(memory.engine, Engine::Bytes(std::move(outline), options));
+  return memory;
+}
 
 absl::StatusOr<std::shared_ptr<const Plan>> Plan::Make(const Bundle& bundle, const CheckedProgram& program,
                                                        const EngineOptions& options) {
-  const auto& target = bundle.spec.target();
-  const CompileOptions compile{target.eos_id(), target.unk_id(), bundle.spec.has_shortlist(), options.max_table_bytes,
-                               std::max(options.max_source_tokens, options.max_target_tokens)};
-  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, compile));
+  HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, CompileOptionsFor(bundle, options)));
   auto plan = std::make_shared<const CompiledPlan>(std::move(model), options);
   HEED_RETURN_IF_ERROR(plan->Try());
   return plan;

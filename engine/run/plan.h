@@ -37,8 +37,20 @@ struct AttendInfo {
   int context = 0;  // size of its context, all heads together
 };
 
+// What a plan and its engines take in memory.
+struct PlanMemory {
+  std::int64_t weights = 0;  // packed, and tables
+  std::int64_t code = 0;     // that oneDNN generates; engines share it
+  std::int64_t engine = 0;   // each engine
+  std::int64_t making = 0;   // beside all, until Make has returned
+};
+
 class Plan {
  public:
+  // What Make would take, at most; nothing of it is taken. The same errors.
+  static absl::StatusOr<PlanMemory> Measure(const Bundle& bundle, const CheckedProgram& program,
+                                            const EngineOptions& options);
+
   // `bundle` need not outlive the call: what the plan needs is packed or copied. `program` is its checked program.
   static absl::StatusOr<std::shared_ptr<const Plan>> Make(const Bundle& bundle, const CheckedProgram& program,
                                                           const EngineOptions& options);
@@ -52,8 +64,9 @@ class Plan {
   // what it captures, n_best hypotheses of max_length tokens. Exact but for the allocator's own. The job itself and
   // what TakeProgress gives are the caller's.
   virtual std::int64_t JobBytes(const DecodeJob& job) const = 0;
-  // An engine for one step thread. It shares this plan.
-  virtual std::unique_ptr<StepEngine> MakeEngine() const = 0;
+  // An engine for one step thread. It shares this plan. INTERNAL when oneDNN refuses, RESOURCE_EXHAUSTED where there is
+  // no memory for it.
+  virtual absl::StatusOr<std::unique_ptr<StepEngine>> MakeEngine() const = 0;
 };
 
 }  // namespace heed

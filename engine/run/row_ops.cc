@@ -22,13 +22,16 @@ float* Row(float* value, int begin, int size) { return value + static_cast<std::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block) {
+absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block, BufferMaker* buffers) {
   std::unique_ptr<RowOps> ops(new RowOps(model, block));
   int widest = 1;
-  for (const auto& matrix : model.matrices) {
-    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(matrix, block));
+  const std::int64_t gemm_bytes = Gemm::Bytes(block);
+  for (std::size_t i = 0; i < model.matrix_shapes.size(); ++i) {
+    buffers->Count(gemm_bytes);
+    widest = std::max(widest, model.matrix_shapes[i].k);
+    if (!buffers->makes()) continue;
+    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(model.matrices[i], block));
     ops->gemms_.push_back(std::move(gemm));
-    widest = std::max(widest, matrix->k());
   }
   for (const auto* list : {&model.source_ops, &model.step_ops}) {
     for (const Op& op : *list) {
@@ -37,7 +40,7 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
       if (const auto* position = std::get_if<PositionOp>(&op)) widest = std::max(widest, position->size);
     }
   }
-  ops->joined_ = Buffer(static_cast<std::size_t>(block + Slack()) * widest);
+  ops->joined_ = buffers->Make(static_cast<std::size_t>(block + Slack()) * widest);
   return ops;
 }
 

@@ -28,8 +28,8 @@ struct Frame {
 class RowOps {
  public:
   // `block` rows at most per call, a multiple of 16. Every buffer of a Frame needs room for Slack() rows more than it
-  // holds, since products work on padded rows.
-  static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block);
+  // holds, since products work on padded rows. Where `buffers` only adds up, there are no primitives either.
+  static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block, BufferMaker* buffers);
   static constexpr int Slack() { return 64; }
 
   // Rows [begin, begin + count) of the op's output; begin is a multiple of 16, count at most block().

@@ -14,9 +14,10 @@ constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-Scorer::Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens) : model_(model), ops_(ops) {
+Scorer::Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens, BufferMaker* buffers)
+    : model_(model), ops_(ops) {
   const int own = model.copy.has_value() ? max_source_tokens : 0;
-  if (own > 0 || model.output_rows >= 0) by_id_ = Buffer(static_cast<std::size_t>(model.vocabulary) + own);
+  if (own > 0 || model.output_rows >= 0) by_id_ = buffers->Make(static_cast<std::size_t>(model.vocabulary) + own);
 }
 
 int Scorer::Best(LiveJob& job, int row, const Row& made, ScoredToken* best) {

@@ -19,7 +19,7 @@ class Scorer {
   };
 
   // Sources of at most max_source_tokens.
-  Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens);
+  Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens, BufferMaker* buffers);
 
   // Fills best [candidates_per_row of the job's search] for row `row` of the search, best first, and returns how many
   // there are. Allocates nothing.

@@ -8,7 +8,8 @@
 
 namespace heed {
 
-SelfAttention::SelfAttention(const CompiledModel& model, RowOps* ops, int max_positions) : ops_(ops) {
+SelfAttention::SelfAttention(const CompiledModel& model, RowOps* ops, int max_positions, BufferMaker* buffers)
+    : ops_(ops) {
   int size = 0;
   std::size_t scratch = 0;
   for (const Op& op : model.source_ops) {
@@ -17,9 +18,9 @@ SelfAttention::SelfAttention(const CompiledModel& model, RowOps* ops, int max_po
     size = std::max(size, attend->size);
     scratch = std::max(scratch, SelfAttentionScratch(max_positions, attend->size / attend->heads));
   }
-  projected_ = Buffer(Floats(max_positions + RowOps::Slack(), 3 * size));
-  contexts_ = Buffer(Floats(ops->block() + RowOps::Slack(), size));
-  scratch_ = Buffer(scratch);
+  projected_ = buffers->Make(Floats(max_positions + RowOps::Slack(), 3 * size));
+  contexts_ = buffers->Make(Floats(ops->block() + RowOps::Slack(), size));
+  scratch_ = buffers->Make(scratch);
 }
 
 void SelfAttention::Project(const SelfAttendOp& op, const float* x, int begin, int count) {

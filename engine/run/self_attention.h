@@ -13,7 +13,7 @@ namespace heed {
 class SelfAttention {
  public:
   // Groups of at most max_positions positions.
-  SelfAttention(const CompiledModel& model, RowOps* ops, int max_positions);
+  SelfAttention(const CompiledModel& model, RowOps* ops, int max_positions, BufferMaker* buffers);
 
   // Queries, keys and values of rows [begin, begin + count) of x; begin and count as RowOps has them.
   void Project(const SelfAttendOp& op, const float* x, int begin, int count);

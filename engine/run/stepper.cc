@@ -16,16 +16,16 @@ std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
 
 }  // namespace
 
-Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
+Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens, BufferMaker* buffers)
     : model_(model),
       ops_(ops),
       max_source_(max_source_tokens),
-      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model)),
-      attention_(ops, model.step_ops),
-      output_(model, ops) {
+      cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model), buffers),
+      attention_(ops, model.step_ops, buffers),
+      output_(model, ops, buffers) {
   const int capacity = ops->block() + RowOps::Slack();
   const auto add = [&](int size) {
-    buffers_.emplace_back(Floats(capacity, size));
+    buffers_.push_back(buffers->Make(Floats(capacity, size)));
     return buffers_.back().data();
   };
   for (const Slot& slot : model.step_slots) {
@@ -45,8 +45,8 @@ Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens)
       embedding = std::max(embedding, embed->size);
     }
   }
-  gates_ = Buffer(Floats(capacity, gates));
-  zero_embedding_ = Buffer(embedding);
+  gates_ = buffers->Make(Floats(capacity, gates));
+  zero_embedding_ = buffers->Make(embedding);
   table_rows_.resize(ops->block());
 }
 

@@ -19,7 +19,7 @@ namespace heed {
 class Stepper {
  public:
   // At most ops->block() rows, sources of at most max_source_tokens.
-  Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens);
+  Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens, BufferMaker* buffers);
 
   // Fills logits and shows attention to the jobs. Allocates nothing.
   void Run(const std::vector<StepRow>& rows);

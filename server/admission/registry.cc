@@ -9,8 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/clock.h"
+#include "engine/base/no_memory.h"
+#include "engine/base/saturating.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/checker.h"
+#include "server/text/tokenizer_bytes.h"
+#include "server/text/utf8.h"
 
 namespace heed {
 namespace {
@@ -76,9 +80,59 @@ void FillSummary(const Bundle& bundle, const EngineOptions& options, v1::ModelSu
 }
 
 // Loads one bundle into `model`, whose summary says what was learnt before a failure.
-absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, ServedModel* model) {
-  HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder.string()));
-  return ServeBundle(std::move(bundle), options, model);
+absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, const LoadLimits& limits,
+                       ServedModel* model) {
+  return CatchNoMemory([&]() -> absl::Status {
+    HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder.string(), {.max_bytes = limits.max_bytes}));
+    return ServeBundle(std::move(bundle), options, model, limits);
+  });
+}
+
+// What GetModel returns is checked here once, so that no reply can fail to parse.
+absl::Status CheckTexts(const Bundle& bundle) {
+  for (const char* name : {kSpecFile, "README.md", "parity.json"}) {
+    const auto file = bundle.files.find(name);
+    if (file != bundle.files.end() && !IsValidUtf8(file->second)) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": is not valid UTF-8"));
+    }
+  }
+  if (!IsValidUtf8(bundle.spec.description())) {
+    return absl::InvalidArgumentError(absl::StrCat(kSpecFile, ": description is not valid UTF-8"));
+  }
+  return absl::OkStatus();
+}
+
+// Adds up what the bundle takes before its tokenisers and its plan are made. RESOURCE_EXHAUSTED over the limit.
+absl::Status CheckMemory(const Bundle& bundle, const CheckedProgram& program, const EngineOptions& options,
+                         const LoadLimits& limits, ServedModel* model) {
+  HEED_ASSIGN_OR_RETURN(const PlanMemory plan, Plan::Measure(bundle, program, options));
+  std::int64_t files = 0, tensors = 0;
+  for (const auto& [name, file] : bundle.files) files = SaturatingAdd(files, Saturated(file.size()));
+  for (const auto& [name, tensor] : bundle.tensors) {
+    tensors = SaturatingAdd(tensors, SaturatingMultiply(Saturated(tensor.data.size()), sizeof(float)));
+  }
+  // Texts that replies hold, model.json as a message, the shortlist.
+  std::int64_t kept = SpecBytes(Saturated(FileOr(bundle, kSpecFile).size()));
+  for (const std::string& name :
+       {std::string(kSpecFile), std::string("README.md"), std::string("parity.json"), bundle.spec.shortlist().file()}) {
+    kept = SaturatingAdd(kept, Saturated(FileOr(bundle, name).size()));
+  }
+  const std::int64_t tokenizers = SaturatingAdd(TokenizerBytes(bundle.spec.source(), bundle.files),
+                                                TokenizerBytes(bundle.spec.target(), bundle.files));
+  const std::int64_t engines = SaturatingMultiply(limits.engines, plan.engine);
+  // Loading makes one engine, to see whether it can be made.
+  const std::int64_t loading = SaturatingAdd(files, tensors, plan.making, plan.engine);
+  const std::int64_t weights = SaturatingAdd(plan.weights, plan.code);
+  const std::int64_t sum = SaturatingAdd(weights, tokenizers, kept, std::max(loading, engines));
+  if (sum > limits.max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("needs ", sum, " bytes of memory, more than the bound of ",
+                                                     limits.max_bytes, ": weights ", weights, ", tokenizers ",
+                                                     tokenizers, ", texts ", kept, ", ", limits.engines, " engines of ",
+                                                     plan.engine, ", or while it is loaded ", loading));
+  }
+  model->memory_bytes = SaturatingAdd(weights, tokenizers, kept, engines);
+  model->engine_bytes = plan.engine;
+  return absl::OkStatus();
 }
 
 bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
@@ -87,9 +141,11 @@ bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
 
 }  // namespace
 
-absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model) {
+absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model, const LoadLimits& limits) {
+  HEED_RETURN_IF_ERROR(CheckTexts(bundle));
   FillSummary(bundle, options, &model->summary);
   HEED_ASSIGN_OR_RETURN(CheckedProgram program, CheckProgram(bundle));
+  HEED_RETURN_IF_ERROR(CheckMemory(bundle, program, options, limits, model));
   HEED_ASSIGN_OR_RETURN(model->source_tokenizer, Tokenizer::Make(bundle.spec.source(), bundle.files));
   HEED_ASSIGN_OR_RETURN(model->target_tokenizer, Tokenizer::Make(bundle.spec.target(), bundle.files));
   if (bundle.spec.segmentation() == model::v1::SEGMENTATION_SENTENCE) {
@@ -120,26 +176,40 @@ Registry::Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector
   }
 }
 
-absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& folder, const EngineOptions& options) {
+std::int64_t Registry::memory_bytes() const {
+  std::int64_t sum = 0;
+  for (const auto& model : models_) sum = SaturatingAdd(sum, model->memory_bytes);
+  return sum;
+}
+
+std::int64_t Registry::engine_bytes() const {
+  std::int64_t sum = 0;
+  for (const auto& model : models_) sum = SaturatingAdd(sum, model->engine_bytes);
+  return sum;
+}
+
+absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& folder, const EngineOptions& options,
+                                                         const LoadLimits& limits) {
   HEED_ASSIGN_OR_RETURN(std::vector<fs::path> folders, BundleFolders(folder));
   std::vector<std::unique_ptr<ServedModel>> models;
   std::vector<v1::ModelSummary> failed;
   std::set<std::pair<std::string, std::string>> taken;
+  LoadLimits left = limits;
   for (const fs::path& path : folders) {
     auto model = std::make_unique<ServedModel>();
-    const std::string name = path.filename().string();
-    model->summary.set_folder(name);
+    model->summary.set_folder(Printable(path.filename().string()));
     const absl::Time start = Clock::Real()->Now();
-    absl::Status status = LoadModel(path, options, model.get());
+    absl::Status status = LoadModel(path, options, left, model.get());
     model->summary.set_load_seconds(absl::ToDoubleSeconds(Clock::Real()->Now() - start));
     if (status.ok() && !taken.emplace(model->summary.name(), model->summary.version()).second) {
       status = absl::AlreadyExistsError(absl::StrCat(kSpecFile, ": name ", model->summary.name(), " version ",
                                                      model->summary.version(), " is another bundle's already"));
     }
     if (status.ok()) {
+      left.max_bytes -= model->memory_bytes;
       models.push_back(std::move(model));
     } else {
-      model->summary.set_error(std::string(status.message()));
+      model->summary.set_error(Printable(std::string(status.message())));
       failed.push_back(std::move(model->summary));
     }
   }

@@ -3,6 +3,8 @@
 // Immutable after Load, so safe to share.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,23 +31,35 @@ struct ServedModel {
   std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
   std::optional<Shortlist> shortlist;        // the bundle's, if it has one
   std::shared_ptr<const Plan> plan;
+  std::int64_t memory_bytes = 0;  // that it takes at most, as many engines as the limits said included
+  std::int64_t engine_bytes = 0;  // of one engine
+};
+
+struct LoadLimits {
+  std::int64_t max_bytes = std::numeric_limits<std::int64_t>::max();  // of memory, for all models together
+  int engines = 1;  // that each model will have at least: one a worker
 };
 
 // Makes `model` of a bundle: its programs checked and planned, its tokenisers made. `model` should be new; after a
-// failure its summary holds what was learnt before. Statuses are those of the parts, one line each.
-absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model);
+// failure its summary holds what was learnt before. Statuses are those of the parts, one line each; RESOURCE_EXHAUSTED
+// where it needs more memory than the limit, with the sum and its parts, before any of that is taken.
+absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model,
+                         const LoadLimits& limits = {});
 
 class Registry {
  public:
-  // Loads every bundle (folder with a model.json) in `folder`, in order of name. A bundle that fails is listed, not
-  // served. NOT_FOUND when the folder is missing or holds no bundle, FAILED_PRECONDITION when none of them loads
-  // (with each one's reason).
-  static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options);
+  // Loads every bundle (folder with a model.json) in `folder`, in order of name, each within what those before it have
+  // left of the limit. A bundle that fails is listed, not served. NOT_FOUND when the folder is missing or holds no
+  // bundle, FAILED_PRECONDITION when none of them loads (with each one's reason).
+  static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options,
+                                                        const LoadLimits& limits = {});
 
   // Of models made elsewhere (tests); `failed` as summaries() lists them.
   Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed);
 
   const std::vector<std::unique_ptr<ServedModel>>& models() const { return models_; }
+  std::int64_t memory_bytes() const;  // of all models
+  std::int64_t engine_bytes() const;  // of one engine of each: what a worker more takes
   // Ready ones by name and version, then failed ones by folder.
   const std::vector<v1::ModelSummary>& summaries() const { return summaries_; }
 

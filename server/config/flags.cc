@@ -206,6 +206,9 @@ std::vector<Flag> RequestFlags(const ServerOptions& d) {
       {"max_query_bytes", "BYTES", absl::StrCat(d.max_query_bytes),
        "Most bytes of a message to ModelService, health and reflection.",
        Number<std::int64_t>(HEED_FIELD(max_query_bytes), 256, kMaxBytes)},
+      {"max_memory", "BYTES", absl::StrCat(d.max_memory),
+       "Memory of the whole process, shared out at start; 0: 15/16 of what the control group or the machine has.",
+       Number<std::int64_t>(HEED_FIELD(max_memory), 0, kMaxMemory)},
       {"max_transport_bytes", "BYTES", absl::StrCat(d.max_transport_bytes),
        "Memory of requests as received and of calls at the edge, all connections together; a call over it is refused.",
        Number<std::int64_t>(HEED_FIELD(max_transport_bytes), 16 << 20, kMaxMemory)},
@@ -265,6 +268,7 @@ const Flag* FindFlag(absl::string_view name) {
 
 absl::Status Set(const Flag& flag, const std::string& source, const std::string& value, ServerOptions* options) {
   const std::string bound = flag.set(value, options);
+  if (bound.empty()) options->given.insert(flag.name);
   if (bound.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(source, " is ", Quote(value), "; it must be ", bound));
 }

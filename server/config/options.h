@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "absl/time/time.h"
@@ -42,6 +43,7 @@ struct ServerOptions {
 
   std::int64_t max_message_bytes = 4 << 20;             // of a request, inflated
   std::int64_t max_query_bytes = 16 << 10;              // of a question about the server: models, health, reflection
+  std::int64_t max_memory = 0;                          // of the whole process; 0: what the system's limits leave
   std::int64_t max_transport_bytes = 256 << 20;         // requests as received and calls at the edge, all connections
   std::int64_t max_unread_bytes = 256 << 20;            // answers that clients have not taken, all connections
   int max_connections = 1000;                           // open at a time; more are closed as they come
@@ -60,6 +62,9 @@ struct ServerOptions {
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
   std::int64_t max_log_bytes = 1 << 20;  // of lines that wait for who reads standard error; more are dropped
+
+  // Names of the flags that were given; what was not given may be made to fit (memory_plan.h).
+  std::set<std::string> given;
 
   // Not options of the server itself: what the command line asked for instead of serving.
   bool help = false;

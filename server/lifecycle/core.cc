@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/config/flags.h"
 #include "server/lifecycle/log.h"
+#include "server/lifecycle/memory_limit.h"
 
 namespace heed {
 namespace {
@@ -28,8 +32,81 @@ void LogModels(const Registry& registry) {
   }
 }
 
-std::unique_ptr<Metrics> MakeMetrics(const Registry& registry) {
+// How many threads there will be; a few of them are the libraries' own.
+ThreadCounts CountThreads(const ServerOptions& options, const MemoryBound& bound) {
+  constexpr int kCoresPerPollingThread = 8, kLibraryThreads = 8;
+  const int cores = GrantedCores();
+  const int workers = options.scheduler.workers > 0 ? options.scheduler.workers : cores;
+  const int text = options.text_threads > 0 ? options.text_threads
+                                            : std::min(std::max(1, cores / 2), MostTextThreads(options, bound));
+  const int polling =
+      options.polling_threads > 0 ? options.polling_threads : std::max(1, cores / kCoresPerPollingThread);
+  return {.all = workers + text + polling + kLibraryThreads, .text = text, .workers = workers};
+}
+
+void LogMemory(const MemoryPlan& plan) {
+  Log(LogLevel::kInfo, "memory",
+      {{"bytes", plan.bound.bytes},
+       {"from", plan.bound.from},
+       {"models", plan.models},
+       {"work", plan.work},
+       {"queue", plan.queue},
+       {"transport", plan.transport},
+       {"unread", plan.unread},
+       {"other", plan.other},
+       {"spare", plan.spare()}});
+}
+
+// Loads the models into what the other parts leave them, and gives those parts what the models leave. Where the number
+// of workers is not given, there are fewer than cores if no more have room.
+absl::Status LoadWithinMemory(Core* core) {
+  ServerOptions& options = core->options;
+  const MemoryBound bound = FindMemoryBound(options.max_memory, "");
+  const ThreadCounts threads = CountThreads(options, bound);
+  HEED_ASSIGN_OR_RETURN(const std::int64_t room, RoomForModels(options, bound, threads));
+  const int least = std::max(1, options.scheduler.workers);
+  HEED_ASSIGN_OR_RETURN(core->registry,
+                        Registry::Load(options.models, options.engine, {.max_bytes = room, .engines = least}));
+  LogModels(*core->registry);
+  const std::int64_t each = std::max<std::int64_t>(1, core->registry->engine_bytes());
+  const auto more = std::min<std::int64_t>(threads.workers - least, (room - core->registry->memory_bytes()) / each);
+  options.scheduler.workers = least + static_cast<int>(more);
+  options.text_threads = threads.text;
+  if (options.scheduler.workers < threads.workers) {
+    Log(LogLevel::kWarning, "workers_limited",
+        {{"workers", std::int64_t{options.scheduler.workers}},
+         {"cores", std::int64_t{threads.workers}},
+         {"bytes_each", each}});
+  }
+  HEED_ASSIGN_OR_RETURN(core->memory,
+                        PlanMemoryParts(options, bound, threads, core->registry->memory_bytes() + more * each));
+  ApplyMemoryPlan(core->memory, &options);
+  core->edge = std::make_unique<Edge>(options.edge, options.max_transport_bytes, options.max_unread_bytes);
+  LogMemory(core->memory);
+  return absl::OkStatus();
+}
+
+// What workers make their engines with, on their own threads. `failure` is set where one cannot be made.
+struct EngineFailure {
+  absl::Mutex mu;
+  absl::Status status ABSL_GUARDED_BY(mu);
+};
+
+std::unique_ptr<StepEngine> MakeEngine(const ServedModel& model, EngineFailure* failure) {
+  absl::StatusOr<std::unique_ptr<StepEngine>> engine = model.plan->MakeEngine();
+  if (engine.ok()) return *std::move(engine);
+  absl::MutexLock lock(&failure->mu);
+  failure->status = absl::Status(
+      engine.status().code(),
+      absl::StrCat("model ", model.summary.name(), ": no engine for a worker: ", engine.status().message()));
+  return nullptr;
+}
+
+std::unique_ptr<Metrics> MakeMetrics(const Registry& registry, const MemoryPlan& memory) {
   MetricsOptions metrics;
+  metrics.memory = {{"models", memory.models},       {"work", memory.work},     {"queue", memory.queue},
+                    {"transport", memory.transport}, {"unread", memory.unread}, {"other", memory.other},
+                    {"spare", memory.spare()}};
   metrics.version = Version();
   for (const auto& model : registry.models()) metrics.models.push_back(model->summary);
   metrics.failed_models = static_cast<int>(registry.summaries().size() - registry.models().size());
@@ -56,20 +133,24 @@ Core::~Core() {
 
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap) {
   auto core = std::make_unique<Core>(options);
-  HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine));
-  LogModels(*core->registry);
-  core->metrics = MakeMetrics(*core->registry);
+  HEED_RETURN_IF_ERROR(LoadWithinMemory(core.get()));
+  core->metrics = MakeMetrics(*core->registry, core->memory);
   core->admission = std::make_unique<Admission>(core->registry.get(), options.admission);
   const Registry* registry = core->registry.get();
+  const auto failure = std::make_shared<EngineFailure>();
   core->scheduler = Scheduler::Start(
-      options.scheduler, static_cast<int>(registry->models().size()),
-      [registry, wrap = std::move(wrap)](int model) {
-        std::unique_ptr<StepEngine> engine = registry->models()[static_cast<std::size_t>(model)]->plan->MakeEngine();
-        return wrap ? wrap(model, std::move(engine)) : std::move(engine);
+      core->options.scheduler, static_cast<int>(registry->models().size()),
+      [registry, failure, wrap = std::move(wrap)](int model) {
+        std::unique_ptr<StepEngine> engine =
+            MakeEngine(*registry->models()[static_cast<std::size_t>(model)], failure.get());
+        return wrap && engine != nullptr ? wrap(model, std::move(engine)) : std::move(engine);
       },
       core->metrics.get(), core->clock);
-  const int text_threads = options.text_threads > 0 ? options.text_threads : std::max(1, GrantedCores() / 2);
-  core->text_pool = std::make_unique<TextPool>(text_threads, TextOptions(options), core->clock);
+  if (core->scheduler == nullptr) {
+    absl::MutexLock lock(&failure->mu);
+    return failure->status;
+  }
+  core->text_pool = std::make_unique<TextPool>(core->options.text_threads, TextOptions(core->options), core->clock);
   Core* raw = core.get();
   core->metrics->ReadGaugesFrom([raw] {
     ConnectionStats connections = raw->connections.stats();

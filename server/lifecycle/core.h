@@ -11,6 +11,7 @@
 #include "engine/base/clock.h"
 #include "server/admission/admission.h"
 #include "server/admission/registry.h"
+#include "server/config/memory_plan.h"
 #include "server/config/options.h"
 #include "server/edge/edge.h"
 #include "server/lifecycle/gate.h"
@@ -31,7 +32,8 @@ struct Core {
         gate(server_options.max_concurrent_requests) {}
   ~Core();
 
-  ServerOptions options;
+  ServerOptions options;  // with what the memory plan made of them
+  MemoryPlan memory;
   Clock* clock = Clock::Real();
   ConnectionCounts connections;
   std::unique_ptr<Edge> edge;  // of the RPC server; replaced before that starts, if at all
@@ -48,7 +50,9 @@ struct Core {
 // worker and model, on that worker's thread.
 using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;
 
-// Loads the models and starts everything. The registry's errors. heed-server itself wraps nothing.
+// Loads the models, plans the memory and starts everything. The registry's errors; INVALID_ARGUMENT where the options'
+// parts do not fit the memory that there is, INTERNAL or RESOURCE_EXHAUSTED where a worker's engine cannot be made.
+// heed-server itself wraps nothing.
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap = nullptr);
 
 // Lets nobody in any more, waits at most options.drain_time for those inside, then ends what is left with UNAVAILABLE.

@@ -143,6 +143,11 @@ class PrometheusMetrics : public Metrics {
     for (const v1::ModelSummary& summary : options.models) models_.push_back(MakeModel(summary));
     for (std::size_t i = 0; i <= models_.size(); ++i) rpcs_.push_back(std::make_unique<Rpcs>());
     AddGauge("heed_models_failed", "Bundles that could not be loaded.", {}, options.failed_models);
+    for (const auto& [part, bytes] : options.memory) {
+      AddGauge("heed_memory_limit_bytes",
+               "Memory that each part of the server may take; together what the process may.", {{"part", part}},
+               static_cast<double>(bytes));
+    }
     AddGauge("heed_build_info", "1, labelled with the server's version.", {{"version", options.version}}, 1);
     AddGauge("heed_start_time_seconds", "When the server started, in seconds since 1970.", {},
              absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -68,6 +69,7 @@ struct MetricsOptions {
   std::vector<v1::ModelSummary> models;  // ready ones, by registry index
   int failed_models = 0;
   std::string version;
+  std::vector<std::pair<std::string, std::int64_t>> memory;  // parts of the account and their bytes
 };
 
 enum class MetricsFormat {

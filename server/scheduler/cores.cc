@@ -41,7 +41,7 @@ struct CgroupMount {
   std::string point;  // where
 };
 
-std::vector<CgroupMount> CpuMounts(absl::string_view mountinfo) {
+std::vector<CgroupMount> MountsOf(absl::string_view mountinfo, absl::string_view controller) {
   std::vector<CgroupMount> mounts;
   for (absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
     const std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
@@ -51,20 +51,20 @@ std::vector<CgroupMount> CpuMounts(absl::string_view mountinfo) {
     if (left.size() < 5 || right.size() < 3) continue;
     const bool v2 = right[0] == "cgroup2";
     const std::vector<absl::string_view> options = absl::StrSplit(right[2], ',');
-    const bool v1_cpu = right[0] == "cgroup" && std::count(options.begin(), options.end(), "cpu") > 0;
-    if (v2 || v1_cpu) mounts.push_back({v2, std::string(left[3]), std::string(left[4])});
+    const bool v1 = right[0] == "cgroup" && std::count(options.begin(), options.end(), controller) > 0;
+    if (v2 || v1) mounts.push_back({v2, std::string(left[3]), std::string(left[4])});
   }
   return mounts;
 }
 
-// This process' group, "/a/b", in v2's hierarchy or in that of v1's cpu controller; empty where there is none.
-std::string OwnGroup(absl::string_view cgroup, bool v2) {
+// This process' group, "/a/b", in v2's hierarchy or in that of a v1 controller; empty where there is none.
+std::string OwnGroup(absl::string_view cgroup, absl::string_view controller, bool v2) {
   for (absl::string_view line : absl::StrSplit(cgroup, '\n')) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
     const std::vector<absl::string_view> controllers = absl::StrSplit(fields[1], ',');
-    const bool cpu = std::count(controllers.begin(), controllers.end(), "cpu") > 0;
-    if (v2 ? fields[0] == "0" && fields[1].empty() : cpu) return std::string(fields[2]);
+    const bool v1 = std::count(controllers.begin(), controllers.end(), controller) > 0;
+    if (v2 ? fields[0] == "0" && fields[1].empty() : v1) return std::string(fields[2]);
   }
   return "";
 }
@@ -79,10 +79,11 @@ double QuotaFromCpuMax(absl::string_view contents) {
 
 double QuotaFromCfs(absl::string_view quota_us, absl::string_view period_us) { return Quota(quota_us, period_us); }
 
-std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_view mountinfo) {
+std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_view mountinfo,
+                                       absl::string_view controller) {
   std::vector<std::string> folders;
-  for (const CgroupMount& mount : CpuMounts(mountinfo)) {
-    const std::string own = OwnGroup(cgroup, mount.v2);
+  for (const CgroupMount& mount : MountsOf(mountinfo, controller)) {
+    const std::string own = OwnGroup(cgroup, controller, mount.v2);
     absl::string_view group = own;
     // A container may see its group under the host's name while only that group is mounted; then the mount is the
     // group.

@@ -21,9 +21,10 @@ double QuotaFromCpuMax(absl::string_view contents);
 // cgroup v1's cpu.cfs_quota_us (-1: none) and cpu.cfs_period_us.
 double QuotaFromCfs(absl::string_view quota_us, absl::string_view period_us);
 
-// The folders whose quota counts, from /proc/self/cgroup and /proc/self/mountinfo: this process' group and its
-// ancestors up to the mount, of v2 and of v1's cpu controller. Without duplicates.
-std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_view mountinfo);
+// The folders whose limits count, from /proc/self/cgroup and /proc/self/mountinfo: this process' group and its
+// ancestors up to the mount, of v2 and of a v1 controller. Without duplicates.
+std::vector<std::string> CgroupFolders(absl::string_view cgroup, absl::string_view mountinfo,
+                                       absl::string_view controller = "cpu");
 
 // The smallest quota found under `root` ("" is the machine's; tests give a tree of fixtures), or kNoQuota.
 double CgroupQuota(const std::string& root);

@@ -18,6 +18,7 @@
 #include "server/scheduler/model_share.h"
 #include "server/scheduler/run_queue.h"
 #include "server/scheduler/time_model.h"
+#include "server/scheduler/worker.h"
 
 namespace heed {
 namespace {
@@ -50,6 +51,11 @@ class ThreadedScheduler : public Scheduler {
 
   ~ThreadedScheduler() override { Drain(absl::ZeroDuration()); }
 
+  bool has_engines() const {
+    absl::MutexLock lock(&mu_);
+    return !failed_;
+  }
+
   absl::Status Schedule(std::unique_ptr<WorkItem>& work) override;
   absl::Status CheckRoom(const WorkItem& work) const override;
   void Nudge() override;
@@ -57,25 +63,8 @@ class ThreadedScheduler : public Scheduler {
   SchedulerStats stats() const override;
 
  private:
-  // One step thread and what only it touches.
-  struct Worker {
-    Worker(int worker_number, int models) : number(worker_number), live(models), share(models), live_jobs(models) {}
-
-    const int number;
-    std::vector<std::unique_ptr<StepEngine>> engines;  // by model
-    std::vector<std::vector<LiveJob>> live;            // by model
-    ModelShare share;                                  // which model is stepped next
-    std::vector<int> live_jobs;                        // by model; for `share`
-    std::vector<Leaving> leaving;
-    std::vector<std::pair<int, LiveJob>> joining;        // (model, job) to admit
-    std::vector<DroppedJobs> dropped;                    // scratch
-    std::vector<std::pair<JobRef, DecodeResult>> taken;  // results of a step
-    std::vector<std::unique_ptr<Item>> over;             // whose `done` is to be called
-    StepReport report;
-  };
-
   void Run(int number);
-  void MakeEngines(Worker* me);
+  bool MakeEngines(Worker* me);  // false: one could not be made, and Start fails
   // The step boundary in three parts; engines, `progress`, `finished` and `done` are called outside of the
   // lock.
   void FindDead(Worker* me);
@@ -120,6 +109,7 @@ class ThreadedScheduler : public Scheduler {
   RequestId next_request_ ABSL_GUARDED_BY(mu_) = 1;
   JobId next_job_ ABSL_GUARDED_BY(mu_) = 1;
   int ready_ ABSL_GUARDED_BY(mu_) = 0;
+  bool failed_ ABSL_GUARDED_BY(mu_) = false;  // an engine could not be made
   int idle_ ABSL_GUARDED_BY(mu_) = 0;
   bool nudged_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
@@ -246,7 +236,7 @@ SchedulerStats ThreadedScheduler::stats() const {
 void ThreadedScheduler::Run(int number) {
   pthread_setname_np(pthread_self(), absl::StrCat("heed-step-", number).substr(0, 15).c_str());
   Worker me(number, models_);
-  MakeEngines(&me);
+  if (!MakeEngines(&me)) return;
   for (;;) {
     FindDead(&me);
     ReleaseDead(&me);
@@ -263,16 +253,20 @@ void ThreadedScheduler::Run(int number) {
   }
 }
 
-void ThreadedScheduler::MakeEngines(Worker* me) {
+bool ThreadedScheduler::MakeEngines(Worker* me) {
   for (int model = 0; model < models_; ++model) me->engines.push_back(factory_(model));
+  const bool all = std::find(me->engines.begin(), me->engines.end(), nullptr) == me->engines.end();
   absl::MutexLock lock(&mu_);
+  failed_ = failed_ || !all;
+  ++ready_;
+  changed_.SignalAll();
+  if (!all) return false;
   for (int model = 0; model < models_; ++model) {
     max_rows_[model] = me->engines[model]->max_rows();
     capacity_[model] = me->engines[model]->free_rows();
   }
   Publish(*me);
-  ++ready_;
-  changed_.SignalAll();
+  return true;
 }
 
 void ThreadedScheduler::FindDead(Worker* me) {
@@ -444,7 +438,9 @@ void ThreadedScheduler::CallDone(std::vector<std::unique_ptr<Item>>* over) {
 
 std::unique_ptr<Scheduler> Scheduler::Start(const SchedulerOptions& options, int models, EngineFactory factory,
                                             StepObserver* observer, Clock* clock) {
-  return std::make_unique<ThreadedScheduler>(options, models, std::move(factory), observer, clock);
+  auto scheduler = std::make_unique<ThreadedScheduler>(options, models, std::move(factory), observer, clock);
+  if (!scheduler->has_engines()) return nullptr;
+  return scheduler;
 }
 
 }  // namespace heed

@@ -107,15 +107,16 @@ class StepObserver {
 };
 
 // Makes one worker's engine for model i. Called once per worker and model, on that worker's thread, so it is also the
-// place to set up what is per thread (OpenMP's thread count). All engines of a model have the same max_rows.
+// place to set up what is per thread (OpenMP's thread count). All engines of a model have the same max_rows. Null:
+// there is no engine to be had.
 using EngineFactory = std::function<std::unique_ptr<StepEngine>(int model)>;
 
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  // Starts the workers; returns when each has made its engines. `observer` (may be null) and `clock` outlive the
-  // scheduler.
+  // Starts the workers; returns when each has made its engines, null where the factory gave none. `observer` (may be
+  // null) and `clock` outlive the scheduler.
   static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
                                           StepObserver* observer, Clock* clock);
 

@@ -1,7 +1,5 @@
 #include "server/text/sentencepiece_model.h"
 
-#include <google/protobuf/unknown_field_set.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -15,13 +13,13 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
 #include "server/text/tokenizer.h"
+#include "server/text/wire_fields.h"
 
 namespace heed {
 namespace {
 
 // Debian ships SentencePiece without its schema; the few fields that matter are read by number.
-using Fields = google::protobuf::UnknownFieldSet;
-using Field = google::protobuf::UnknownField;
+using Kind = WireField::Kind;
 using PieceType = SentencePieceModel::PieceType;
 
 constexpr int kModelPieces = 1, kModelTrainer = 2, kModelNormalizer = 3, kModelDenormalizer = 5;
@@ -33,51 +31,49 @@ constexpr int kNormalizerCharsmap = 2, kNormalizerDummyPrefix = 3, kNormalizerEx
 constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxPieceBytes = 512;  // segmentation takes a text's length times the longest piece
 
-bool Parse(std::string_view bytes, Fields* fields) {
-  return fields->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
-
-// A sub-message that occurs several times is merged, as a parser of the schema does it.
-bool SubMessage(const Fields& fields, int number, Fields* message) {
+// Adds the contents of each occurrence of a sub-message together, as a parser of the schema merges them.
+std::string SubMessage(std::string_view message, int number) {
   std::string merged;
-  for (int i = 0; i < fields.field_count(); ++i) {
-    const Field& field = fields.field(i);
-    if (field.number() == number && field.type() == Field::TYPE_LENGTH_DELIMITED) merged += field.length_delimited();
+  WireFields fields(message);
+  for (WireField field; fields.Next(&field);) {
+    if (field.number == number && field.kind == Kind::kBytes) merged += field.bytes;
   }
-  return Parse(merged, message);
+  return merged;
 }
 
-// The last occurrence of a field of the right type; nullptr when there is none.
-const Field* Last(const Fields& fields, int number, Field::Type type) {
-  for (int i = fields.field_count(); i-- > 0;) {
-    if (fields.field(i).number() == number && fields.field(i).type() == type) return &fields.field(i);
+// The last occurrence of a field of the right kind, if there is one.
+std::optional<WireField> Last(std::string_view message, int number, Kind kind) {
+  std::optional<WireField> last;
+  WireFields fields(message);
+  for (WireField field; fields.Next(&field);) {
+    if (field.number == number && field.kind == kind) last = field;
   }
-  return nullptr;
+  return last;
 }
 
-std::int32_t Number(const Fields& fields, int number, std::int32_t unset) {
-  const Field* field = Last(fields, number, Field::TYPE_VARINT);
-  return field == nullptr ? unset : static_cast<std::int32_t>(field->varint());
+std::int32_t Number(std::string_view message, int number, std::int32_t unset) {
+  const std::optional<WireField> field = Last(message, number, Kind::kVarint);
+  return field.has_value() ? static_cast<std::int32_t>(field->value) : unset;
 }
 
-bool Flag(const Fields& fields, int number, bool unset) { return Number(fields, number, unset ? 1 : 0) != 0; }
+bool Flag(std::string_view message, int number, bool unset) { return Number(message, number, unset ? 1 : 0) != 0; }
 
-std::string Bytes(const Fields& fields, int number, std::string_view unset = "") {
-  const Field* field = Last(fields, number, Field::TYPE_LENGTH_DELIMITED);
-  return field == nullptr ? std::string(unset) : field->length_delimited();
+std::string_view Bytes(std::string_view message, int number, std::string_view unset = "") {
+  const std::optional<WireField> field = Last(message, number, Kind::kBytes);
+  return field.has_value() ? field->bytes : unset;
 }
 
-absl::StatusOr<SentencePieceModel::Piece> ReadPiece(const std::string& bytes, int id) {
-  Fields fields;
-  if (!Parse(bytes, &fields)) return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is damaged"));
-  const Field* score = Last(fields, kPieceScore, Field::TYPE_FIXED32);
-  const std::int32_t type = Number(fields, kPieceType, static_cast<int>(PieceType::kNormal));
-  SentencePieceModel::Piece piece = {.text = Bytes(fields, kPieceText),
-                                     .score = score == nullptr ? 0 : std::bit_cast<float>(score->fixed32())};
-  if (piece.text.empty() || piece.text.size() > kMaxPieceBytes) {
+absl::StatusOr<SentencePieceModel::Piece> ReadPiece(std::string_view bytes, int id) {
+  if (!IsWireMessage(bytes)) return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is damaged"));
+  const std::optional<WireField> score = Last(bytes, kPieceScore, Kind::kFixed32);
+  const std::int32_t type = Number(bytes, kPieceType, static_cast<int>(PieceType::kNormal));
+  const std::string_view text = Bytes(bytes, kPieceText);
+  if (text.empty() || text.size() > kMaxPieceBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("piece ", id, " has ", piece.text.size(), " bytes, 1 to ", kMaxPieceBytes, " are allowed"));
+        absl::StrCat("piece ", id, " has ", text.size(), " bytes, 1 to ", kMaxPieceBytes, " are allowed"));
   }
+  SentencePieceModel::Piece piece = {.text = std::string(text)};
+  if (score.has_value()) piece.score = std::bit_cast<float>(static_cast<std::uint32_t>(score->value));
   if (!IsValidUtf8(piece.text) || piece.text.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is not UTF-8 without NUL"));
   }
@@ -91,29 +87,33 @@ absl::StatusOr<SentencePieceModel::Piece> ReadPiece(const std::string& bytes, in
   return piece;
 }
 
-absl::Status ReadPieces(const Fields& fields, std::optional<int> size, SentencePieceModel* model) {
-  std::vector<const std::string*> pieces;
-  for (int i = 0; i < fields.field_count(); ++i) {
-    const Field& field = fields.field(i);
-    if (field.number() == kModelPieces && field.type() == Field::TYPE_LENGTH_DELIMITED) {
-      pieces.push_back(&field.length_delimited());
-    }
+absl::Status ReadPieces(std::string_view file, std::optional<int> size, SentencePieceModel* model) {
+  std::size_t count = 0;
+  WireFields counted(file);
+  for (WireField field; counted.Next(&field);) {
+    if (field.number == kModelPieces && field.kind == Kind::kBytes) ++count;
   }
-  if (size.has_value() && pieces.size() != static_cast<std::size_t>(*size)) {
+  if (size.has_value() && count != static_cast<std::size_t>(*size)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the model has ", pieces.size(), " pieces, expected the vocabulary's size ", *size));
+        absl::StrCat("the model has ", count, " pieces, expected the vocabulary's size ", *size));
   }
-  model->pieces.reserve(pieces.size());
-  for (std::size_t id = 0; id < pieces.size(); ++id) {
-    HEED_ASSIGN_OR_RETURN(SentencePieceModel::Piece piece, ReadPiece(*pieces[id], static_cast<int>(id)));
+  // A piece that is none ends the reading, so that no more is reserved than a file of such small ones can need.
+  constexpr std::size_t kFewestBytes = 5;
+  model->pieces.reserve(std::min(count, file.size() / kFewestBytes));
+  WireFields fields(file);
+  for (WireField field; fields.Next(&field);) {
+    if (field.number != kModelPieces || field.kind != Kind::kBytes) continue;
+    HEED_ASSIGN_OR_RETURN(SentencePieceModel::Piece piece,
+                          ReadPiece(field.bytes, static_cast<int>(model->pieces.size())));
     model->pieces.push_back(std::move(piece));
   }
   return absl::OkStatus();
 }
 
 // Finds the pieces with a job of their own.
-absl::Status ReadSpecials(const Fields& trainer, SentencePieceModel* model) {
+absl::Status ReadSpecials(std::string_view trainer, SentencePieceModel* model) {
   absl::flat_hash_map<std::string_view, TokenId> ids;
+  ids.reserve(model->pieces.size());
   for (std::size_t id = 0; id < model->pieces.size(); ++id) {
     const SentencePieceModel::Piece& piece = model->pieces[id];
     const auto [earlier, is_new] = ids.emplace(piece.text, static_cast<TokenId>(id));
@@ -128,7 +128,7 @@ absl::Status ReadSpecials(const Fields& trainer, SentencePieceModel* model) {
     }
   }
   if (model->unk_id < 0) return absl::InvalidArgumentError("the model has no unknown piece");
-  const auto find = [&](const std::string& text, PieceType type) {
+  const auto find = [&](std::string_view text, PieceType type) {
     const auto found = ids.find(text);
     return found == ids.end() || model->pieces[found->second].type != type ? TokenId{-1} : found->second;
   };
@@ -156,9 +156,9 @@ absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file,
   if (file.size() > kMaxFileBytes) {
     return absl::InvalidArgumentError(absl::StrCat("the model has ", file.size(), " bytes, at most ", kMaxFileBytes));
   }
-  Fields fields, trainer, normalizer, denormalizer;
-  if (!Parse(file, &fields) || !SubMessage(fields, kModelTrainer, &trainer) ||
-      !SubMessage(fields, kModelNormalizer, &normalizer) || !SubMessage(fields, kModelDenormalizer, &denormalizer)) {
+  const std::string trainer = SubMessage(file, kModelTrainer), normalizer = SubMessage(file, kModelNormalizer),
+                    denormalizer = SubMessage(file, kModelDenormalizer);
+  if (!IsWireMessage(file) || !IsWireMessage(trainer) || !IsWireMessage(normalizer) || !IsWireMessage(denormalizer)) {
     return absl::InvalidArgumentError("not a SentencePiece model");
   }
   SentencePieceModel model;
@@ -175,11 +175,12 @@ absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(std::string_view file,
   }
   model.byte_fallback = Flag(trainer, kTrainerByteFallback, false);
   model.whitespace_as_suffix = Flag(trainer, kTrainerSpaceAsSuffix, false);
-  model.unk_surface = Bytes(trainer, kTrainerUnkSurface, " \xE2\x81\x87 ").c_str();  // up to a NUL, as the library
+  model.unk_surface = Bytes(trainer, kTrainerUnkSurface, " \xE2\x81\x87 ");
+  model.unk_surface.resize(std::min(model.unk_surface.size(), model.unk_surface.find('\0')));  // as the library
   if (!IsValidUtf8(model.unk_surface)) return absl::InvalidArgumentError("the unknown piece's text is not UTF-8");
   model.add_dummy_prefix = Flag(normalizer, kNormalizerDummyPrefix, true);
   model.remove_extra_whitespaces = Flag(normalizer, kNormalizerExtraSpaces, true);
-  HEED_RETURN_IF_ERROR(ReadPieces(fields, size, &model));
+  HEED_RETURN_IF_ERROR(ReadPieces(file, size, &model));
   HEED_RETURN_IF_ERROR(ReadSpecials(trainer, &model));
   HEED_ASSIGN_OR_RETURN(model.charsmap, Charsmap::Parse(Bytes(normalizer, kNormalizerCharsmap)));
   return model;

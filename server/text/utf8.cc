@@ -1,7 +1,10 @@
 #include "server/text/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+
+#include "absl/strings/str_cat.h"
 
 namespace heed {
 namespace {
@@ -55,6 +58,23 @@ bool IsValidUtf8(std::string_view text) {
     position += c.size;
   }
   return true;
+}
+
+std::string Printable(std::string_view text) {
+  std::string printable;
+  for (std::size_t position = 0; position < text.size();) {
+    const CodePoint c = Decode(text, position);
+    const std::size_t size = std::max(c.size, 1);
+    if (c.size == 0 || c.value < ' ' || (c.value >= 0x7F && c.value < 0xA0)) {
+      for (const char byte : text.substr(position, size)) {
+        absl::StrAppend(&printable, "\\x", absl::Hex(static_cast<std::uint8_t>(byte), absl::kZeroPad2));
+      }
+    } else {
+      printable += text.substr(position, size);
+    }
+    position += size;
+  }
+  return printable;
 }
 
 CodePoint CodePointAt(std::string_view text, std::size_t position) {

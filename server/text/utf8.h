@@ -25,6 +25,10 @@ CodePoint CodePointBefore(std::string_view text, std::size_t position);
 // Appends a code point that is no surrogate.
 void AppendUtf8(char32_t c, std::string* text);
 
+// A name or message from outside as text that any reply or log may hold: bytes that belong to no well-formed sequence,
+// and control characters, become "\xNN". Valid text without control characters stays as it is.
+std::string Printable(std::string_view text);
+
 // Unicode's White_Space property.
 bool IsWhiteSpace(char32_t c);
 // Whether any code point of `text` is White_Space.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/no_memory.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle.h"
@@ -36,8 +37,10 @@ absl::StatusOr<VerifyOptions> ReadArguments(const std::vector<std::string>& argu
 }
 
 absl::StatusOr<VerifyReport> VerifyFolder(const std::string& folder) {
-  HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder));
-  return Verify(std::move(bundle));
+  return CatchNoMemory([&]() -> absl::StatusOr<VerifyReport> {
+    HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder));
+    return Verify(std::move(bundle));
+  });
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ class Verifier {
 
   // Checks each case against the model and makes its two jobs.
   absl::Status MakeJobs();
-  VerifyReport Run() &&;
+  absl::StatusOr<VerifyReport> Run() &&;
 
  private:
   absl::Status CheckIds(const std::string& path, const std::vector<TokenId>& ids, TokenId bound) const;
@@ -199,8 +199,8 @@ absl::Status Verifier::MakeJobs() {
   return absl::OkStatus();
 }
 
-VerifyReport Verifier::Run() && {
-  const std::unique_ptr<StepEngine> engine = model_.plan->MakeEngine();
+absl::StatusOr<VerifyReport> Verifier::Run() && {
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<StepEngine> engine, model_.plan->MakeEngine());
   StepReport step;
   std::size_t next = 0;
   while (next < jobs_.size() || engine->live_jobs() > 0) {

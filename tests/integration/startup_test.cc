@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "tests/integration/certificate.h"
 #include "tests/integration/running_server.h"
 #include "tests/integration/small_models.h"
+#include "tests/support/test_models.h"
 
 namespace heed {
 namespace {
@@ -158,6 +160,90 @@ TEST_F(Startup, OneBadBundleAmongGoodOnesIsReportedAndTheGoodOnesServe) {
   const std::vector<LogEvent> log = server.Log();
   EXPECT_EQ(std::count_if(log.begin(), log.end(), [](const LogEvent& e) { return e.at("event") == "model_failed"; }),
             2);
+}
+
+BundleFileMap HugeFiles(int doublings) {
+  BundleFileMap files = LuongFiles("huge");
+  BundleBuilder builder = Doubling(doublings, {.source_vocabulary = 380, .target_vocabulary = 380, .embedding = 32});
+  builder.spec().set_name("huge");
+  return FilesOfBundle(builder.Build(), {{"source.spm", files["source.spm"]}, {"target.spm", files["target.spm"]}});
+}
+
+// A few kilobytes on disk, gigabytes in an engine.
+TEST_F(Startup, ABundleThatTakesTooMuchMemoryIsListedWithTheSumAndTheGoodOnesServe) {
+  WriteBundleFolder(models_.path() + "/huge", HugeFiles(15));
+  RunningServer server(models_.path(), {"--max_memory=1073741824"});
+  EXPECT_TRUE(server.caller().Translate(TranslateTexts({"안녕"})).ok());
+  EXPECT_EQ(server.Metric("heed_models_failed"), 1);
+  EXPECT_THAT(server.Heed({"models"}).out,
+              ::testing::ContainsRegex("failed to load: huge: needs [0-9]+ bytes of memory, more than the bound of "
+                                       "[0-9]+: weights [0-9]+, tokenizers [0-9]+, texts [0-9]+, [0-9]+ engines of "
+                                       "[0-9]+, or while it is loaded [0-9]+"));
+}
+
+// The account has room for it, the system has not.
+TEST_F(Startup, ABundleThatTheSystemHasNoMemoryForIsListedAndTheGoodOnesServe) {
+  WriteBundleFolder(models_.path() + "/huge", HugeFiles(14));
+  Process server("/bin/sh", {"-c", absl::StrCat("ulimit -v 3000000; exec ", ServerProgram(),
+                                                " --address=127.0.0.1:0 --metrics_address= --workers=1 "
+                                                "--max_memory=100000000000 --models=",
+                                                models_.path())});
+  ASSERT_TRUE(server.WaitForErrorLine([](const std::string& line) { return absl::StrContains(line, "info serving"); }))
+      << server.error();
+  EXPECT_THAT(server.error(),
+              ::testing::HasSubstr("model_failed folder=huge reason=\"the system has no memory for it\""));
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+}
+
+// One engine can be made while the bundle is loaded, one for every worker cannot.
+TEST_F(Startup, AWorkerWithoutMemoryForItsEngineEndsItWithOneLine) {
+  WriteBundleFolder(models_.path() + "/huge", HugeFiles(13));
+  const Finished finished =
+      RunProgram("/bin/sh", {"-c", absl::StrCat("ulimit -v 4000000; exec ", ServerProgram(),
+                                                " --address=127.0.0.1:0 --metrics_address= --workers=8 "
+                                                "--max_memory=100000000000 --models=",
+                                                models_.path())});
+  EXPECT_EQ(finished.code, 1);
+  const std::vector<std::string> lines = absl::StrSplit(finished.err, '\n', absl::SkipEmpty());
+  ASSERT_FALSE(lines.empty());
+  EXPECT_EQ(lines.back(), "heed-server: model huge: no engine for a worker: the system has no memory for it");
+}
+
+TEST_F(Startup, PartsThatDoNotFitTheMemoryEndItWithTheSumAndThoseThatDoAreShown) {
+  ExpectFailure({ModelsFlag(), "--max_memory=1073741824", "--max_request_bytes=1073741824"}, 1);
+  EXPECT_THAT(said_, ::testing::MatchesRegex(
+                         "memory: [0-9]+ bytes are needed, more than the 1073741824 of --max_memory: models 0, work "
+                         "1073741824 \\(--max_request_bytes\\), queue at least 16777216 .*, other [0-9]+"));
+  RunningServer server(models_.path(), {"--max_memory=1073741824", "--max_queue_bytes=100000000"});
+  EXPECT_EQ(server.Metric("heed_memory_limit_bytes{part=\"queue\"}"), 100000000);
+  EXPECT_EQ(server.Metric("heed_queue_bytes_limit"), 100000000);
+  const double work = server.Metric("heed_memory_limit_bytes{part=\"work\"}");
+  EXPECT_EQ(server.Metric("heed_leased_bytes_limit"), work);
+  double sum = 0;
+  for (const char* part : {"models", "work", "queue", "transport", "unread", "other", "spare"}) {
+    sum += server.Metric(absl::StrCat("heed_memory_limit_bytes{part=\"", part, "\"}"));
+  }
+  EXPECT_EQ(sum, 1073741824);
+  const std::vector<LogEvent> log = server.Log();
+  const auto memory = std::find_if(log.begin(), log.end(), [](const LogEvent& e) { return e.at("event") == "memory"; });
+  ASSERT_NE(memory, log.end());
+  EXPECT_EQ(memory->at("from"), "--max_memory");
+  EXPECT_EQ(memory->at("work"), absl::StrCat(work));
+}
+
+// Neither a model card nor a folder's name makes a reply that clients cannot parse.
+TEST_F(Startup, ACardAndAFolderThatAreNotUtf8LeaveEveryReplyReadable) {
+  BundleFileMap card = LuongFiles("card");
+  card["README.md"] = "Mod\xE8le";
+  WriteBundleFolder(models_.path() + "/card", card);
+  WriteBundleFolder(models_.path() + "/mod\xE8le", LuongFiles("latin"));
+  RunningServer server(models_.path());
+  const Finished listed = server.Heed({"models"});
+  EXPECT_EQ(listed.code, 0) << listed.err;
+  EXPECT_THAT(listed.out, ::testing::HasSubstr("failed to load: card: README.md: is not valid UTF-8"));
+  EXPECT_THAT(listed.out, ::testing::HasSubstr("latin"));
+  EXPECT_EQ(server.Heed({"models", "latin"}).code, 0);
 }
 
 TEST_F(Startup, WithTlsClientsThatTrustTheCertificateAreServed) {

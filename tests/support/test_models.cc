@@ -139,6 +139,22 @@ BundleBuilder NoAttention(const TestSizes& z, std::uint32_t seed) {
   return b;
 }
 
+BundleBuilder Doubling(int doublings, const TestSizes& z, std::uint32_t seed) {
+  BundleBuilder b = NoAttention(z, seed);
+  std::string last = "x";
+  for (int i = 1; i <= doublings; ++i) {
+    const std::string next = absl::StrCat("d", i);
+    b.Merge(absl::Substitute(R"json({"encoder": {"ops": [{"name": "$0", "concat": {"inputs": ["$1", "$1"]}}]}})json",
+                             next, last));
+    last = next;
+  }
+  b.Merge(absl::Substitute(R"json({
+    "encoder": {"ops": [{"name": "p", "pool": {"input": "$0", "pooling": "POOLING_LAST"}}], "outputs": ["p"]},
+    "init": {"ops": [{"name": "cut", "slice": {"input": "p", "begin": 0, "end": 1}}]}})json",
+                           last));
+  return b;
+}
+
 BundleBuilder Marian(const TestSizes& z, std::uint32_t seed) {
   BundleBuilder b(seed, z.source_vocabulary, z.target_vocabulary);
   const int memory = 2 * z.encoder_hidden;

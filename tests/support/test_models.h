@@ -57,4 +57,8 @@ BundleBuilder Student(const TestSizes& given = {}, std::uint32_t seed = 1);
 // An SSRU has no transition and no s: it is s1. Start is bos.
 BundleBuilder CellModel(const TestCell& options, const TestSizes& z = {}, std::uint32_t seed = 1);
 
+// NoAttention whose encoder joins a value with itself again and again: a bundle of a few kilobytes whose sequences have
+// `embedding` * 2^doublings elements a position.
+BundleBuilder Doubling(int doublings, const TestSizes& z = {}, std::uint32_t seed = 1);
+
 }  // namespace heed

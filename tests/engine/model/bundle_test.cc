@@ -211,6 +211,28 @@ TEST_F(ReadBundleTest, HoldsItsBounds) {
   ExpectFault(Read({.max_file_bytes = size - 1}).status(), kInvalid, "weights.safetensors: ");
 }
 
+// A gigabyte of zeros on a sparse disk is not read to find that it does not fit.
+TEST_F(ReadBundleTest, RefusesFilesThatTogetherTakeMoreMemoryThanThereIsBeforeAnyIsRead) {
+  std::int64_t sum = 32 * static_cast<std::int64_t>(files_["model.json"].size());
+  for (const auto& [name, bytes] : files_) sum += static_cast<std::int64_t>(bytes.size());
+  ExpectFault(Read({.max_bytes = sum - 1}).status(), absl::StatusCode::kResourceExhausted,
+              "its files alone need " + std::to_string(sum) + " bytes of memory, more than the bound of " +
+                  std::to_string(sum - 1));
+  EXPECT_EQ(Read({.max_bytes = sum}).status().code(), absl::StatusCode::kResourceExhausted);  // and the tensors
+  EXPECT_TRUE(Read({.max_bytes = 3 * sum}).ok());
+}
+
+TEST_F(ReadBundleTest, RefusesTextsOfMoreThanTheirBounds) {
+  for (const char* name : {"README.md", "LICENSE", "NOTICE"}) {
+    const BundleFileMap whole = files_;
+    files_[name] = std::string((1 << 20) + 1, 'a');
+    ExpectFault(kInvalid, std::string(name) + ": 1048577 bytes, more than the bound of 1048576");
+    files_ = whole;
+  }
+  files_["parity.json"] = std::string((4 << 20) + 1, ' ');
+  ExpectFault(kInvalid, "parity.json: 4194305 bytes, more than the bound of 4194304");
+}
+
 TEST_F(ReadBundleTest, RefusesASparseGiantWithoutReadingIt) {
   WriteBundleFolder(folder(), files_);
   std::filesystem::resize_file(folder() + "/weights.safetensors", std::uintmax_t{5} << 30);

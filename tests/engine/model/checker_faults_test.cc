@@ -99,6 +99,38 @@ TEST(CheckProgram, RefusesNamesAndReferencesThatMeanNothing) {
   });
 }
 
+// Each value is within its own bound.
+TEST(CheckProgram, RefusesValuesThatDoubleFromOpToOpByTheirSum) {
+  EXPECT_TRUE(CheckProgram(Doubling(17).Build()).ok());  // 6 * 2^17 elements at last, 6 * (2^18 - 1) in all
+  BundleBuilder wide = Doubling(17);
+  for (int i = 0; i < 4; ++i) {
+    wide.Merge(absl::StrCat(R"({"encoder": {"ops": [{"name": "w)", i,
+                            R"(", "activation": {"input": "d17", "function": "FUNCTION_TANH"}}]}})"));
+  }
+  const absl::Status status = CheckProgram(wide.Build()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::string(status.message()),
+            "model.json: encoder.w2 (activation): makes a value of size 786432, with which the sizes of the encoder "
+            "program's values sum to 4718596, more than the bound of 4194304");
+  EXPECT_EQ(std::string(CheckProgram(Doubling(18).Build()).status().message()),
+            "model.json: encoder.d18 (concat): the inputs' sizes sum to 1572864, more than the bound of 1048576");
+}
+
+TEST(CheckProgram, RefusesMoreTransitionsAndHeadsThanTheBounds) {
+  ExpectFaults({
+      {"transitions", [] { return CellModel({.kind = "GRU"}); },
+       [](auto& b) {
+         auto* rnn = Encoder(b, 1)->mutable_rnn();
+         while (rnn->transitions_size() < 65) *rnn->add_transitions() = rnn->transitions(0);
+       },
+       "model.json: encoder.f (rnn): 65 transitions, more than the bound of 64"},
+      {"heads", Luong, [](auto& b) { LuongAttend(b)->set_heads(4097); },
+       "model.json: step.c (attend): heads is 4097, expected 1 to 4096"},
+      {"heads of self-attention", Students, [](auto& b) { Encoder(b, 2)->mutable_self_attend()->set_heads(1 << 30); },
+       "model.json: encoder.a1 (self_attend): heads is 1073741824, expected 1 to 4096"},
+  });
+}
+
 TEST(CheckProgram, RefusesTensorsThatDoNotFit) {
   ExpectFaults({
       {"wrong shape", Luong,
@@ -176,7 +208,7 @@ TEST(CheckProgram, RefusesOptionsOutOfBounds) {
       {"heads that do not divide", Luong, [](auto& b) { LuongAttend(b)->set_heads(3); },
        "model.json: step.c (attend): heads is 3, which does not divide both the keys' size 10 and the values' 10"},
       {"negative heads", Luong, [](auto& b) { LuongAttend(b)->set_heads(-1); },
-       "model.json: step.c (attend): heads is -1, expected at least 1"},
+       "model.json: step.c (attend): heads is -1, expected 1 to 4096"},
       {"infinite scale", Luong, [](auto& b) { LuongAttend(b)->set_scale(std::numeric_limits<float>::infinity()); },
        "model.json: step.c (attend): scale is not finite"},
       {"v without additive", Luong, [](auto& b) { LuongAttend(b)->set_v("output.bias"); },
@@ -323,7 +355,7 @@ TEST(CheckProgram, RefusesPositionsAndSelfAttentionThatDoNotFit) {
        "model.json: encoder.m1 (self_attend): input f1.h is a vector, expected a sequence"},
       {"heads that do not divide", Students, [=](auto& b) { attend(b)->set_heads(4); },
        a1 + "heads is 4, which does not divide l0's size 6"},
-      {"negative heads", Students, [=](auto& b) { attend(b)->set_heads(-1); }, a1 + "heads is -1, expected at least 1"},
+      {"negative heads", Students, [=](auto& b) { attend(b)->set_heads(-1); }, a1 + "heads is -1, expected 1 to 4096"},
       {"no key_weight", Students, [=](auto& b) { attend(b)->clear_key_weight(); },
        a1 + "key_weight is missing, expected the name of a tensor"},
       {"projection that is not square", Students,

@@ -55,6 +55,22 @@ TEST(Safetensors, RefusesAHeaderThatItsLengthDoesNotFit) {
   EXPECT_THAT(FaultOf("", 8), HasSubstr("expected JSON that starts with {"));
 }
 
+TEST(Safetensors, RefusesAHeaderBeyondItsBoundBeforeItIsParsed) {
+  const std::string header = "{" + std::string(8 << 20, ' ') + "}";
+  EXPECT_THAT(FaultOf(header, 0), HasSubstr("header length is 8388610, more than the bound of 8388608"));
+}
+
+// bf16 takes twice its bytes.
+TEST(Safetensors, RefusesTensorsThatWouldTakeMoreMemoryThanThereIsForThem) {
+  const std::string bytes = SafetensorsBytes(
+      R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[24,28]}})",
+      std::string(28, '\0'));
+  EXPECT_TRUE(ParseSafetensors("w", bytes, 16, 32).ok());
+  const absl::Status status = ParseSafetensors("w", bytes, 16, 31).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(), "w: its tensors need 32 bytes of memory beside the files, more than the bound of 31");
+}
+
 TEST(Safetensors, RefusesAHeaderOfAnyOtherForm) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"a":)", "not JSON at byte"},

@@ -120,7 +120,7 @@ TEST(StepAllocation, NoneWhileSourcesAreEncodedAndRowsDecodeGreedilyAndByBeam) {
     options.encode_positions_per_step = 4;
     const auto plan = Plan::Make(bundle, *program, options);
     ASSERT_TRUE(plan.ok()) << plan.status();
-    const auto engine = (*plan)->MakeEngine();
+    const auto engine = (*plan)->MakeEngine().value();
     std::vector<DecodeJob> jobs(8);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       DecodeJob& job = jobs[i];
@@ -196,7 +196,7 @@ TEST(JobBytes, AreWhatAJobAllocatesFromItsAdmissionToItsResult) {
     const auto program = CheckProgram(bundle);
     ASSERT_TRUE(program.ok()) << program.status();
     const auto plan = Plan::Make(bundle, *program, {}).value();
-    const auto engine = plan->MakeEngine();
+    const auto engine = plan->MakeEngine().value();
     StepReport report;
     report.first_token.reserve(1);
     report.finished.reserve(1);

@@ -251,7 +251,7 @@ TEST_P(EveryProgram, DecodesGreedilyAsTheReferenceDoes) {
     EngineOptions options;
     options.max_table_bytes = table_bytes;
     const auto model = Load(GetParam().make({}, 1), options);
-    const auto engine = model->plan->MakeEngine();
+    const auto engine = model->plan->MakeEngine().value();
     std::mt19937 random(5);
     std::vector<DecodeJob> jobs(40);
     for (DecodeJob& job : jobs) {
@@ -272,7 +272,7 @@ TEST_P(EveryProgram, DecodesGreedilyAsTheReferenceDoes) {
 
 TEST_P(EveryProgram, ScoresAForcedTargetAsTheReferenceDoes) {
   const auto model = Load(GetParam().make({}, 2));
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   std::mt19937 random(6);
   std::vector<DecodeJob> jobs(8);
   for (DecodeJob& job : jobs) {
@@ -291,7 +291,7 @@ TEST_P(EveryProgram, ScoresAForcedTargetAsTheReferenceDoes) {
 
 TEST_P(EveryProgram, GivesEveryHypothesisTheAttentionOfForcedDecoding) {
   const auto model = Load(GetParam().make({}, 3));
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   std::mt19937 random(7);
   for (int round = 0; round < 10; ++round) {
     std::vector<DecodeJob> jobs(1);
@@ -342,10 +342,10 @@ TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
     job.search.max_length = 1 + random() % 20;
   }
   std::vector<DecodeResult> alone;
-  const auto lonely = models[0]->plan->MakeEngine();
+  const auto lonely = models[0]->plan->MakeEngine().value();
   for (const DecodeJob& job : jobs) alone.push_back(RunAll(*lonely, {job})[0]);
   for (const auto& model : models) {
-    const auto engine = model->plan->MakeEngine();
+    const auto engine = model->plan->MakeEngine().value();
     const std::vector<DecodeResult> together = RunAll(*engine, jobs);
     for (std::size_t i = 0; i < jobs.size(); ++i) ExpectSame(together[i], alone[i]);
   }
@@ -354,7 +354,7 @@ TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
 // The search is shown what each row attends to: its penalty is that of the matrix which the hypothesis comes with.
 TEST(Engine, ShowsTheSearchTheAttentionThatTheJobNames) {
   const auto model = Load(CopyAttention(/*own=*/true));
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   std::mt19937 random(10);
   for (const int attend : {0, 1, -1}) {
     DecodeJob job = RandomJob(random, *model);
@@ -384,7 +384,7 @@ TEST(Engine, GivesAProbabilityOfZeroAFiniteLogarithm) {
   for (float& w : builder.tensors()["gate.weight"].data) w = 0;
   builder.tensors()["gate.bias"].data[0] = 1000;
   const auto model = Load(builder);
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   DecodeJob job;
   job.source = {5, 6, kEos};
   job.copy_ids = {19, 4, 20};
@@ -400,7 +400,7 @@ TEST(Engine, GivesAProbabilityOfZeroAFiniteLogarithm) {
 
 TEST(Engine, BansWhatTheSearchBansUnderAShortlistToo) {
   const auto model = Load(Shortlisted());
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   std::mt19937 random(11);
   for (int round = 0; round < 20; ++round) {
     DecodeJob job = RandomJob(random, *model);
@@ -437,7 +437,7 @@ TEST(Engine, LeavesOthersAloneWhenAJobIsReleasedAtAnyPoint) {
     job.search.n_best = job.search.beam_size;
   }
   std::vector<DecodeResult> alone;
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   for (const DecodeJob& job : jobs) alone.push_back(RunAll(*engine, {job})[0]);
 
   std::vector<bool> live(jobs.size()), dropped(jobs.size());
@@ -482,7 +482,7 @@ TEST(Engine, SpreadsEncodingOverStepsWhileOthersDecode) {
   EngineOptions options;
   options.encode_positions_per_step = 8;
   const auto model = Load(LuongLstm({}, 4), options);
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   DecodeJob first, second;
   first.source = {5, 6, kEos};
   first.forced.assign(500, 7);
@@ -511,7 +511,7 @@ TEST(Engine, SpreadsSelfAttentionOverStepsWhileOthersDecode) {
   EngineOptions options;
   options.encode_positions_per_step = 8;
   const auto model = Load(Student({.embedding = 64}, 4), options);
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   DecodeJob first, second;
   first.source = {5, 6, kEos};
   first.forced.assign(500, 7);
@@ -545,7 +545,7 @@ TEST(Engine, KnowsPositionsBeyondThoseThatItTabulates) {
   EngineOptions options;
   options.max_source_tokens = options.max_target_tokens = 20;
   const auto model = Load(Student({}, 5), options);
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   DecodeJob job;
   job.source = {5, 6, kEos};
   job.forced.assign(50, 7);
@@ -563,7 +563,7 @@ TEST(Engine, KeepsATabulatedEmbeddingThatACellStartsFrom) {
   b.tensors().erase("bridge.bias");
   b.AddTensor("output.weight", {19, 8});
   const auto model = Load(b);
-  const auto engine = model->plan->MakeEngine();
+  const auto engine = model->plan->MakeEngine().value();
   DecodeJob job;
   job.source = {5, 6, kEos};
   job.forced = {7, 8, 9};

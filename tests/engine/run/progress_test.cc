@@ -112,7 +112,7 @@ class EveryKind : public testing::TestWithParam<int> {
 // Jobs come and go; some are taken from at once, some late, some never; a few are finished early.
 TEST_P(EveryKind, TellsTheBeginningOfWhatTheJobGivesInTheEnd) {
   const auto plan = MakeIt();
-  const auto engine = plan->MakeEngine();
+  const auto engine = plan->MakeEngine().value();
   std::mt19937 random(21);
   const std::vector<DecodeJob> jobs = RandomJobs(random, *plan, 250);
   std::map<JobId, DecodedHypothesis> live;  // told
@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryKind, testing::Range(0, 4));
 
 TEST(Progress, IsEveryTokenAsItComesOfAGreedyJobAndNothingOfAJobThatWantsNone) {
   const auto plan = MakePlan(LuongLstm({}, 4), kOptions);
-  const auto engine = plan->MakeEngine();
+  const auto engine = plan->MakeEngine().value();
   std::vector<DecodeJob> jobs(2);
   for (DecodeJob& job : jobs) {
     job.source = {5, 6, kEos};

@@ -23,7 +23,7 @@ class ShippedBundle : public testing::TestWithParam<const char*> {
     ASSERT_TRUE(program.ok()) << program.status();
     const auto plan = Plan::Make(bundle_, *program, {});
     ASSERT_TRUE(plan.ok()) << plan.status();
-    engine_ = (*plan)->MakeEngine();
+    engine_ = (*plan)->MakeEngine().value();
     for (const AttendInfo& attend : (*plan)->attends()) names_.push_back(attend.name);
     parity_ = nlohmann::json::parse(bundle_.files.at("parity.json"));
     ASSERT_GE(parity_["cases"].size(), 10u);

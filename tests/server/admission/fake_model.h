@@ -213,7 +213,9 @@ class FakePlan : public Plan {
   std::int64_t JobBytes(const DecodeJob& job) const override {
     return 1000 * static_cast<std::int64_t>(job.source.size());
   }
-  std::unique_ptr<StepEngine> MakeEngine() const override { return std::make_unique<EchoEngine>(64, 512); }
+  absl::StatusOr<std::unique_ptr<StepEngine>> MakeEngine() const override {
+    return std::make_unique<EchoEngine>(64, 512);
+  }
 
  private:
   std::vector<AttendInfo> attends_;

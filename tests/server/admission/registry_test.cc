@@ -115,6 +115,64 @@ TEST_F(RegistryTest, ABadBundleAmongGoodOnesIsListedWithItsReasonAndTheGoodOnesS
   EXPECT_THAT(summaries[3].error(), HasSubstr("name good version 1"));
 }
 
+// What doubles from op to op is a few kilobytes on disk and gigabytes in an engine.
+TEST_F(RegistryTest, ABundleThatTakesMoreThanIsLeftIsListedWithTheSumAndTheOthersServe) {
+  Write("a-good", Files(Builder("good")));
+  BundleBuilder huge = Doubling(13, {.source_vocabulary = kPieces, .target_vocabulary = kPieces, .embedding = 32});
+  huge.spec().set_name("huge");
+  Write("b-huge", Files(huge));
+  Write("c-good", Files(Builder("better")));
+  const auto registry = Registry::Load(temp_.path(), {}, {.max_bytes = 256 << 20, .engines = 2});
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  ASSERT_EQ((*registry)->models().size(), 2U);
+  const std::int64_t first = (*registry)->models()[0]->memory_bytes;
+  EXPECT_GT(first, 1 << 20);
+  EXPECT_EQ((*registry)->memory_bytes(), first + (*registry)->models()[1]->memory_bytes);
+  const v1::ModelSummary& failed = (*registry)->summaries().back();
+  EXPECT_EQ(failed.folder(), "b-huge");
+  EXPECT_EQ(failed.state(), v1::MODEL_STATE_FAILED);
+  EXPECT_THAT(failed.error(),
+              ::testing::MatchesRegex("needs [0-9]{10} bytes of memory, more than the bound of " +
+                                      std::to_string((256 << 20) - first) +
+                                      ": weights [0-9]+, tokenizers [0-9]+, texts [0-9]+, 2 engines of [0-9]{10}, or "
+                                      "while it is loaded [0-9]{10}"));
+}
+
+TEST_F(RegistryTest, AModelCardOrParityFileThatIsNotUtf8IsRefusedByName) {
+  Write("a-good", Files(Builder("good")));
+  BundleFileMap files = Files(Builder("card"));
+  files["README.md"] = "Mod\xE8le";
+  Write("card", files);
+  files = Files(Builder("parity"));
+  files["parity.json"] = "{\"toolkit\": \"\xED\xA0\x80\"}";  // half a surrogate pair
+  Write("parity", files);
+  const auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  ASSERT_EQ((*registry)->summaries().size(), 3U);
+  EXPECT_EQ((*registry)->summaries()[1].error(), "README.md: is not valid UTF-8");
+  EXPECT_EQ((*registry)->summaries()[2].error(), "parity.json: is not valid UTF-8");
+}
+
+// No reply holds a licence or a notice, which old ones spell in Latin-1.
+TEST_F(RegistryTest, AFolderThatIsNotUtf8IsListedEscapedAndItsLicenceMayBeLatin1) {
+  BundleFileMap files = Files(Builder("good"));
+  files["LICENSE"] = "\xA9 2020";
+  files["NOTICE"] = "\xA9 2021";
+  Write("mod\xE8le\x1B[31m", files);
+  BundleFileMap bad = Files(Builder("bad"));
+  bad["README.md"] = "\xFF";
+  Write("\xFF", bad);
+  const auto registry = Load();
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  v1::ListModelsResponse listed, parsed;
+  for (const v1::ModelSummary& summary : (*registry)->summaries()) *listed.add_models() = summary;
+  ASSERT_TRUE(parsed.ParseFromString(listed.SerializeAsString()));
+  ASSERT_EQ(parsed.models_size(), 2);
+  EXPECT_EQ(parsed.models(0).folder(), "mod\\xe8le\\x1b[31m");
+  EXPECT_EQ(parsed.models(0).state(), v1::MODEL_STATE_READY);
+  EXPECT_EQ(parsed.models(1).folder(), "\\xff");
+}
+
 TEST_F(RegistryTest, AMissingFolderAndOneWithoutBundlesAreNotFound) {
   EXPECT_EQ(Load().status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(Load().status().message()), HasSubstr("holds no bundle"));

@@ -79,6 +79,14 @@ TEST(Flags, AnEmptyValueOnTheCommandLineIsAValue) {
   EXPECT_EQ(Read({"--max_rows="}).status().message(), "--max_rows is \"\"; it must be a whole number from 1 to 1024");
 }
 
+TEST(Flags, WhatWasGivenIsKnownFromWhatIsADefault) {
+  const auto options = Read({"--max_queue_bytes=268435456"}, {{"HEED_MAX_UNREAD_BYTES", "1048576"}});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->given, (std::set<std::string>{"max_queue_bytes", "max_unread_bytes"}));
+  EXPECT_EQ(options->max_unread_bytes, 1 << 20);
+  EXPECT_EQ(options->max_memory, 0);
+}
+
 TEST(Flags, TheBoundOfTargetTokensReachesEngineAndAdmission) {
   const auto options = Read({"--max_target_tokens=100"});
   ASSERT_TRUE(options.ok()) << options.status();

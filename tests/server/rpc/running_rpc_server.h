@@ -114,7 +114,7 @@ class ServerTest : public ::testing::Test {
     } else {
       const Registry* registry = core_->registry.get();
       core_->scheduler = Scheduler::Start(
-          {.workers = 1}, 1, [registry](int i) { return registry->models()[i]->plan->MakeEngine(); },
+          {.workers = 1}, 1, [registry](int i) { return registry->models()[i]->plan->MakeEngine().value(); },
           core_->metrics.get(), core_->clock);
     }
     core_->text_pool =

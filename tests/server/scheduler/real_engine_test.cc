@@ -38,7 +38,7 @@ DecodeJob RandomJob(std::mt19937& random) {
 }
 
 DecodeResult Alone(const Plan& plan, const DecodeJob& job) {
-  const auto engine = plan.MakeEngine();
+  const auto engine = plan.MakeEngine().value();
   engine->Admit(1, &job);
   StepReport report;
   while (report.finished.empty()) engine->Step(&report);
@@ -73,7 +73,7 @@ TEST(RealEngines, SayTheSameToTheBitWhateverElseRunsAndIsCancelled) {
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);  // outlives the scheduler, whose memory it may hold
   auto scheduler = Scheduler::Start(
       {.max_queue = 10000, .workers = 2}, 2,
-      [&](int model) { return plans[static_cast<std::size_t>(model)]->MakeEngine(); }, nullptr, Clock::Real());
+      [&](int model) { return plans[static_cast<std::size_t>(model)]->MakeEngine().value(); }, nullptr, Clock::Real());
   absl::BlockingCounter answered(kClients * kItems);
   std::vector<std::thread> clients;
   for (int client = 0; client < kClients; ++client) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <thread>
 
@@ -704,6 +705,19 @@ TEST(SchedulerOfTwoWorkers, TheIdleOneTakesWhatWaitedBehindAClaimThatIsGone) {
   EXPECT_THAT(strings[1 - busy].WaitForStep(), ElementsAre(3));
   for (PuppetStrings& each : strings) each.CutLoose();
   scheduler->Drain(absl::ZeroDuration());
+}
+
+// Engines are made where they run, so only then is it known that there is no memory for one.
+TEST(Scheduler, DoesNotStartWithoutAnEngineForEveryWorker) {
+  FakeClock clock;
+  PuppetStrings strings;
+  std::atomic<int> made{0};
+  const auto scheduler = Scheduler::Start(
+      {.workers = 4}, 2,
+      [&](int) -> std::unique_ptr<StepEngine> { return ++made == 5 ? nullptr : strings.MakeEngine(4); }, nullptr,
+      &clock);
+  EXPECT_EQ(scheduler, nullptr);
+  EXPECT_EQ(made, 8);
 }
 
 }  // namespace

@@ -73,5 +73,14 @@ TEST(Utf8, TrimsWhiteSpaceOnly) {
   EXPECT_EQ(none.begin, none.end);
 }
 
+TEST(Printable, EscapesWhatNoReplyMayHoldAndNothingElse) {
+  EXPECT_EQ(Printable("모델 1"), "모델 1");
+  EXPECT_EQ(Printable("a\xE8z"), "a\\xe8z");
+  EXPECT_EQ(Printable(std::string("\0\n\x1B\x7F", 4)), "\\x00\\x0a\\x1b\\x7f");
+  EXPECT_EQ(Printable("\xC2\x9B"), "\\xc2\\x9b");  // a control character of two bytes
+  EXPECT_EQ(Printable("\xED\xA0\x80"), "\\xed\\xa0\\x80");
+  EXPECT_TRUE(IsValidUtf8(Printable("\xF4\xBF\xBF\xBF\xEC")));
+}
+
 }  // namespace
 }  // namespace heed

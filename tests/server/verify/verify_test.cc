@@ -49,7 +49,7 @@ Json CaseOf(const Bundle& bundle, const std::vector<TokenId>& source, const std:
   job.search.max_length = 2 * static_cast<int>(source.size()) + 20;
   job.capture = {.weights = true, .energies = true, .contexts = true, .attends = {}};
   for (std::size_t i = 0; i < (*plan)->attends().size(); ++i) job.capture.attends.push_back(static_cast<int>(i));
-  const auto engine = (*plan)->MakeEngine();
+  const auto engine = (*plan)->MakeEngine().value();
   engine->Admit(1, &job);
   StepReport report;
   while (report.finished.empty()) engine->Step(&report);
