@@ -25,6 +25,7 @@ void TextDecoder::AppendSpecial() {
   const int at = static_cast<int>(decoded_.text.size());
   decoded_.ranges.push_back({at, at});
   Settle();
+  end_ = at;
 }
 
 void TextDecoder::Finish() {

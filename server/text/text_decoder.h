@@ -53,7 +53,7 @@ class TextDecoder {
 
   DecodedText decoded_;
   std::size_t settled_ = 0;
-  int end_ = 0;  // of the last range that is not empty
+  int end_ = 0;  // of the last range that is settled
 };
 
 }  // namespace heed

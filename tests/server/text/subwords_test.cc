@@ -249,6 +249,13 @@ TEST(Subwords, CharactersLeftOutBelongToANeighbour) {
   EXPECT_THAT(joiner->Encode("\x01\uFEFF").ids, ElementsAre());
 }
 
+TEST(Subwords, SpaceBehindASpecialStandsNoEarlierThanIt) {
+  const auto words = MakeTokenizer(R"("words":{})", {"a ", " "});
+  const DecodedText decoded = words->Decode({3, 2, 4});
+  EXPECT_EQ(decoded.text, "a   ");
+  EXPECT_THAT(decoded.ranges, ElementsAre(ByteRange{0, 1}, ByteRange{2, 2}, ByteRange{2, 2}));
+}
+
 TEST(Subwords, GivenTokensTakeTheirSpellingsMarksAndTheTypedText) {
   const auto bpe = MakeTokenizer(R"("bpe":{"merges":"m"})", {"a@@", "b"}, "#version: 0.2\n");
   const DecodedText decoded = bpe->Decode(
