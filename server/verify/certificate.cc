@@ -23,6 +23,7 @@ using Keys = std::initializer_list<const char*>;
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxSourceIds = 100000;
 constexpr std::size_t kMaxTargetIds = 100000;
+constexpr int kMaxDepth = 32;
 
 template <typename... Args>
 absl::Status Fault(const Args&... what) {
@@ -251,13 +252,20 @@ absl::StatusOr<Certificate> ReadCertificate(const Json& json) {
 absl::StatusOr<Certificate> ParseCertificate(absl::string_view json) {
   if (json.size() > kMaxBytes) return Fault("the file has ", json.size(), " bytes, more than the bound of ", kMaxBytes);
   Json parsed;
+  bool too_deep = false;
+  const auto keep = [&too_deep](int depth, Json::parse_event_t, const Json&) {
+    too_deep = too_deep || depth > kMaxDepth;
+    return !too_deep;
+  };
   try {
-    parsed = Json::parse(json.begin(), json.end());
+    parsed = Json::parse(json.begin(), json.end(), keep);
   } catch (const Json::parse_error& error) {
     return Fault("the file is not JSON: a fault at byte ", error.byte);
   } catch (const Json::exception&) {
     return Fault("the file is not JSON: a number in it is out of range");
   }
+  // What lies in `search` is written out again, one call a level.
+  if (too_deep) return Fault("the file has values more than ", kMaxDepth, " levels deep");
   return ReadCertificate(parsed);
 }
 

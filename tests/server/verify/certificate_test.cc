@@ -136,6 +136,16 @@ INSTANTIATE_TEST_SUITE_P(
                   "cases[1].attentions[1].head is \"-1\", expected a whole number from 0 to 1024"}),
     [](const auto& info) { return info.param.name; });
 
+TEST(Certificate, ValuesInsideValuesAreBounded) {
+  // Written out again they would take as many calls inside each other as there are levels.
+  constexpr std::size_t kLevels = 200000;
+  std::string json = Good().dump();
+  const std::size_t beam = json.find("\"beam_size\":5");
+  ASSERT_NE(beam, std::string::npos);
+  json.replace(beam, 13, "\"beam_size\":" + std::string(kLevels, '[') + std::string(kLevels, ']'));
+  EXPECT_EQ(ParseCertificate(json).status().message(), "parity.json: the file has values more than 32 levels deep");
+}
+
 TEST(Certificate, WhatIsNoJsonIsSaidWithItsPlace) {
   EXPECT_THAT(std::string(ParseCertificate("{\"a\": }").status().message()),
               Eq("parity.json: the file is not JSON: a fault at byte 7"));
