@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/base/quote.h"
 
 namespace heed {
 namespace {
@@ -49,8 +50,11 @@ absl::StatusOr<ProxyHeader> ReadFirst(absl::string_view bytes) {
   }
   ProxyHeader header;
   header.size = end + 2;
-  const std::vector<std::string> words = absl::StrSplit(bytes.substr(0, end), ' ');
+  const absl::string_view line = bytes.substr(0, end);
+  const std::vector<std::string> words = absl::StrSplit(line, ' ');
   if (words.size() >= 2 && words[1] == "UNKNOWN") return header;
+  if (line.find('\0') != absl::string_view::npos)
+    return Broken("of version 1 has a NUL");  // an address would end there
   const std::size_t size = words.size() == 6 ? (words[1] == "TCP4" ? 4 : words[1] == "TCP6" ? 16 : 0) : 0;
   std::array<char, 16> ignored = {};
   const int family = size == 4 ? AF_INET : AF_INET6;
@@ -114,7 +118,7 @@ absl::StatusOr<AddressSet> AddressSet::Parse(absl::string_view list) {
         (entry.find('/') != absl::string_view::npos &&
          (!absl::SimpleAtoi(parts.second, &block.prefix) || block.prefix < 0 || block.prefix > most))) {
       return absl::InvalidArgumentError(
-          absl::StrCat(entry, " is no address such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"));
+          absl::StrCat(Quote(entry), " is no address such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"));
     }
     set.blocks_.push_back(std::move(block));
   }

@@ -135,7 +135,7 @@ TEST(AddressSet, EntriesThatAreNoAddressesAreSaid) {
   for (const std::string& list : std::vector<std::string>{"host", "192.0.2.1/33", "192.0.2.1/-1", "192.0.2.1/",
                                                           "::/129", "192.0.2.1/x", "/8", "192.0.2.0/24/8", "192.0.2"}) {
     EXPECT_EQ(AddressSet::Parse(absl::StrCat("10.0.0.0/8,", list)).status().message(),
-              absl::StrCat(list, " is no address such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"));
+              absl::StrCat("\"", list, "\" is no address such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"));
   }
 }
 
