@@ -42,6 +42,28 @@ function(heed_test name)
   endif()
 endfunction()
 
+# heed_fuzzer(NAME SOURCES ... LINK ... [MUTATOR ...]): fuzz_NAME of tests/fuzz, with its inputs in corpus/NAME. In the
+# fuzz preset a libFuzzer program, which scripts/fuzz runs, with the sources of its mutator; in all others one that only
+# tries those inputs, as a test. Not under the thread sanitizer: each has one thread.
+function(heed_fuzzer name)
+  if(HEED_SANITIZE MATCHES "thread")
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;MUTATOR" ${ARGN})
+  add_executable(fuzz_${name} ${ARG_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE heed_options ${ARG_LINK})
+  if(HEED_FUZZ)
+    target_sources(fuzz_${name} PRIVATE ${ARG_MUTATOR})
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    set_property(GLOBAL APPEND PROPERTY HEED_FUZZERS fuzz_${name})
+    return()
+  endif()
+  target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cc)
+  target_compile_options(fuzz_${name} PRIVATE ${HEED_TEST_FLAGS})
+  add_test(NAME fuzz_${name} COMMAND fuzz_${name} tests/fuzz/corpus/${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 300)
+endfunction()
+
 # heed_folders(A B ...): adds those of the folders that have a CMakeLists.txt.
 macro(heed_folders)
   foreach(folder ${ARGN})

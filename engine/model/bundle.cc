@@ -16,13 +16,18 @@ std::int64_t SpecBytes(std::int64_t json_bytes) { return SaturatingMultiply(json
 
 absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits& limits) {
   HEED_ASSIGN_OR_RETURN(BundleFiles read, ReadBundleFiles(folder, limits));
+  HEED_ASSIGN_OR_RETURN(Bundle bundle, ParseBundle(std::move(read), limits));
+  bundle.folder = folder;
+  return bundle;
+}
+
+absl::StatusOr<Bundle> ParseBundle(BundleFiles read, const BundleLimits& limits) {
   for (const char* required : {"model.json", "weights.safetensors", "LICENSE", "README.md"}) {
     if (!read.files.contains(required)) {
       return absl::NotFoundError(absl::StrCat(required, ": missing from the bundle"));
     }
   }
   Bundle bundle;
-  bundle.folder = folder;
   bundle.digest = std::move(read.digest);
   HEED_ASSIGN_OR_RETURN(bundle.spec, ParseSpec(read.files[std::string(kSpecFile)]));
   HEED_RETURN_IF_ERROR(CheckSpec(bundle.spec));

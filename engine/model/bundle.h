@@ -46,4 +46,9 @@ std::int64_t SpecBytes(std::int64_t json_bytes);
 // the bound, found before it is taken). Allocates no more than the files' sizes justify.
 absl::StatusOr<Bundle> ReadBundle(const std::string& folder, const BundleLimits& limits = {});
 
+struct BundleFiles;  // bundle_files.h
+
+// The same of files in memory, whose sums are as they should be; the bundle's folder is empty.
+absl::StatusOr<Bundle> ParseBundle(BundleFiles read, const BundleLimits& limits = {});
+
 }  // namespace heed
