@@ -122,10 +122,8 @@ Stream* Session::Find(std::int32_t id) {
 
 int Session::OnBeginHeaders(const nghttp2_frame* frame) {
   if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-  const absl::Time now = Now();
-  if (streams_.empty()) Schedule(now);
   asked_ = true;
-  streams_.emplace(frame->hd.stream_id, std::make_unique<Stream>(this, frame->hd.stream_id, now));
+  streams_.emplace(frame->hd.stream_id, std::make_unique<Stream>(this, frame->hd.stream_id, Now()));
   return 0;
 }
 
@@ -152,6 +150,8 @@ void Session::Receive(absl::string_view bytes) {
   if (read < 0) return Fault(read == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "not_http2" : "protocol");
   if (nghttp2_session_want_read(http2_) == 0 && !leaving_) return Fault("protocol");
   StartCalls();
+  // What has begun must be whole in time.
+  if (!ticks_ && HasBegun()) Schedule(heard_);
 }
 
 void Session::StartCalls() {
@@ -270,6 +270,8 @@ void Session::CheckConnection(absl::Time now) {
   }
 }
 
+bool Session::HasBegun() const { return !streams_.empty() || meter_.block_since() != absl::InfiniteFuture(); }
+
 void Session::Schedule(absl::Time now) {
   const EdgeLimits& limits = edge_->limits;
   absl::Time next =
@@ -278,7 +280,8 @@ void Session::Schedule(absl::Time now) {
   if (!spoke_) next = std::min(next, began_ + limits.handshake_time);
   if (!asked_) next = std::min(next, began_ + limits.first_request_time);
   if (streams_.empty() && asked_ && !leaving_) next = std::min(next, idle_since_ + limits.max_idle);
-  if (!streams_.empty() || meter_.block_since() != absl::InfiniteFuture()) next = std::min(next, now + kTick);
+  ticks_ = HasBegun();
+  if (ticks_) next = std::min(next, now + kTick);
   if (!waiting_.empty()) next = std::min(next, now + kUntilThereIsRoom);
   if (!later_.empty()) next = now;
   wire_->WakeAt(std::max(next, now));

@@ -72,6 +72,8 @@ class Session : public Protocol {
   int OnFrame(const nghttp2_frame* frame);
   // The connection is at fault: it closes when what nghttp2 has to say is said. Empty: it only closes.
   void Fault(absl::string_view reason);
+  // A call or a header block.
+  bool HasBegun() const;
   void Schedule(absl::Time now);
   void CheckConnection(absl::Time now);
   void StartCalls();
@@ -92,6 +94,7 @@ class Session : public Protocol {
   bool reads_ = true;
   bool spoke_ = false;      // HTTP/2: its SETTINGS came
   bool asked_ = false;      // a first call came
+  bool ticks_ = false;      // OnTime is asked for every second
   bool leaving_ = false;    // told so
   bool last_said_ = false;  // and which call is the last
   const absl::Time began_;
