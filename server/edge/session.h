@@ -63,6 +63,8 @@ class Session : public Protocol {
   // Bytes of answers wait, or have been taken. False: there would be too many.
   bool AddUnread(std::int64_t bytes);
   void TakeUnread(std::int64_t bytes);
+  // Some of an answer has been taken.
+  void OnProgress() { taken_at_ = Now(); }
   void Flush() { wire_->Flush(); }
 
  private:

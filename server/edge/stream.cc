@@ -330,7 +330,10 @@ ssize_t Stream::Produce(std::uint8_t* buffer, std::size_t length, std::uint32_t*
     out_sent_ = 0;
     out_.pop_front();
   }
-  if (made > 0) taken_at_ = session_->Now();
+  if (made > 0) {
+    taken_at_ = session_->Now();
+    session_->OnProgress();
+  }
   if (!out_.empty()) return static_cast<ssize_t>(made);
   if (!ended_) return made > 0 ? static_cast<ssize_t>(made) : ssize_t{NGHTTP2_ERR_DEFERRED};
   *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
