@@ -57,6 +57,9 @@ Stream::~Stream() {
   GiveAside();
   DropCall();
   DropAnswer();
+  // The stream is gone, the connection's window is still there.
+  const std::size_t unread = pending_.size() - std::min(pending_.size(), aside_left_);
+  if (unread > 0) nghttp2_session_consume_connection(session_->http2(), unread);
   session_->edge()->transport.Give(kCallBytes);
 }
 
