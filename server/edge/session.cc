@@ -56,6 +56,10 @@ nghttp2_session_callbacks* Session::Callbacks() {
         });
     nghttp2_session_callbacks_set_on_frame_send_callback(
         made, [](nghttp2_session*, const nghttp2_frame* frame, void* data) {
+          // nghttp2 found a fault by itself.
+          if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+            Self(data)->Fault("protocol");
+          }
           if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || frame->hd.stream_id == 0) return 0;
           if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
           if (Stream* stream = Self(data)->Find(frame->hd.stream_id)) stream->OnSent();
@@ -148,7 +152,6 @@ void Session::Receive(absl::string_view bytes) {
   const ssize_t read =
       nghttp2_session_mem_recv(http2_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (read < 0) return Fault(read == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "not_http2" : "protocol");
-  if (nghttp2_session_want_read(http2_) == 0 && !leaving_) return Fault("protocol");
   StartCalls();
   // What has begun must be whole in time.
   if (!ticks_ && HasBegun()) Schedule(heard_);
