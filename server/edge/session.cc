@@ -96,6 +96,10 @@ Session::Session(Edge* edge, Backend* backend, Wire* wire)
   nghttp2_option_set_no_http_messaging(option, 1);  // metadata.h checks, and says what is wrong
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_continuations(option, kMaxContinuations);
+  // The meter bounds resets with the other control frames; nghttp2's own bound, 33 a second, is less than what a proxy
+  // may pass on.
+  const auto resets = static_cast<std::uint64_t>(edge_->limits.max_control_frames);
+  nghttp2_option_set_stream_reset_rate_limit(option, 2 * resets, resets);
   const int made = nghttp2_session_server_new2(&http2_, Callbacks(), this, option);
   nghttp2_option_del(option);
   if (made != 0) {
