@@ -16,6 +16,8 @@ constexpr std::size_t kReadBudget = 256 << 10;
 constexpr absl::Duration kUntilThereIsRoom = absl::Milliseconds(5);
 constexpr std::size_t kMaxContinuations = 64;  // frames; the meter bounds their bytes
 
+constexpr std::size_t kMaxQueued = 2048;  // frames but DATA that wait to be sent; then nothing is read
+
 Session* Self(void* user_data) { return static_cast<Session*>(user_data); }
 
 // A tenth more or less, so that not all clients of a server come back at once.
@@ -179,6 +181,8 @@ void Session::Produce(std::size_t room, std::string* out) {
     out->append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
   }
 }
+
+bool Session::Reads() const { return reads_ && nghttp2_session_get_outbound_queue_size(http2_) < kMaxQueued; }
 
 bool Session::Done() const {
   if (!reads_) return true;

@@ -38,7 +38,7 @@ class Session : public Protocol {
 
   void Receive(absl::string_view bytes) override;
   void Produce(std::size_t room, std::string* out) override;
-  bool Reads() const override { return reads_; }
+  bool Reads() const override;
   bool Done() const override;
   absl::string_view fault() const override { return fault_; }
   void OnTime(absl::Time now) override;

@@ -152,7 +152,10 @@ void Connection::OnSoon() {
     ReadSome();
   }
   if (state_ == State::kOpen && !wants_write_) WriteSome();
-  if (state_ == State::kOpen) UpdateWatch();
+  if (state_ != State::kOpen) return;
+  // It reads again now that something was sent; the socket does not tell of what TLS has.
+  if (read_again_ && protocol_->Reads() && !ended_) Flush();
+  UpdateWatch();
 }
 
 void Connection::ReadSome() {
