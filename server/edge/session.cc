@@ -18,6 +18,8 @@ constexpr std::size_t kMaxContinuations = 64;  // frames; the meter bounds their
 
 constexpr std::size_t kMaxQueued = 2048;  // frames but DATA that wait to be sent; then nothing is read
 
+constexpr std::size_t kMaxTrailerBytes = 1 << 20;  // nghttp2 sends nothing at all of what is over
+
 Session* Self(void* user_data) { return static_cast<Session*>(user_data); }
 
 // A tenth more or less, so that not all clients of a server come back at once.
@@ -102,6 +104,7 @@ Session::Session(Edge* edge, Backend* backend, Wire* wire)
   // may pass on.
   const auto resets = static_cast<std::uint64_t>(edge_->limits.max_control_frames);
   nghttp2_option_set_stream_reset_rate_limit(option, 2 * resets, resets);
+  nghttp2_option_set_max_send_header_block_length(option, kMaxTrailerBytes);
   const int made = nghttp2_session_server_new2(&http2_, Callbacks(), this, option);
   nghttp2_option_del(option);
   if (made != 0) {
