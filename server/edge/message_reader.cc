@@ -56,6 +56,12 @@ bool HeldBytes::Reserve(std::size_t more, std::size_t most) {
   return true;
 }
 
+MessageReader::~MessageReader() {
+  if (inflater_ == nullptr) return;
+  options_.all->Give(Inflater::kOwnBytes);
+  options_.own->Give(Inflater::kOwnBytes);
+}
+
 absl::Status MessageReader::Begin() {
   left_ = std::size_t{head_[1]} << 24 | std::size_t{head_[2]} << 16 | std::size_t{head_[3]} << 8 | head_[4];
   if (head_[0] > 1)
@@ -70,7 +76,14 @@ absl::Status MessageReader::Begin() {
   if (!options_.compressed) {
     return absl::InvalidArgumentError("the message is compressed and grpc-encoding does not say how");
   }
-  if (inflater_ == nullptr) inflater_ = std::make_unique<Inflater>();
+  if (inflater_ == nullptr) {
+    if (!options_.all->Take(Inflater::kOwnBytes)) return NoRoom();
+    if (!options_.own->Take(Inflater::kOwnBytes)) {
+      options_.all->Give(Inflater::kOwnBytes);
+      return NoRoom();
+    }
+    inflater_ = std::make_unique<Inflater>();
+  }
   return inflater_->Begin();
 }
 

@@ -57,6 +57,9 @@ class MessageReader {
     std::shared_ptr<ByteAccount> own;  // the connection's
   };
   explicit MessageReader(Options options) : options_(std::move(options)) {}
+  ~MessageReader();
+  MessageReader(const MessageReader&) = delete;
+  MessageReader& operator=(const MessageReader&) = delete;
 
   // Takes bytes off the front of *data until a message is whole, they are used up, or `*budget` bytes have been made of
   // them, which it lowers. RESOURCE_EXHAUSTED: a message over the bound, or no room in an account; INVALID_ARGUMENT:

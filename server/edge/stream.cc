@@ -228,7 +228,9 @@ void Stream::OnRemoteEnd() {
 }
 
 void Stream::StartWhole() {
-  if (!ended_ && call_ == nullptr) Start();
+  if (ended_ || call_ != nullptr) return;
+  reader_.reset();  // there is nothing more to read
+  Start();
 }
 
 void Stream::OnTaken() {
