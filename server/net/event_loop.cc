@@ -23,6 +23,7 @@ constexpr int kEventsPerTurn = 64;  // then timers, tasks and the others get the
 }  // namespace
 
 void EventLoop::Timer::Set(absl::Time time) {
+  time = std::max(time, loop_->now_ + absl::Nanoseconds(1));  // in another turn, so that all have theirs
   if (time == time_) return;
   if (time_ != absl::InfiniteFuture()) loop_->timers_.erase(entry_);
   time_ = time;
