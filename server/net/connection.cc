@@ -62,7 +62,7 @@ void Connection::Begin() {
   Handshake();
 }
 
-void Connection::ReadHeader() {
+void Connection::ReadHeader(bool ended) {
   // What follows the header stays in the socket: TLS reads from there by itself.
   std::array<char, kMaxProxyHeader> bytes;
   const long peeked = recv(fd_, bytes.data(), bytes.size(), MSG_PEEK);
@@ -72,6 +72,7 @@ void Connection::ReadHeader() {
       ReadProxyHeader(absl::string_view(bytes.data(), static_cast<std::size_t>(peeked)));
   if (!header.ok()) return Close("proxy_header");
   if (header->size == 0) {
+    if (ended) return Close("");
     if (static_cast<std::size_t>(peeked) == bytes.size()) return Close("proxy_header");
     return TellFrom(static_cast<int>(peeked) + 1);
   }
@@ -130,7 +131,7 @@ void Connection::OnReady(std::uint32_t events) {
   if ((events & EPOLLERR) != 0 && state_ != State::kClosed) return Close("");
   switch (state_) {
     case State::kProxyHeader:
-      return ReadHeader();
+      return ReadHeader((events & EPOLLRDHUP) != 0);
     case State::kHandshake:
       return Handshake();
     case State::kOpen:
@@ -244,6 +245,8 @@ void Connection::UpdateWatch() {
   std::uint32_t events = 0;
   switch (state_) {
     case State::kProxyHeader:
+      events = EPOLLIN | EPOLLRDHUP;  // looking at what is there does not tell of the end behind it
+      break;
     case State::kLingering:
       events = EPOLLIN;
       break;

@@ -68,7 +68,8 @@ class Connection : public EventLoop::Source, public Wire {
   void OnTimer(absl::Time now);
 
   void Begin();  // what comes after the PROXY header
-  void ReadHeader();
+  // `ended`: nothing more comes.
+  void ReadHeader(bool ended);
   // The socket tells of what it has from so many bytes on.
   void TellFrom(int bytes);
   void Handshake();
