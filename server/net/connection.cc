@@ -128,7 +128,7 @@ void Connection::Flush() {
 }
 
 void Connection::OnReady(std::uint32_t events) {
-  if ((events & EPOLLERR) != 0 && state_ != State::kClosed) return Close("");
+  if ((events & EPOLLERR) != 0 && state_ != State::kClosed) return CloseGone();
   switch (state_) {
     case State::kProxyHeader:
       return ReadHeader((events & EPOLLRDHUP) != 0);
@@ -167,7 +167,7 @@ void Connection::ReadSome() {
     if (count <= 0) Close(fault_);
     return;
   }
-  if (count < 0) return Close("");
+  if (count < 0) return CloseGone();
   owner_->OnActive(this);
   if (count == 0) {
     ended_ = true;
@@ -203,7 +203,7 @@ void Connection::WriteSome() {
       if (!std::exchange(stalled_, true)) timer_.Set(loop_->now() + options_.stalled_time);
       return;
     }
-    if (count <= 0) return Close("");
+    if (count <= 0) return CloseGone();
     sent_ += static_cast<std::size_t>(count);
     written += static_cast<std::size_t>(count);
     stalled_ = false;
@@ -299,6 +299,8 @@ void Connection::Linger(absl::string_view fault) {
   timer_.Set(loop_->now() + kLingerTime);
   UpdateWatch();
 }
+
+void Connection::CloseGone() { Close(protocol_ != nullptr ? protocol_->fault() : absl::string_view(fault_)); }
 
 void Connection::Close(absl::string_view fault) {
   if (state_ == State::kClosed) return;

@@ -84,6 +84,8 @@ class Connection : public EventLoop::Source, public Wire {
   // Nothing more is sent; what the peer still sends is thrown away until it closes too, so that it gets our last words.
   void Linger(absl::string_view fault);
   void Close(absl::string_view fault);
+  // The peer is gone: closes for what was wrong before, if anything was.
+  void CloseGone();
 
   EventLoop* const loop_;
   const int fd_;
