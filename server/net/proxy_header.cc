@@ -33,7 +33,11 @@ std::string AddressBytes(const std::string& text) {
   return all.compare(0, 12, *mapped) == 0 ? all.substr(12) : all;
 }
 
-std::string AddressText(int family, absl::string_view bytes) {
+// Of 4 or 16 bytes; IPv4 that came as IPv6 is IPv4, as everywhere.
+std::string AddressText(absl::string_view bytes) {
+  static constexpr absl::string_view kMapped("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+  if (bytes.size() == 16 && bytes.substr(0, 12) == kMapped) bytes.remove_prefix(12);
+  const int family = bytes.size() == 4 ? AF_INET : AF_INET6;
   std::array<char, INET6_ADDRSTRLEN> text = {};
   return inet_ntop(family, bytes.data(), text.data(), text.size()) == nullptr ? "" : std::string(text.data());
 }
@@ -56,16 +60,18 @@ absl::StatusOr<ProxyHeader> ReadFirst(absl::string_view bytes) {
   if (line.find('\0') != absl::string_view::npos)
     return Broken("of version 1 has a NUL");  // an address would end there
   const std::size_t size = words.size() == 6 ? (words[1] == "TCP4" ? 4 : words[1] == "TCP6" ? 16 : 0) : 0;
+  std::array<char, 16> own = {};
   std::array<char, 16> ignored = {};
   const int family = size == 4 ? AF_INET : AF_INET6;
   int port = 0;
   int own_port = 0;
-  if (size == 0 || inet_pton(family, words[2].c_str(), ignored.data()) != 1 ||
+  if (size == 0 || inet_pton(family, words[2].c_str(), own.data()) != 1 ||
       inet_pton(family, words[3].c_str(), ignored.data()) != 1 || !absl::SimpleAtoi(words[4], &port) ||
       !absl::SimpleAtoi(words[5], &own_port) || port < 0 || port > 65535 || own_port < 0 || own_port > 65535) {
     return Broken("of version 1 is none of TCP4, TCP6 and UNKNOWN with addresses and ports");
   }
-  header.address = words[2];
+  // One address is written one way, so that it is counted as one.
+  header.address = AddressText(absl::string_view(own.data(), size));
   header.port = port;
   return header;
 }
@@ -84,11 +90,11 @@ absl::StatusOr<ProxyHeader> ReadSecond(absl::string_view bytes) {
   const absl::string_view body = bytes.substr(16, length);
   if (family == 0x11) {  // TCP over IPv4
     if (length < 12) return Broken("is too short for its addresses");
-    header.address = AddressText(AF_INET, body);
+    header.address = AddressText(body.substr(0, 4));
     header.port = BigEndian16(body.substr(8));
   } else if (family == 0x21) {  // TCP over IPv6
     if (length < 36) return Broken("is too short for its addresses");
-    header.address = AddressText(AF_INET6, body);
+    header.address = AddressText(body.substr(0, 16));
     header.port = BigEndian16(body.substr(32));
   }
   return header;
