@@ -173,7 +173,7 @@ void Session::StartCalls() {
 }
 
 void Session::Produce(std::size_t room, std::string* out) {
-  while (out->size() < room) {
+  while (http2_ != nullptr && out->size() < room) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(http2_, &bytes);
     if (size < 0) {
@@ -188,7 +188,7 @@ void Session::Produce(std::size_t room, std::string* out) {
 bool Session::Reads() const { return reads_ && nghttp2_session_get_outbound_queue_size(http2_) < kMaxQueued; }
 
 bool Session::Done() const {
-  if (!reads_) return true;
+  if (!reads_ || http2_ == nullptr) return true;
   return nghttp2_session_want_read(http2_) == 0 && nghttp2_session_want_write(http2_) == 0;
 }
 
