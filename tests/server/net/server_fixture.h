@@ -79,13 +79,15 @@ class PuppetProtocol : public Protocol {
 // A client's end. Reading waits for 30 s at most.
 class TestClient {
  public:
-  explicit TestClient(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // `room` 0: as many bytes as the system likes may wait to be read.
+  explicit TestClient(int port, int room = 0) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const timeval most = {30, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    if (room > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   }
   ~TestClient() { close(fd_); }

@@ -138,7 +138,7 @@ TEST_F(SocketServerTest, AProxyThatSaysNothingIsClosedInTime) {
 TEST_F(SocketServerTest, APeerThatTakesNothingIsClosedInTime) {
   options_.stalled_time = absl::Milliseconds(50);
   Start();
-  TestClient client(port());
+  TestClient client(port(), 64 << 10);
   client.Send("large 100000000\n");
   EXPECT_TRUE(Await([&] { return faults("stalled_time") == 1; }));
   EXPECT_TRUE(AwaitNone());
@@ -157,8 +157,9 @@ TEST_F(SocketServerTest, AHalfClosedPeerStillGetsItsAnswer) {
 TEST_F(SocketServerTest, LastWordsAreHeardAndTheFaultCounted) {
   Start();
   TestClient client(port());
-  client.Send("quit misuse\nmore that nobody reads\n");
+  client.Send("quit misuse\n");
   EXPECT_EQ(client.Read(4), "bye\n");
+  client.Send("more that nobody reads\n");
   EXPECT_TRUE(client.AtEnd());
   EXPECT_TRUE(Await([&] { return faults("misuse") == 1; })) << "after a second without the peer's end";
 }

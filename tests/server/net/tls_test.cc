@@ -24,8 +24,9 @@ using ::testing::HasSubstr;
 // A client that trusts everybody and says what it was shown.
 class TlsClient {
  public:
-  TlsClient(int port, const std::string& alpn, const TestCertificate* own = nullptr, const std::string& first = "")
-      : socket_(port), context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) {
+  TlsClient(int port, const std::string& alpn, const TestCertificate* own = nullptr, const std::string& first = "",
+            int room = 0)
+      : socket_(port, room), context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) {
     socket_.Send(first);
     ssl_ = {SSL_new(context_.get()), SSL_free};
     if (!alpn.empty()) {
@@ -171,7 +172,7 @@ TEST_F(TlsTest, TheProxysHeaderComesBeforeTheHandshake) {
 TEST_F(TlsTest, APeerThatTakesNothingIsClosedInTime) {
   options_.stalled_time = absl::Milliseconds(50);
   Begin();
-  TlsClient client(port(), "h2");
+  TlsClient client(port(), "h2", nullptr, "", 64 << 10);
   ASSERT_TRUE(client.connected());
   client.Send("large 100000000\n");
   EXPECT_TRUE(Await([&] { return faults("stalled_time") == 1; }));
