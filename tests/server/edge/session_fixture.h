@@ -57,6 +57,8 @@ class SessionTest : public ::testing::Test {
       std::string out;
       session_->Produce(64 << 10, &out);
       if (!out.empty()) {
+        const std::string goaway("\0\0\x08\x07\0\0\0\0\0", 9);
+        for (std::size_t at = out.find(goaway); at != std::string::npos; at = out.find(goaway, at + 1)) ++goaways_;
         client_->Receive(out);
         more = true;
       }
@@ -95,6 +97,7 @@ class SessionTest : public ::testing::Test {
     return found == all.end() ? 0 : found->second;
   }
 
+  int goaways_ = 0;  // that the session sent
   FakeClock clock_;
   FakeWire wire_;
   PuppetBackend backend_;
