@@ -209,8 +209,10 @@ void Connection::WriteSome() {
     stalled_ = false;
     timer_.Set(absl::InfiniteFuture());
   }
-  // The rest in another turn.
+  // The rest in another turn, if the peer still takes it.
   wants_write_ = true;
+  stalled_ = true;
+  timer_.Set(loop_->now() + options_.stalled_time);
 }
 
 long Connection::Read(char* bytes, std::size_t size) {
