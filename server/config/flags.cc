@@ -52,7 +52,8 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "files.",
        Number(HEED_FIELD(max_connections), 1, 1 << 20)},
       {"max_connections_per_address", "CONNECTIONS", Unparse(d.max_connections_per_address),
-       "Connections that one address may have open, loopback excepted; 0: as many as --max_connections.",
+       "Connections that one address (of IPv6 a /64) may have open, loopback excepted; 0: as many as "
+       "--max_connections.",
        Number(HEED_FIELD(max_connections_per_address), 0, 1 << 20)},
       {"proxy_protocol_from", "ADDRESSES", d.proxy_protocol_from,
        "Proxies, as 192.0.2.7,10.0.0.0/8: their connections must begin with a PROXY header (version 1 or 2), which "

@@ -6,7 +6,7 @@
 namespace heed {
 namespace {
 
-constexpr std::size_t kPreface = 24;  // "PRI * HTTP/2.0 ..."
+constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 enum Type : unsigned char { kData = 0, kHeaders = 1, kWindowUpdate = 8, kContinuation = 9 };
 constexpr unsigned char kEndStream = 1;
@@ -15,9 +15,13 @@ constexpr unsigned char kEndHeaders = 4;
 }  // namespace
 
 FrameMeter::FrameMeter(std::size_t max_block_bytes, int max_control_frames)
-    : max_block_bytes_(max_block_bytes), per_second_(max_control_frames), skip_(kPreface), tokens_(2 * per_second_) {}
+    : max_block_bytes_(max_block_bytes), per_second_(max_control_frames), tokens_(2 * per_second_) {}
 
 absl::string_view FrameMeter::Follow(absl::string_view bytes, absl::Time now) {
+  const std::size_t preface = std::min(kPreface.size() - preface_, bytes.size());
+  if (bytes.substr(0, preface) != kPreface.substr(preface_, preface)) return "not_http2";
+  preface_ += preface;
+  bytes.remove_prefix(preface);
   while (!bytes.empty()) {
     if (skip_ > 0) {
       const std::size_t skipped = std::min(skip_, bytes.size());

@@ -19,8 +19,8 @@ class FrameMeter {
   // Bytes that one header block may take on its way, and control frames a second; twice as many may come at once.
   FrameMeter(std::size_t max_block_bytes, int max_control_frames);
 
-  // Follows what came at `now`. The fault, "header_block_bytes" or "control_frames", once a bound is passed; those
-  // bytes are for nobody then. Empty: all is well.
+  // Follows what came at `now`. The fault: "not_http2" or, once a bound is passed, "header_block_bytes" or
+  // "control_frames"; those bytes are for nobody then. Empty: all is well.
   absl::string_view Follow(absl::string_view bytes, absl::Time now);
 
   // A header block has begun and not ended: since when. InfiniteFuture: none has.
@@ -32,7 +32,8 @@ class FrameMeter {
 
   const std::size_t max_block_bytes_;
   const double per_second_;
-  std::size_t skip_;                          // bytes of the preface or of a frame that are still to come
+  std::size_t preface_ = 0;                   // bytes of it that have come
+  std::size_t skip_ = 0;                      // bytes of a frame that are still to come
   std::array<unsigned char, 9> header_ = {};  // of the next frame
   std::size_t have_ = 0;                      // of it
   std::size_t block_bytes_ = 0;

@@ -1,5 +1,7 @@
 #include "server/net/connection_counts.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "absl/strings/match.h"
@@ -7,13 +9,20 @@
 namespace heed {
 namespace {
 
+// Whom an address counts for: whoever has one of IPv6 has the 2^64 beside it.
+std::string Holder(const std::string& address) {
+  in6_addr six = {};
+  if (inet_pton(AF_INET6, address.c_str(), &six) != 1) return address;
+  return std::string(reinterpret_cast<const char*>(six.s6_addr), 8);
+}
+
 bool IsLoopback(const std::string& address) { return absl::StartsWith(address, "127.") || address == "::1"; }
 
 }  // namespace
 
 bool ConnectionCounts::Add(const std::string& address) {
   if (per_address_ > 0 && !address.empty() && !IsLoopback(address)) {
-    int& count = by_address_[address];
+    int& count = by_address_[Holder(address)];
     if (count >= per_address_) return false;
     ++count;
   }
@@ -23,7 +32,7 @@ bool ConnectionCounts::Add(const std::string& address) {
 
 void ConnectionCounts::Remove(const std::string& address) {
   --open_;
-  const auto found = by_address_.find(address);
+  const auto found = by_address_.find(Holder(address));
   if (found != by_address_.end() && --found->second == 0) by_address_.erase(found);
 }
 

@@ -24,7 +24,7 @@ struct ConnectionStats {
 class ConnectionCounts {
  public:
   // `limit` at least 1; `per_address` 0: no bound of its own. Loopback has none either: a proxy or a side-car speaks
-  // for many from there.
+  // for many from there. The addresses of an IPv6 /64 are one.
   ConnectionCounts(int limit, int per_address) : per_address_(per_address), limit_(limit) {}
 
   // Counts one more. False: there are as many as may be, and it is refused, which is counted.

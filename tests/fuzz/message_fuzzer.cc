@@ -48,9 +48,9 @@ Outcome ReadAll(const std::string& data, const Way& way) {
         const absl::Status status = reader.Read(&piece, &budget);
         RequireOneLine(status);
         Require(budget <= way.budget, "a turn keeps to its budget");
-        // While room is made, the old and the new are held.
-        Require(all.used() <= static_cast<std::int64_t>(2 * way.most + 2048), "what a message holds is bounded",
-                absl::StrCat(all.used()));
+        // While room is made, the old and the new are held; and what inflates it.
+        Require(all.used() <= static_cast<std::int64_t>(2 * way.most + 2048 + Inflater::kOwnBytes),
+                "what a message holds is bounded", absl::StrCat(all.used()));
         outcome.code = status.code();
         if (reader.whole()) {
           const std::unique_ptr<HeldBytes> message = reader.Take();
@@ -80,19 +80,20 @@ void Try(Input input) {
   Way way = {.most = 4 * std::size_t{input.Byte()}, .compressed = (flags & kCompressed) != 0};
   way.budget = 1 + 8 * std::size_t{input.Byte()};
   way.piece = 1 + std::size_t{input.Byte()};
-  way.account = (flags & kSmallAccount) != 0 ? 600 : 1 << 20;
+  const bool small = (flags & kSmallAccount) != 0;
+  way.account = small ? 600 + static_cast<std::int64_t>(way.compressed ? Inflater::kOwnBytes : 0) : 1 << 20;
   const std::string given = input.Rest();
   const bool framed = (flags & kFramed) != 0;
   std::string data = given;
   if (framed) data = way.compressed ? Framed(Gzip(given), true) : Framed(given, false);
   const Outcome outcome = ReadAll(data, way);
-  if (framed && given.size() <= way.most && data.size() - 5 <= way.most && way.account > 600) {
+  if (framed && given.size() <= way.most && data.size() - 5 <= way.most && !small) {
     Require(outcome.messages == std::vector<std::string>{given}, "a message comes out as it went in");
   }
   way.piece = std::max<std::size_t>(data.size(), 1);
   way.budget = 1 << 20;
   const Outcome at_once = ReadAll(data, way);
-  if (way.account <= 600) return;
+  if (small) return;
   Require(outcome.messages == at_once.messages, "the pieces do not matter");
   // A message that is not all there may be at fault already, or only when what it inflates to has been made.
   const bool cut = outcome.inside && outcome.code == absl::StatusCode::kOk;

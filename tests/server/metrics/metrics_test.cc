@@ -20,6 +20,7 @@ MetricsOptions Options() {
   MetricsOptions options;
   options.version = "9.9.9";
   options.failed_models = 2;
+  options.memory = {{"models", 4096}};
   v1::ModelSummary summary;
   summary.set_name("koen");
   summary.set_version("1");

@@ -109,8 +109,10 @@ TEST_F(LongText, AShortRequestIsAnsweredBeforeLongOnesThatCameEarlier) {
     done = true;
   });
   WaitForTasks(kLong + 1);
-  // What it needs: parsed, 120 sentences, 12 ends of texts, 12 texts sized. (And slices while it is decoded.)
-  for (int i = 0; i < 145; ++i) EXPECT_TRUE(pool().RunSlice());
+  // What it needs: parsed, 120 sentences, 12 ends of texts, 12 texts sized. A few more go to others where the machine is
+  // slow for it; taking turns with all of them would be nine times as many.
+  int slices = 0;
+  while (pool().size() > kLong && slices < 2 * 145) slices += pool().RunSlice() ? 1 : 0;
   EXPECT_EQ(pool().size(), kLong) << "it is with the scheduler";
   RunUntil(done);
   client.join();
