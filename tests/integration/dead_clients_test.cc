@@ -22,8 +22,8 @@ class DeadClients : public ::testing::Test {
   DeadClients() { WriteSlowModel(models_.path()); }
 
   std::unique_ptr<RunningServer> Start(std::vector<std::string> flags) {
-    flags.insert(flags.begin(),
-                 {"--max_target_tokens=65536", "--default_reply_bytes=67108864", "--max_request_bytes=68719476736"});
+    flags.insert(flags.begin(), {"--max_target_tokens=65536", "--default_reply_bytes=67108864",
+                                 "--max_request_bytes=68719476736", "--max_memory=137438953472"});
     return std::make_unique<RunningServer>(models_.path(), flags);
   }
 

@@ -118,7 +118,7 @@ TEST(Partition, ACutNetworkFreesRowsAndAClientThatTriesAgainSucceedsAfterIt) {
   if (HasFatalFailure()) return;
   RunningServer server(models.path(), {"--address=0.0.0.0:0", "--keepalive_time=1s", "--keepalive_timeout=1s",
                                        "--max_target_tokens=65536", "--default_reply_bytes=67108864",
-                                       "--max_request_bytes=68719476736"});
+                                       "--max_request_bytes=68719476736", "--max_memory=137438953472"});
   const std::string address = absl::StrCat("--address=198.51.100.1:", server.port());
   const auto lost = other.Start(ClientProgram(), {"translate", address, "--min_length=65535", "--max_length=65536",
                                                   "--timeout=60s", "--retries=0", "하나"});
