@@ -48,10 +48,12 @@ TEST(HostileLoad, OfEveryKindNeitherEndsAServerInAContainersMemoryNorKeepsItFrom
   TempFolder models;
   WriteSlowModel(models.path());
   const MemoryGroup group(kContainerBytes);
+  // A connection's bound times the connections that a kind has is within the bound of all.
   RunningServer server(
       models.path(),
-      {"--workers=1", "--max_target_tokens=65536", "--max_segments=256", absl::StrCat("--max_reply_bytes=", 16 * kMiB),
-       absl::StrCat("--max_memory=", kContainerBytes / 16 * 15)},
+      {"--workers=1", "--max_target_tokens=65536", "--max_segments=256",
+       absl::StrCat("--max_memory=", kContainerBytes / 16 * 15), absl::StrCat("--max_reply_bytes=", 16 * kMiB),
+       absl::StrCat("--max_transport_bytes=", 64 * kMiB), absl::StrCat("--max_connection_bytes=", 8 * kMiB)},
       {}, group.Program(ServerProgram()));
   const std::vector<std::string> kinds = Kinds();
   ASSERT_GT(kinds.size(), 10U);
