@@ -17,4 +17,6 @@ void SetUpAllocator() {
   mallopt(M_ARENA_MAX, kArenas);
 }
 
+void TrimAllocator() { malloc_trim(0); }
+
 }  // namespace heed

@@ -1,6 +1,6 @@
 // How this process uses glibc's allocator.
 //
-// Called once by main, before any thread starts.
+// SetUpAllocator is called once by main, before any thread starts; TrimAllocator is anyone's.
 #pragma once
 
 namespace heed {
@@ -9,5 +9,9 @@ namespace heed {
 // glibc raises the size from which a buffer is mapped on its own (to 32 MiB, after the first large reply), which leaves
 // such buffers as holes in its arenas, and makes up to eight arenas per core, each with holes of its own.
 void SetUpAllocator();
+
+// Gives the system the pages that lie free between buffers in use, as floods of small calls leave them. Some 0.1 to 1
+// ms, in which other threads may wait for an arena; to be called every few seconds.
+void TrimAllocator();
 
 }  // namespace heed

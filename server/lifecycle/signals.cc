@@ -3,8 +3,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace heed {
 namespace {
+
+constexpr timespec kMeanwhile = {.tv_sec = 4, .tv_nsec = 0};
 
 sigset_t SetOf(std::initializer_list<int> numbers) {
   sigset_t signals;
@@ -23,13 +27,17 @@ void BlockSignals() {
   for (const int ignored : {SIGPIPE, SIGUSR1, SIGUSR2}) signal(ignored, SIG_IGN);
 }
 
-int WaitForShutdownSignal(const std::function<void()>& on_hangup) {
+int WaitForShutdownSignal(const std::function<void()>& on_hangup, const std::function<void()>& meanwhile) {
   const sigset_t signals = SetOf({SIGTERM, SIGINT, SIGHUP});
   for (;;) {
-    int number = 0;
-    if (sigwait(&signals, &number) != 0) continue;
-    if (number != SIGHUP) return number;
-    on_hangup();
+    const int number = sigtimedwait(&signals, nullptr, &kMeanwhile);
+    if (number == SIGHUP) {
+      on_hangup();
+    } else if (number > 0) {
+      return number;
+    } else if (errno == EAGAIN) {
+      meanwhile();
+    }
   }
 }
 

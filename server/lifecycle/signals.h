@@ -11,8 +11,9 @@ namespace heed {
 
 // Before any thread starts, so that every thread leaves these signals to WaitForShutdownSignal.
 void BlockSignals();
-// Sleeps until SIGTERM or SIGINT comes; its number. Calls `on_hangup` for each SIGHUP until then.
-int WaitForShutdownSignal(const std::function<void()>& on_hangup);
+// Sleeps until SIGTERM or SIGINT comes; its number. Until then calls `on_hangup` for each SIGHUP, and `meanwhile` every
+// few seconds.
+int WaitForShutdownSignal(const std::function<void()>& on_hangup, const std::function<void()>& meanwhile);
 // From now on one of the two ends the process with 128 + its number. A handler rather than the default action, which
 // process 1 of a container would not get. SIGHUP does nothing any more.
 void ExitOnNextSignal();

@@ -151,7 +151,7 @@ int Run(const ServerOptions& options, EngineWrapper wrap) {
        {"models", static_cast<std::int64_t>((*core)->registry->models().size())},
        {"version", Version()}});
 
-  const int signal = WaitForShutdownSignal([&core] { (*core)->reload.Run(); });
+  const int signal = WaitForShutdownSignal([&core] { (*core)->reload.Run(); }, TrimAllocator);
   readiness.Set(ServerState::kDraining);
   const int code = ShutDown(signal, core->get(), server->get());
   FlushLog(kLastLines);
