@@ -92,10 +92,14 @@ std::vector<Flag> EdgeFlags(const ServerOptions& d) {
        "WINDOW_UPDATEs count as one), twice as many at once; more ends the connection.",
        Number(HEED_FIELD(edge.max_control_frames), 10, 1 << 20)},
       {"max_connection_bytes", "BYTES", absl::StrCat(d.edge.max_connection_bytes),
-       "Request bytes of one connection that may be held until text work takes them; a call over it is refused.",
+       "Request bytes of one connection that may be held until text work takes them; large messages wait for room in "
+       "it. At "
+       "most a quarter of --max_transport_bytes.",
        Number<std::int64_t>(HEED_FIELD(edge.max_connection_bytes), 64 << 10, kMaxMemory)},
       {"max_connection_unread_bytes", "BYTES", absl::StrCat(d.edge.max_connection_unread_bytes),
-       "Answers of one connection that its client may leave unread; a call whose answer is over it fails.",
+       "Answers of one connection that its client may leave unread; a call whose answer is over it fails. At most a "
+       "quarter "
+       "of --max_unread_bytes, or --max_reply_bytes.",
        Number<std::int64_t>(HEED_FIELD(edge.max_connection_unread_bytes), 64 << 10, kMaxMemory)},
       {"max_unread_bytes", "BYTES", absl::StrCat(d.max_unread_bytes),
        "Answers that clients may leave unread, all connections together.",

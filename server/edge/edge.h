@@ -17,9 +17,10 @@
 
 namespace heed {
 
-// Every one is a flag of the server, but for the first two.
+// Every one is a flag of the server, but for the windows.
 struct EdgeLimits {
-  std::size_t stream_window = 256 << 10;                // bytes of a call on their way: 5 MB/s at 50 ms
+  std::size_t stream_window = 64 << 10;                 // bytes of a call on their way, before there is room for more
+  std::size_t large_window = 256 << 10;                 // of one with a large message: 5 MB/s at 50 ms
   std::size_t connection_window = 1 << 20;              // of all calls of a connection
   std::size_t max_header_bytes = 8 << 10;               // of a call's metadata: names and values, 32 more for each
   std::size_t max_header_block_bytes = 32 << 10;        // of one header block on its way

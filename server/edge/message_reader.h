@@ -30,6 +30,7 @@ class HeldBytes {
   // Sets `bytes` of the own account aside for all that is to come, which then takes nothing more of it. False: fewer
   // than those are left of its first three quarters; smaller messages have the rest.
   bool SetAside(std::size_t bytes);
+  bool is_set_aside() const { return set_aside_ > 0; }
   // Makes room for `more` bytes, and for some beyond them, but for no more than `most` in all. False: an account has
   // not so many.
   bool Reserve(std::size_t more, std::size_t most);
@@ -70,6 +71,8 @@ class MessageReader {
   // A large message has begun for which the connection's account has no room now: Read takes no more of it until there
   // is. What would be room for a part of several such could end none of them.
   bool waits() const { return waits_; }
+  // A large message has begun, and there is room for it.
+  bool large() const { return message_ != nullptr && message_->is_set_aside(); }
   // The message, once whole; then the next one is read.
   std::unique_ptr<HeldBytes> Take();
   // In the middle of a message.

@@ -172,6 +172,10 @@ void Stream::Read(absl::string_view bytes) {
     absl::Status status = reader_->Read(&bytes, &budget);
     Consume(before - bytes.size());
     if (reader_->waits()) break;
+    if (reader_->large() && !std::exchange(widened_, true)) {
+      nghttp2_session_set_local_window_size(session_->http2(), NGHTTP2_FLAG_NONE, id_,
+                                            static_cast<std::int32_t>(session_->edge()->limits.large_window));
+    }
     if (status.ok() && reader_->whole()) status = OnWhole();
     if (!status.ok()) {
       Consume(bytes.size());

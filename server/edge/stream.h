@@ -90,6 +90,7 @@ class Stream : public CallAnswer {
   std::unique_ptr<HeldBytes> message_;
   BackendCall* call_ = nullptr;
   bool bidi_waits_ = false;    // a message was given and not taken
+  bool widened_ = false;       // its window is a large message's
   bool refused_ = false;       // what it takes was not to be had
   bool began_ = false;         // its headers are there
   bool remote_ended_ = false;  // the client sends no more

@@ -57,6 +57,17 @@ void LogMemory(const MemoryPlan& plan) {
        {"spare", plan.spare()}});
 }
 
+// What one connection may hold is a share of what all may, whatever those have shrunk to: a few of them hold not all.
+EdgeLimits OfOneConnection(const ServerOptions& options) {
+  EdgeLimits limits = options.edge;
+  limits.max_connection_bytes =
+      std::min(limits.max_connection_bytes, std::max(options.max_transport_bytes / 4, 2 * options.max_message_bytes));
+  limits.max_connection_unread_bytes =
+      std::min(limits.max_connection_unread_bytes,
+               std::max(options.max_unread_bytes / 4, std::int64_t{options.admission.max_reply_bytes}));
+  return limits;
+}
+
 // Loads the models into what the other parts leave them, and gives those parts what the models leave. Where the number
 // of workers is not given, there are fewer than cores if no more have room.
 absl::Status LoadWithinMemory(Core* core) {
@@ -81,7 +92,7 @@ absl::Status LoadWithinMemory(Core* core) {
   HEED_ASSIGN_OR_RETURN(core->memory,
                         PlanMemoryParts(options, bound, threads, core->registry->memory_bytes() + more * each));
   ApplyMemoryPlan(core->memory, &options);
-  core->edge = std::make_unique<Edge>(options.edge, options.max_transport_bytes, options.max_unread_bytes);
+  core->edge = std::make_unique<Edge>(OfOneConnection(options), options.max_transport_bytes, options.max_unread_bytes);
   LogMemory(core->memory);
   return absl::OkStatus();
 }

@@ -1,11 +1,20 @@
 #include "server/lifecycle/text_pool.h"
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 namespace heed {
 namespace {
+
+// Long text work takes what the others leave: threads that decode and answer go before it where cores are few.
+constexpr int kNiceness = 5;
+
+void YieldToOthers() { setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNiceness); }
 
 TextQueueOptions WithThreads(TextQueueOptions options, int threads) {
   options.threads = threads;
@@ -50,6 +59,7 @@ int TextPool::size() const {
 }
 
 void TextPool::Run(bool only_short) {
+  if (!only_short) YieldToOthers();
   const auto ready = [this, only_short] {
     mu_.AssertReaderHeld();
     return queue_.CanTake(only_short) || (closed_ && (only_short || queue_.size() == 0));

@@ -1,7 +1,8 @@
 // The threads that do long text work: admission before decoding, replies after it. The polling thread and the step
 // threads stay free for what must be quick. Tasks are done in slices of some milliseconds, in the order that
 // text_queue.h states, so a short one does not wait for long ones; one thread more does short ones alone, so that it
-// does not wait for a long slice either (a sentence is never cut in two).
+// does not wait for a long slice either (a sentence is never cut in two). Those that take long ones run at a lower
+// priority of the system's, so that where cores are few it is the long text that waits.
 //
 // Bounded by its caller: each request in flight has at most one task here, and the Gate bounds the requests.
 //
