@@ -8,7 +8,9 @@ namespace {
 
 constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-enum Type : unsigned char { kData = 0, kHeaders = 1, kWindowUpdate = 8, kContinuation = 9 };
+enum Type : unsigned char { kData = 0, kHeaders = 1, kPing = 6, kWindowUpdate = 8, kContinuation = 9 };
+constexpr double kEarned = 2;       // by a frame that was sent
+constexpr double kMostEarned = 32;  // seconds' worth
 constexpr unsigned char kEndStream = 1;
 constexpr unsigned char kEndHeaders = 4;
 
@@ -56,11 +58,21 @@ absl::string_view FrameMeter::OnFrame(absl::Time now) {
       return length > 0 || Spend(1, now) ? "" : "control_frames";
     case kData:
       return length > 0 || (flags & kEndStream) != 0 || Spend(1, now) ? "" : "control_frames";
+    case kPing:
+      return SpendEarned() || Spend(1, now) ? "" : "control_frames";
     case kWindowUpdate:
-      return Spend(0.1, now) ? "" : "control_frames";
+      return SpendEarned() || Spend(0.1, now) ? "" : "control_frames";
     default:
       return Spend(1, now) ? "" : "control_frames";
   }
+}
+
+void FrameMeter::Earn() { earned_ = std::min(earned_ + kEarned, kMostEarned * per_second_); }
+
+bool FrameMeter::SpendEarned() {
+  if (earned_ < 1) return false;
+  earned_ -= 1;
+  return true;
 }
 
 bool FrameMeter::Spend(double frames, absl::Time now) {

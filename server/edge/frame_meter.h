@@ -23,12 +23,18 @@ class FrameMeter {
   // "control_frames"; those bytes are for nobody then. Empty: all is well.
   absl::string_view Follow(absl::string_view bytes, absl::Time now);
 
+  // Frames of an answer went out: each makes its client say something (WINDOW_UPDATE, a PING to measure the way), so
+  // two for each cost nothing.
+  void Earn();
+
   // A header block has begun and not ended: since when. InfiniteFuture: none has.
   absl::Time block_since() const { return block_since_; }
 
  private:
   absl::string_view OnFrame(absl::Time now);
   bool Spend(double frames, absl::Time now);
+  // Whether it was earned.
+  bool SpendEarned();
 
   const std::size_t max_block_bytes_;
   const double per_second_;
@@ -39,6 +45,7 @@ class FrameMeter {
   std::size_t block_bytes_ = 0;
   absl::Time block_since_ = absl::InfiniteFuture();
   double tokens_;
+  double earned_ = 0;  // frames
   absl::Time filled_ = absl::InfinitePast();
 };
 

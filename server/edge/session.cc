@@ -64,8 +64,9 @@ nghttp2_session_callbacks* Session::Callbacks() {
           if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
             Self(data)->Fault("protocol");
           }
-          if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || frame->hd.stream_id == 0) return 0;
           if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+          Self(data)->meter_.Earn();
+          if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
           if (Stream* stream = Self(data)->Find(frame->hd.stream_id)) stream->OnSent();
           return 0;
         });

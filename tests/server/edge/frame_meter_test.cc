@@ -118,5 +118,26 @@ TEST(FrameMeter, SaysSinceWhenABlockIsOpen) {
   EXPECT_EQ(meter.block_since(), absl::InfiniteFuture());
 }
 
+// A client that takes a long answer says so frame by frame.
+TEST(FrameMeter, WhatAnswersAreAnsweredWithCostsNothing) {
+  constexpr int kMany = 10'000;
+  for (const int type : {6, 8}) {
+    FrameMeter paid(1 << 10, 10);
+    FrameMeter unpaid(1 << 10, 10);
+    const std::string preface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    ASSERT_EQ(paid.Follow(preface, absl::UnixEpoch()), "");
+    ASSERT_EQ(unpaid.Follow(preface, absl::UnixEpoch()), "");
+    const std::string frame({0, 0, 0, static_cast<char>(type), 0, 0, 0, 0, 0});
+    absl::string_view fault;
+    for (int i = 0; i < kMany; ++i) {
+      paid.Earn();
+      ASSERT_EQ(paid.Follow(frame, absl::UnixEpoch()), "") << i;
+      ASSERT_EQ(paid.Follow(frame, absl::UnixEpoch()), "") << i;
+      if (fault.empty()) fault = unpaid.Follow(frame, absl::UnixEpoch());
+    }
+    EXPECT_EQ(fault, "control_frames");
+  }
+}
+
 }  // namespace
 }  // namespace heed
