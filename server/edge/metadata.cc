@@ -98,8 +98,6 @@ void HeadReader::Take(absl::string_view name, absl::string_view value) {
     head_.method = std::string(value);
   } else if (name == ":path") {
     head_.path = std::string(value);
-  } else if (pseudo) {
-    return;  // :scheme, :authority
   } else if (name == "content-type") {
     head_.content_type = std::string(value);
   } else if (name == "grpc-encoding") {
@@ -117,7 +115,7 @@ void HeadReader::Take(absl::string_view name, absl::string_view value) {
       fault_ = absl::InvalidArgumentError(
           absl::StrCat("grpc-timeout is ", Quote(value), "; it must be at most 8 digits and one of H, M, S, m, u, n"));
     }
-  } else if (IsReserved(name)) {
+  } else if (pseudo || IsReserved(name)) {
     return;
   } else if (!absl::EndsWith(name, "-bin")) {
     head_.metadata.emplace_back(name, value);

@@ -47,7 +47,7 @@ class Session : public Protocol {
   // For its streams.
   Edge* edge() { return edge_; }
   Backend* backend() { return backend_; }
-  nghttp2_session* http2() { return http2_; }
+  nghttp2_session* Http2() { return http2_; }
   const Peer& peer() const { return wire_->peer(); }
   const std::shared_ptr<ByteAccount>& received() const { return received_; }
   absl::Time Now() const { return edge_->clock->Now(); }

@@ -59,7 +59,7 @@ Stream::~Stream() {
   DropAnswer();
   // The stream is gone, the connection's window is still there.
   const std::size_t unread = pending_.size() - std::min(pending_.size(), aside_left_);
-  if (unread > 0) nghttp2_session_consume_connection(session_->http2(), unread);
+  if (unread > 0) nghttp2_session_consume_connection(session_->Http2(), unread);
   session_->edge()->transport.Give(kCallBytes);
 }
 
@@ -142,7 +142,7 @@ void Stream::KeepAside(std::size_t bytes) {
   }
   aside_ += more;
   aside_left_ += bytes;
-  nghttp2_session_consume_connection(session_->http2(), bytes);
+  nghttp2_session_consume_connection(session_->Http2(), bytes);
 }
 
 void Stream::GiveAside() {
@@ -154,8 +154,8 @@ void Stream::GiveAside() {
 void Stream::Consume(std::size_t bytes) {
   const std::size_t told = std::min(bytes, aside_left_);
   aside_left_ -= told;
-  if (told > 0) nghttp2_session_consume_stream(session_->http2(), id_, told);
-  if (bytes > told) nghttp2_session_consume(session_->http2(), id_, bytes - told);
+  if (told > 0) nghttp2_session_consume_stream(session_->Http2(), id_, told);
+  if (bytes > told) nghttp2_session_consume(session_->Http2(), id_, bytes - told);
 }
 
 void Stream::ReadMore() {
@@ -173,7 +173,7 @@ void Stream::Read(absl::string_view bytes) {
     Consume(before - bytes.size());
     if (reader_->waits()) break;
     if (reader_->large() && !std::exchange(widened_, true)) {
-      nghttp2_session_set_local_window_size(session_->http2(), NGHTTP2_FLAG_NONE, id_,
+      nghttp2_session_set_local_window_size(session_->Http2(), NGHTTP2_FLAG_NONE, id_,
                                             static_cast<std::int32_t>(session_->edge()->limits.large_window));
     }
     if (status.ok() && reader_->whole()) status = OnWhole();
@@ -273,7 +273,7 @@ void Stream::OnMessage(AnswerBytes message, bool gzip) {
                 static_cast<char>(size >> 8), static_cast<char>(size)};
   out.message = std::move(message);
   out_bytes_ += bytes;
-  nghttp2_session_resume_data(session_->http2(), id_);
+  nghttp2_session_resume_data(session_->Http2(), id_);
   session_->Flush();
 }
 
@@ -284,7 +284,7 @@ void Stream::SubmitHeaders(bool gzip) {
   nghttp2_data_provider provider;
   provider.source.ptr = this;
   provider.read_callback = ReadAnswer;
-  nghttp2_submit_response(session_->http2(), id_, headers, gzip ? 4 : 3, &provider);
+  nghttp2_submit_response(session_->Http2(), id_, headers, gzip ? 4 : 3, &provider);
 }
 
 void Stream::OnEnd(const absl::Status& status, const std::string& details, const Metadata& trailers) {
@@ -299,14 +299,14 @@ void Stream::OnEnd(const absl::Status& status, const std::string& details, const
   }
   for (const auto& [name, value] : trailers) trailers_.emplace_back(name, EncodeValue(name, value));
   if (head_sent_) {
-    nghttp2_session_resume_data(session_->http2(), id_);
+    nghttp2_session_resume_data(session_->Http2(), id_);
   } else {
     head_sent_ = true;
     std::vector<nghttp2_nv> headers = {Header(":status", HttpStatus(head_.head())),
                                        Header("content-type", "application/grpc"),
                                        Header("grpc-accept-encoding", kAccepts)};
     for (const auto& trailer : trailers_) headers.push_back(AsHeader(trailer));
-    nghttp2_submit_headers(session_->http2(), NGHTTP2_FLAG_END_STREAM, id_, nullptr, headers.data(), headers.size(),
+    nghttp2_submit_headers(session_->Http2(), NGHTTP2_FLAG_END_STREAM, id_, nullptr, headers.data(), headers.size(),
                            nullptr);
   }
   session_->Flush();
@@ -348,7 +348,7 @@ ssize_t Stream::Produce(std::uint8_t* buffer, std::size_t length, std::uint32_t*
   *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
   std::vector<nghttp2_nv> trailers;
   for (const auto& trailer : trailers_) trailers.push_back(AsHeader(trailer));
-  nghttp2_submit_trailer(session_->http2(), id_, trailers.data(), trailers.size());
+  nghttp2_submit_trailer(session_->Http2(), id_, trailers.data(), trailers.size());
   return static_cast<ssize_t>(made);
 }
 
@@ -356,7 +356,7 @@ void Stream::OnSent() {
   sent_ = true;
   // The rest of a request that is answered is for nobody.
   if (!remote_ended_) {
-    nghttp2_submit_rst_stream(session_->http2(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
+    nghttp2_submit_rst_stream(session_->Http2(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
     session_->Flush();
   }
 }
@@ -392,7 +392,7 @@ void Stream::OnTime(absl::Time now) {
     DropCall();
     DropAnswer();
     ended_ = true;
-    nghttp2_submit_rst_stream(session_->http2(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_CANCEL);
+    nghttp2_submit_rst_stream(session_->Http2(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_CANCEL);
     session_->Flush();
   }
 }

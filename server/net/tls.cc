@@ -149,7 +149,7 @@ std::string TlsContext::Stamp() const {
 void TlsContext::ReadAgain() {
   stamp_ = Stamp();
   absl::StatusOr<Context> made = Make();
-  if (made.ok()) context_ = *std::move(made);
+  if (made.ok()) context_ = *made;
   told_(made.status());
 }
 

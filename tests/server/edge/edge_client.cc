@@ -79,7 +79,7 @@ std::int32_t EdgeClient::Call(const Request& request) {
                               std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
     Body& body = static_cast<EdgeClient*>(source->ptr)->bodies_[id];
     const std::size_t size = std::min(room, body.left.size());
-    std::memcpy(out, body.left.data(), size);
+    std::copy_n(body.left.data(), size, out);
     body.left.erase(0, size);
     if (body.left.empty() && body.ends) *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (size == 0 && !body.ends) return NGHTTP2_ERR_DEFERRED;

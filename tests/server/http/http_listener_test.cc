@@ -21,7 +21,6 @@ namespace heed {
 namespace {
 
 using ::testing::EndsWith;
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 constexpr char kGet[] = "GET /page HTTP/1.0\r\n\r\n";

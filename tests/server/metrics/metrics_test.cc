@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "server/metrics/exemplars.h"
 
 namespace heed {
@@ -233,16 +234,18 @@ TEST(Metrics, AnExemplarIsInTheBucketThatCountsIt) {
 
 TEST(Metrics, ATraceIdIsThatOfARecordedTrace) {
   const std::string trace(kTrace), parent = "00f067aa0ba902b7";
-  EXPECT_EQ(TraceIdOf("00-" + trace + "-" + parent + "-01"), trace);
-  EXPECT_EQ(TraceIdOf(" 00-" + trace + "-" + parent + "-03 "), trace);
-  EXPECT_EQ(TraceIdOf("01-" + trace + "-" + parent + "-01-later"), trace) << "of a later version";
+  EXPECT_EQ(TraceIdOf(absl::StrCat("00-", trace, "-", parent, "-01")), trace);
+  EXPECT_EQ(TraceIdOf(absl::StrCat(" 00-", trace, "-", parent, "-03 ")), trace);
+  EXPECT_EQ(TraceIdOf(absl::StrCat("01-", trace, "-", parent, "-01-later")), trace) << "of a later version";
   for (const std::string& wrong :
-       {std::string(), std::string("x"), trace, "00-" + trace + "-" + parent + "-00",
-        "00-" + trace + "-" + parent + "-1", "ff-" + trace + "-" + parent + "-01",
-        "00-" + trace + "-" + parent + "-01-more", "01-" + trace + "-" + parent + "-01more",
-        "00-" + std::string(32, '0') + "-" + parent + "-01", "00-" + trace + "-" + std::string(16, '0') + "-01",
-        "00-" + std::string(32, 'g') + "-" + parent + "-01", "00-" + std::string(32, 'A') + "-" + parent + "-01",
-        "00_" + trace + "-" + parent + "-01", "00-" + std::string(31, '"') + "\n-" + parent + "-01"}) {
+       {std::string(), std::string("x"), trace, absl::StrCat("00-", trace, "-", parent, "-00"),
+        absl::StrCat("00-", trace, "-", parent, "-1"), absl::StrCat("ff-", trace, "-", parent, "-01"),
+        absl::StrCat("00-", trace, "-", parent, "-01-more"), absl::StrCat("01-", trace, "-", parent, "-01more"),
+        absl::StrCat("00-", std::string(32, '0'), "-", parent, "-01"),
+        absl::StrCat("00-", trace, "-", std::string(16, '0'), "-01"),
+        absl::StrCat("00-", std::string(32, 'g'), "-", parent, "-01"),
+        absl::StrCat("00-", std::string(32, 'A'), "-", parent, "-01"), absl::StrCat("00_", trace, "-", parent, "-01"),
+        absl::StrCat("00-", std::string(31, '"'), "\n-", parent, "-01")}) {
     EXPECT_EQ(TraceIdOf(wrong), "") << wrong;
   }
 }
