@@ -241,12 +241,14 @@ std::string Caller::Health(const std::string& service) {
 
 std::unique_ptr<HealthWatch> Caller::WatchHealth() { return std::make_unique<HealthWatchCall>(connection_->channel); }
 
-std::vector<std::string> Caller::ReflectedServices() {
+std::vector<std::string> Caller::ReflectedServices(const std::string& version) {
   grpc::ClientContext context;
   SetDeadline(&context, kLongest);
   grpc::CompletionQueue queue;
-  auto call = grpc::GenericStub(connection_->channel)
-                  .PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  auto call =
+      grpc::GenericStub(connection_->channel)
+          .PrepareCall(&context, absl::StrCat("/grpc.reflection.", version, ".ServerReflection/ServerReflectionInfo"),
+                       &queue);
   call->StartCall(nullptr);
   Step(&queue);
   // ServerReflectionRequest{list_services: "*"}.

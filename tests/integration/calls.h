@@ -92,8 +92,8 @@ class Caller {
   // "SERVING", or the error's ToString().
   std::string Health(const std::string& service = "");
   std::unique_ptr<HealthWatch> WatchHealth();
-  // Names of services that server reflection lists.
-  std::vector<std::string> ReflectedServices();
+  // Names of services that server reflection lists, of version "v1" or "v1alpha".
+  std::vector<std::string> ReflectedServices(const std::string& version);
 
  private:
   struct Connection;

@@ -264,5 +264,32 @@ TEST_F(ServerTest, ATlsFileThatIsNoneIsOneLine) {
   EXPECT_EQ(status.message(), "--tls_cert is /nonexistent.pem; it must be a readable PEM file");
 }
 
+// gRPC's clients compress with either; what they get back is compressed where it pays.
+TEST_F(ServerTest, RequestsAndAnswersMayBeCompressed) {
+  StartServer();
+  const std::vector<std::string> texts(60, "hello world good day");
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    v1::TranslateResponse response;
+    const grpc::Status status = Translate(Request(texts), &response, &context);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_EQ(response.results_size(), 60);
+    for (const v1::TextResult& result : response.results()) EXPECT_EQ(result.output().text(), texts[0]);
+  }
+}
+
+// Who calls is known by what the edge says; a client cannot say it.
+TEST_F(ServerTest, AClientCannotSpeakAsTheEdge) {
+  StartServer();
+  grpc::ClientContext context;
+  context.AddMetadata("heed-edge-gzip", "1");
+  context.AddMetadata("heed-edge-address", "192.0.2.1");
+  v1::TranslateResponse response;
+  std::string text(4000, ' ');
+  const grpc::Status status = Translate(Request({"hello" + text + "world"}), &response, &context);
+  ASSERT_TRUE(status.ok()) << "an answer that was compressed unasked could not be read: " << status.error_message();
+}
+
 }  // namespace
 }  // namespace heed
