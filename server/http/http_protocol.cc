@@ -57,7 +57,8 @@ HttpProtocol::HttpProtocol(const HttpRoutes* routes, const HttpLimits* limits, C
 }
 
 void HttpProtocol::Receive(absl::string_view bytes) {
-  if (state_ == State::kDone || close_) return;  // nobody will look at them
+  // Behind the last request nobody looks at them; its body may be still to come.
+  if (state_ == State::kDone || (close_ && state_ != State::kBody)) return;
   input_.append(bytes.data(), bytes.size());
   if (state_ != State::kAnswer && !turn_) Advance();
 }

@@ -137,7 +137,8 @@ void Try(Input input) {
   Require(outcome.said.empty() || absl::StartsWith(outcome.said, "HTTP/1.1 "), "what is said is HTTP", outcome.said);
   if (way.wait > absl::ZeroDuration()) return;
   const Outcome at_once = Driver({.piece = std::max<std::size_t>(1, sent.size()), .ends = way.ends}).Run(sent);
-  Require(Undated(outcome.said) == Undated(at_once.said), "the pieces do not matter to the answers", at_once.said);
+  Require(Undated(outcome.said) == Undated(at_once.said), "the pieces do not matter to the answers",
+          absl::StrCat(outcome.said, "|", at_once.said));
   Require(outcome.fault == at_once.fault && outcome.done == at_once.done, "nor to the end", outcome.fault);
 }
 

@@ -135,6 +135,16 @@ TEST_F(HttpProtocolTest, ARequestMayBeCutAnywhere) {
   EXPECT_EQ(Undated(Ask(request.substr(request.size() - 1))), whole);
 }
 
+TEST_F(HttpProtocolTest, TheLastRequestOfAConnectionMayBeCutAnywhereToo) {
+  const std::string request = "GET /page HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody";
+  for (std::size_t cut = 1; cut < request.size(); ++cut) {
+    Connect();
+    EXPECT_EQ(Ask(absl::string_view(request).substr(0, cut)), "") << cut;
+    EXPECT_THAT(Ask(absl::string_view(request).substr(cut)), EndsWith("page body\n")) << cut;
+    EXPECT_TRUE(protocol_->Done());
+  }
+}
+
 TEST_F(HttpProtocolTest, AnAnswerMayBeTakenInAnyPieces) {
   for (const std::size_t room : {1, 7, 1000}) {
     Connect();
