@@ -122,7 +122,8 @@ class Driver {
 std::string Undated(std::string said) {
   const std::string kDate = "\r\nDate: ";
   for (std::size_t at = said.find(kDate); at != std::string::npos; at = said.find(kDate, at + 1)) {
-    std::fill_n(said.begin() + static_cast<std::ptrdiff_t>(at + kDate.size()), 29, '-');
+    const std::size_t begin = at + kDate.size();
+    said.replace(begin, std::min<std::size_t>(29, said.size() - begin), 29, '-');
   }
   return said;
 }
