@@ -17,7 +17,6 @@
 namespace heed {
 namespace {
 
-using ::testing::StartsWith;
 
 TEST(Starting, ProbesAreAnsweredWhileModelsAreLoaded) {
   TempFolder models, files;
