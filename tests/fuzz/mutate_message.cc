@@ -1,6 +1,6 @@
 #include "tests/fuzz/mutate_message.h"
 
-#include <cstring>
+#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <random>
@@ -172,7 +172,7 @@ std::size_t MutateBytes(Message* message, std::size_t skip, std::uint8_t* data, 
   for (std::uint32_t changes = 0; changes <= seed % 3; ++changes) MutateMessage(message, seed + changes);
   const std::string bytes = message->SerializeAsString();
   if (bytes.size() + skip > max_size) return 0;
-  std::memcpy(data + skip, bytes.data(), bytes.size());
+  std::copy_n(bytes.data(), bytes.size(), data + skip);
   return skip + bytes.size();
 }
 
