@@ -17,7 +17,6 @@
 namespace heed {
 namespace {
 
-
 TEST(Starting, ProbesAreAnsweredWhileModelsAreLoaded) {
   TempFolder models, files;
   WriteLuong(models.path(), "luong");

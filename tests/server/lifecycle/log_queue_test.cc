@@ -18,7 +18,6 @@
 namespace heed {
 namespace {
 
-
 constexpr absl::Duration kLong = absl::Seconds(30);
 constexpr std::int64_t kRoom = 64 << 10;
 
