@@ -91,6 +91,8 @@ TEST_F(LongText, AShortRequestIsAnsweredBeforeLongOnesThatCameEarlier) {
   StartServer();
   constexpr int kLong = 8;
   std::atomic<int> long_ones{0};
+  // gRPC's client may take a connect under way for a failed one where threads begin with it.
+  ASSERT_TRUE(channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(30)));
   std::vector<std::thread> clients;
   for (int i = 0; i < kLong; ++i) {
     clients.emplace_back([&] {
