@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/admission/errors.h"
-#include "server/edge/gzip.h"
 #include "server/lifecycle/log.h"
 #include "server/metrics/exemplars.h"
 #include "server/rpc/bridge.h"
@@ -129,8 +128,11 @@ void Call::WriteLog(const absl::Status& status) const {
 }
 
 void UnaryCall::FinishWith(absl::Status status, const google::protobuf::Message* reply) {
-  if (status.ok()) status = Serialize(*reply);
-  Finish(std::move(status));
+  ReplyBytes bytes;
+  if (status.ok()) status = bytes.AddAll(*reply);
+  while (status.ok() && wants_gzip() && bytes.GzipSome()) {
+  }
+  FinishWithBytes(std::move(status), std::move(bytes));
 }
 
 void UnaryCall::FinishWithBytes(absl::Status status, ReplyBytes reply) {
@@ -149,19 +151,6 @@ void UnaryCall::Finish(absl::Status status) {
       writer_.FinishWithError(told_, answered());
     }
   });
-}
-
-absl::Status UnaryCall::Serialize(const google::protobuf::Message& reply) {
-  if (!wants_gzip() || reply.ByteSizeLong() < ReplyBytes::kWorthGzip) return SerializeMessage(reply, &reply_);
-  std::string bytes;
-  if (!reply.SerializeToString(&bytes)) return absl::InternalError("the reply has more bytes than a message can");
-  const std::string smaller = Gzip(bytes);
-  const bool pays = !smaller.empty() && smaller.size() < bytes.size();
-  if (pays) context()->AddInitialMetadata(kIsGzipKey, "1");
-  const grpc::Slice slice(pays ? smaller : bytes);
-  grpc::ByteBuffer made(&slice, 1);
-  reply_.Swap(&made);
-  return absl::OkStatus();
 }
 
 }  // namespace heed

@@ -100,8 +100,6 @@ class UnaryCall : public Call {
 
   // With reply_.
   void Finish(absl::Status status);
-  // Into reply_, compressed where that is wanted and pays.
-  absl::Status Serialize(const google::protobuf::Message& reply);
 
   const AskUnary* const ask_;
   grpc::ByteBuffer request_;

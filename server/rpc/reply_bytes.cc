@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "engine/base/status_macros.h"
+#include "server/rpc/message.h"
 
 namespace heed {
 namespace {
@@ -33,6 +35,16 @@ absl::Status ReplyBytes::Add(int number, const google::protobuf::Message& value)
   out = CodedOutputStream::WriteTagToArray(tag, out);
   out = CodedOutputStream::WriteVarint32ToArray(length, out);
   value.SerializeWithCachedSizesToArray(out);
+  bytes_ += slice.size();
+  parts_.push_back(std::move(slice));
+  return absl::OkStatus();
+}
+
+absl::Status ReplyBytes::AddAll(const google::protobuf::Message& reply) {
+  grpc::ByteBuffer whole;
+  HEED_RETURN_IF_ERROR(SerializeMessage(reply, &whole));
+  grpc::Slice slice;
+  if (!whole.TrySingleSlice(&slice).ok()) return absl::InternalError("the reply is in pieces");
   bytes_ += slice.size();
   parts_.push_back(std::move(slice));
   return absl::OkStatus();

@@ -26,6 +26,8 @@ class ReplyBytes {
   // Adds a field: in order of their numbers, they are the bytes that the whole message would be serialised to. INTERNAL
   // when it does not fit a protobuf message (2 GiB).
   absl::Status Add(int number, const google::protobuf::Message& value);
+  // All of a short reply at once, in place of its fields. INTERNAL as Add.
+  absl::Status AddAll(const google::protobuf::Message& reply);
   // Once all fields are there, and where the client wants it: compresses a part of them; whether more is left.
   bool GzipSome();
   // They have been compressed, which paid.

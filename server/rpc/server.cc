@@ -1,7 +1,6 @@
 #include "server/rpc/server.h"
 
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
@@ -55,14 +54,11 @@ AskFor<Writer> MakeAsk(Service* service,
                             void* tag) { (service->*request)(context, bytes, writer, queue, queue, tag); };
 }
 
-// gRPC's lines go to our own log; protobuf's (a field that is not UTF-8) too, for a client can make any number.
+// gRPC's lines go to our own log; protobuf's do already (StartLog).
 void InstallLibraryLogs() {
   gpr_set_log_function([](gpr_log_func_args* args) {
     if (args->severity != GPR_LOG_SEVERITY_ERROR) return;
     Log(LogLevel::kDebug, "grpc", {{"message", std::string(args->message)}});
-  });
-  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
-    Log(LogLevel::kDebug, "protobuf", {{"message", message}});
   });
 }
 

@@ -17,37 +17,12 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "tests/support/socket_client.h"
 
 namespace heed {
 namespace {
 
 using ::testing::AnyOf;
-
-// A client's end.
-class Client {
- public:
-  explicit Client(int port, int family = AF_INET) : fd_(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in four = {};
-    four.sin_family = AF_INET;
-    four.sin_port = htons(static_cast<std::uint16_t>(port));
-    four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    sockaddr_in6 six = {};
-    six.sin6_family = AF_INET6;
-    six.sin6_port = four.sin_port;
-    six.sin6_addr = in6addr_loopback;
-    connected_ = family == AF_INET ? connect(fd_, reinterpret_cast<sockaddr*>(&four), sizeof four) == 0
-                                   : connect(fd_, reinterpret_cast<sockaddr*>(&six), sizeof six) == 0;
-  }
-  Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)), connected_(other.connected_) {}
-  ~Client() {
-    if (fd_ >= 0) close(fd_);
-  }
-  bool connected() const { return connected_; }
-
- private:
-  int fd_;
-  bool connected_ = false;
-};
 
 class ListenerTest : public ::testing::Test {
  protected:
@@ -90,7 +65,7 @@ class ListenerTest : public ::testing::Test {
 TEST_F(ListenerTest, HandsOverConnectionsWithWhoIsThere) {
   ASSERT_TRUE(Open("127.0.0.1:0").ok());
   EXPECT_GT(listener_->port(), 0);
-  const Client early(listener_->port());
+  const SocketClient early(listener_->port());
   EXPECT_TRUE(early.connected()) << "waits until Start";
   Start();
   ASSERT_TRUE(Taken(1));
@@ -133,7 +108,7 @@ TEST_F(ListenerTest, StoppedRefusesAndMayBeStoppedAgain) {
   ASSERT_TRUE(Open("127.0.0.1:0").ok());
   Start();
   listener_->Stop();
-  EXPECT_FALSE(Client(listener_->port()).connected());
+  EXPECT_FALSE(SocketClient(listener_->port()).connected());
   listener_->Stop();
 }
 
@@ -145,14 +120,14 @@ TEST_F(ListenerTest, ListensOnIpv6) {
     return;
   }
   Start();
-  const Client client(listener_->port(), AF_INET6);
+  const SocketClient client(listener_->port(), AF_INET6);
   EXPECT_TRUE(Taken(1));
 }
 
 TEST_F(ListenerTest, ANameMayHaveSeveralAddresses) {
   ASSERT_TRUE(Open("localhost:0").ok());
   Start();
-  const Client client(listener_->port());
+  const SocketClient client(listener_->port());
   EXPECT_TRUE(Taken(1));
 }
 
