@@ -117,8 +117,8 @@ class ServerTest : public ::testing::Test {
           {.workers = 1}, 1, [registry](int i) { return registry->models()[i]->plan->MakeEngine().value(); },
           core_->metrics.get(), core_->clock);
     }
-    core_->text_pool =
-        std::make_unique<TextPool>(text_threads_, TextQueueOptions{.slice = options_.text_slice}, core_->clock);
+    core_->text_pool = std::make_unique<TextPool>(text_threads_, TextQueueOptions{.slice = options_.text_slice},
+                                                  text_clock_ != nullptr ? text_clock_.get() : core_->clock);
     auto server = RpcServer::Start(core_.get());
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -159,7 +159,8 @@ class ServerTest : public ::testing::Test {
   std::string Metrics() { return core_->metrics->Render(); }
 
   ServerOptions options_;
-  int text_threads_ = 1;  // 0: the test does the text pool's slices
+  int text_threads_ = 1;               // 0: the test does the text pool's slices
+  std::unique_ptr<Clock> text_clock_;  // the text pool's, where it is not the core's
   std::unique_ptr<PuppetScheduler> puppet_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<RpcServer> server_;
