@@ -1,5 +1,5 @@
-// A tensor of weights: a name, a shape and its floats, owned and immutable once the bundle is read. Whatever the file
-// stored (f32, bf16), the engine sees f32.
+// A tensor of weights: a name, a shape and its numbers, owned and immutable once the bundle is read. What the file
+// stored as f32 or bf16 the engine sees as f32; what it stored as int8 stays so.
 //
 // Immutable after construction, so safe to share.
 #pragma once
@@ -14,8 +14,16 @@ namespace heed {
 struct Tensor {
   std::string name;
   std::vector<std::int64_t> shape;  // row-major; at most 2 dimensions
-  std::vector<float> data;
+  std::vector<float> data;          // empty where the numbers are int8
 
+  // Stored as int8: an element is its number times the scale of its row. Two dimensions.
+  std::vector<std::int8_t> quantised;
+  std::vector<float> scales;  // one a row
+  // What the tensor is multiplied with is rounded to multiples of this, -127 to 127 of them (Marian's alphas); 0: each
+  // row of it has a scale of its own.
+  float activation_scale = 0;
+
+  bool is_int8() const { return !quantised.empty(); }
   std::int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
   std::int64_t columns() const { return shape.size() < 2 ? 1 : shape[1]; }
 };

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/buffer.h"
+#include "engine/kernels/instruction_set.h"
 
 namespace heed {
 namespace {
@@ -87,6 +88,20 @@ absl::Status Guard(F f) {
 }
 
 }  // namespace
+
+absl::Status CheckPrecision(Precision precision) {
+  if (precision != Precision::kBfloat16) return absl::OkStatus();
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  if (isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("bfloat16 needs AVX512_BF16, which is not there: products run on ", InstructionSet()));
+}
+
+bool Int8IsFine() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 ||
+         isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx2_vnni;
+}
 
 struct PackedMatrix::Impl {
   Buffer bytes;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/precision.h"
 
 namespace heed {
 
@@ -24,6 +25,14 @@ namespace heed {
 struct MatrixShape {
   int n = 0, k = 0;
 };
+
+// FAILED_PRECONDITION naming the instruction that products of this precision need and the machine (or
+// ONEDNN_MAX_CPU_ISA) lacks: bfloat16 needs AVX512_BF16 or AMX_BF16, int8 nothing (see Int8IsFine).
+absl::Status CheckPrecision(Precision precision);
+
+// Whether products of int8 have all 8 bits: with VNNI. Without it what weights are multiplied with has 7 bits, so that
+// the 16-bit sums of two products do not saturate: as exact, but half as fine.
+bool Int8IsFine();
 
 class PackedMatrix {
  public:

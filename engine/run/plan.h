@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/precision.h"
 #include "engine/model/bundle.h"
 #include "engine/model/checker.h"
 #include "engine/run/step_engine.h"
@@ -28,6 +29,9 @@ struct EngineOptions {
   // Largest tabulated product of an embedding and a cell's input weights, one table per such cell; 0 tabulates none.
   // More memory, less work per token.
   std::int64_t max_table_bytes = 64 << 20;
+  // Of the weights and their products. FAILED_PRECONDITION from Measure and Make where the machine lacks its
+  // instructions (CheckPrecision, engine/kernels/gemm.h).
+  Precision precision = Precision::kFloat32;
 };
 
 // One `attend` of the step program, as introspection sees it.
