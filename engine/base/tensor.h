@@ -19,9 +19,10 @@ struct Tensor {
   // Stored as int8: an element is its number times the scale of its row. Two dimensions.
   std::vector<std::int8_t> quantised;
   std::vector<float> scales;  // one a row
-  // What the tensor is multiplied with is rounded to multiples of this, -127 to 127 of them (Marian's alphas); 0: each
-  // row of it has a scale of its own.
-  float activation_scale = 0;
+  // What the tensor is multiplied with is rounded to multiples of this, -127 to 127 of them (Marian's alphas). One for
+  // all its rows, or as many as there are equal stretches of rows that have one each (weights of gates, stacked); none:
+  // each row of what it is multiplied with has a scale of its own.
+  std::vector<float> activation_scales;
 
   bool is_int8() const { return !quantised.empty(); }
   std::int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
