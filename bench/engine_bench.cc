@@ -1,4 +1,4 @@
-// How fast the engine decodes, driven directly: one thread, greedy, f32, no server in between.
+// How fast the engine decodes, driven directly: one thread, no server in between.
 //
 //   engine_bench --bundle=models/pydocs-ko-en --texts=test.src --rows=1,8,64
 //
@@ -22,6 +22,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "engine/base/buffer.h"
+#include "engine/kernels/instruction_set.h"
 #include "engine/model/bundle.h"
 #include "engine/model/checker.h"
 #include "engine/run/plan.h"
@@ -36,6 +37,7 @@ ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
 ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
+ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
 ABSL_FLAG(int, joining_tokens, 0, "length of a source that joins rows which decode; 0: measure throughput");
 ABSL_FLAG(int, joins, 20, "with --joining_tokens: how often one joins");
@@ -44,6 +46,13 @@ namespace heed {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+Precision PrecisionFlag() {
+  const auto precision = PrecisionNamed(absl::GetFlag(FLAGS_precision));
+  if (precision.has_value()) return *precision;
+  std::cerr << "--precision: '" << absl::GetFlag(FLAGS_precision) << "' is not float32, bfloat16 or int8\n";
+  std::exit(1);
+}
 
 double CpuSeconds() {
   timespec now{};
@@ -135,6 +144,7 @@ nlohmann::json Join(const Bundle& bundle, const CheckedProgram& program, int row
   options.max_rows = rows + 1;
   const int tokens = absl::GetFlag(FLAGS_joining_tokens), joins = absl::GetFlag(FLAGS_joins);
   options.max_source_tokens = std::max(options.max_source_tokens, tokens);
+  options.precision = PrecisionFlag();
   options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
   const auto plan = Plan::Make(bundle, program, options).value();
   const auto engine = plan->MakeEngine().value();
@@ -214,6 +224,7 @@ int Main() {
     options.max_rows = std::stoi(rows);
     options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
     options.max_table_bytes = absl::GetFlag(FLAGS_max_table_bytes);
+    options.precision = PrecisionFlag();
     const auto plan = Plan::Make(*bundle, *program, options);
     if (!plan.ok()) return std::cerr << plan.status() << "\n", 1;
     if (load_seconds == 0) load_seconds = Seconds(started);
@@ -243,6 +254,8 @@ int Main() {
                        {"ms_per_step", 1e3 * run.seconds / run.steps}});
   }
   const nlohmann::json out = {{"bundle", absl::GetFlag(FLAGS_bundle)},
+                              {"precision", absl::GetFlag(FLAGS_precision)},
+                              {"instruction_set", InstructionSet()},
                               {"load_seconds", load_seconds},
                               {"weight_bytes", weight_bytes},
                               {"read_GB_per_s_13MB", ReadBandwidth(13 << 20)},

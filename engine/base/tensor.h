@@ -25,8 +25,18 @@ struct Tensor {
   std::vector<float> activation_scales;
 
   bool is_int8() const { return !quantised.empty(); }
+  // Of any two-dimensional tensor: its elements.
+  std::vector<float> Floats() const;
   std::int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
   std::int64_t columns() const { return shape.size() < 2 ? 1 : shape[1]; }
 };
+
+inline std::vector<float> Tensor::Floats() const {
+  if (!is_int8()) return data;
+  std::vector<float> floats(quantised.size());
+  const auto width = static_cast<std::size_t>(columns());
+  for (std::size_t i = 0; i < floats.size(); ++i) floats[i] = static_cast<float>(quantised[i]) * scales[i / width];
+  return floats;
+}
 
 }  // namespace heed

@@ -16,29 +16,39 @@ constexpr std::size_t kStretchBytes = std::size_t{512} << 10;
 
 HWY_INLINE float Sum(V v) { return hn::GetLane(hn::SumOfLanes(D(), v)); }
 
-// y[0 .. 3]: each lane of each sum is added up in the same order as in One, so both give the same bits.
-HWY_INLINE void Four(const GatheredMatrix& w, const float* HWY_RESTRICT x, const TokenId* ids, float* y) {
-  const D d;
-  const std::size_t n = w.k, step = Width();
-  const float* HWY_RESTRICT w0 = w.w + ids[0] * n;
-  const float* HWY_RESTRICT w1 = w.w + ids[1] * n;
-  const float* HWY_RESTRICT w2 = w.w + ids[2] * n;
-  const float* HWY_RESTRICT w3 = w.w + ids[3] * n;
-  V a = hn::Zero(d), b = hn::Zero(d), c = hn::Zero(d), e = hn::Zero(d);
-  std::size_t i = 0;
-  for (; i + step <= n; i += step) {
-    const V v = hn::LoadU(d, x + i);
-    a = hn::MulAdd(v, hn::LoadU(d, w0 + i), a);
-    b = hn::MulAdd(v, hn::LoadU(d, w1 + i), b);
-    c = hn::MulAdd(v, hn::LoadU(d, w2 + i), c);
-    e = hn::MulAdd(v, hn::LoadU(d, w3 + i), e);
+// How the elements of a row come as floats: elements [i, i + Width()), of which `left` exist.
+struct FloatRow {
+  const float* w;
+  HWY_INLINE V At(std::size_t i, std::size_t left) const { return LoadAt(w, i, left); }
+};
+struct Bfloat16Row {
+  const std::uint16_t* w;
+  HWY_INLINE V At(std::size_t i, std::size_t left) const {
+    const hn::RebindToUnsigned<D> wide;
+    const hn::Rebind<std::uint16_t, decltype(wide)> half;
+    if (HWY_LIKELY(left >= Width())) return Wide(hn::LoadU(half, w + i));
+    HWY_ALIGN std::uint16_t last[HWY_MAX_BYTES / 2] = {};
+    std::memcpy(last, w + i, left * sizeof(std::uint16_t));
+    return Wide(hn::LoadU(half, last));
   }
-  if (i < n) {
-    const V v = LoadAt(x, i, n - i);
-    a = hn::MulAdd(v, LoadAt(w0, i, n - i), a);
-    b = hn::MulAdd(v, LoadAt(w1, i, n - i), b);
-    c = hn::MulAdd(v, LoadAt(w2, i, n - i), c);
-    e = hn::MulAdd(v, LoadAt(w3, i, n - i), e);
+  template <typename H>
+  HWY_INLINE V Wide(H half) const {
+    return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<D>(), half)));
+  }
+};
+
+// y[0 .. 3]: each lane of each sum is added up in the same order as in One, so both give the same bits.
+template <typename Row>
+HWY_INLINE void Four(std::size_t n, const float* HWY_RESTRICT x, Row w0, Row w1, Row w2, Row w3, float* y) {
+  const std::size_t step = Width();
+  V a = hn::Zero(D()), b = a, c = a, e = a;
+  for (std::size_t i = 0; i < n; i += step) {
+    const std::size_t left = n - i;
+    const V v = LoadAt(x, i, left);
+    a = hn::MulAdd(v, w0.At(i, left), a);
+    b = hn::MulAdd(v, w1.At(i, left), b);
+    c = hn::MulAdd(v, w2.At(i, left), c);
+    e = hn::MulAdd(v, w3.At(i, left), e);
   }
   y[0] = Sum(a);
   y[1] = Sum(b);
@@ -46,24 +56,77 @@ HWY_INLINE void Four(const GatheredMatrix& w, const float* HWY_RESTRICT x, const
   y[3] = Sum(e);
 }
 
-HWY_INLINE float One(const GatheredMatrix& w, const float* HWY_RESTRICT x, TokenId id) {
-  const std::size_t n = w.k, step = Width();
-  const float* HWY_RESTRICT row = w.w + id * n;
+template <typename Row>
+HWY_INLINE float One(std::size_t n, const float* HWY_RESTRICT x, Row w) {
   V a = hn::Zero(D());
-  for (std::size_t i = 0; i < n; i += step) a = hn::MulAdd(LoadAt(x, i, n - i), LoadAt(row, i, n - i), a);
+  for (std::size_t i = 0; i < n; i += Width()) a = hn::MulAdd(LoadAt(x, i, n - i), w.At(i, n - i), a);
   return Sum(a);
 }
 
+template <typename Make>
+HWY_INLINE void Stretch(const GatheredRow& row, std::size_t k, int first, int last, const Make& make) {
+  int i = first;
+  for (; i + 4 <= last; i += 4) {
+    const TokenId* ids = row.ids + i;
+    Four(k, row.x, make(ids[0]), make(ids[1]), make(ids[2]), make(ids[3]), row.y + i);
+  }
+  for (; i < last; ++i) row.y[i] = One(k, row.x, make(row.ids[i]));
+}
+
+// Sum of u8 times s8: products of two and two in 32 bits, exact.
+HWY_INLINE std::int32_t IntegerDot(const std::uint8_t* HWY_RESTRICT q, const std::int8_t* HWY_RESTRICT w,
+                                   std::size_t k) {
+  std::int32_t sum = 0;
+  std::size_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  using I32 = hn::RebindToSigned<D>;
+  using I16 = hn::RepartitionToNarrow<I32>;
+  const I16 d16;
+  const I32 d32;
+  const hn::Rebind<std::uint8_t, I16> unsigned_bytes;
+  const hn::Rebind<std::int8_t, I16> signed_bytes;
+  const std::size_t step = hn::Lanes(d16);
+  auto low = hn::Zero(d32), high = low;
+  for (; i + step <= k; i += step) {
+    const auto a = hn::PromoteTo(d16, hn::LoadU(unsigned_bytes, q + i));
+    const auto b = hn::PromoteTo(d16, hn::LoadU(signed_bytes, w + i));
+    low = hn::ReorderWidenMulAccumulate(d32, a, b, low, high);
+  }
+  sum = hn::GetLane(hn::SumOfLanes(d32, hn::Add(low, high)));
+#endif
+  for (; i < k; ++i) sum += static_cast<std::int32_t>(q[i]) * w[i];
+  return sum;
+}
+
+void IntegerStretch(const GatheredRow& row, const RowTable& w, int first, int last) {
+  for (int i = first; i < last; ++i) {
+    const TokenId id = row.ids[i];
+    const std::int32_t sum = IntegerDot(row.q, w.int8(id), w.k()) - row.zero * w.sums()[id];
+    row.y[i] = static_cast<float>(sum) * (row.scale * w.scales()[id]);
+  }
+}
+
 void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w) {
-  const int stretch = static_cast<int>(std::max<std::size_t>(1, kStretchBytes / sizeof(float) / w.k));
-  for (int begin = 0; begin < w.n; begin += stretch) {
-    const int end = std::min(w.n, begin + stretch);
+  const RowTable& table = *w.w;
+  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
+  const std::size_t row_bytes = kBytes[static_cast<int>(table.precision())] * table.k();
+  const int stretch = static_cast<int>(std::max<std::size_t>(1, kStretchBytes / row_bytes));
+  for (int begin = 0; begin < table.n(); begin += stretch) {
+    const int end = std::min(table.n(), begin + stretch);
     for (GatheredRow* row = rows; row < rows + count; ++row) {
       const int first = row->done;
       const int last = static_cast<int>(std::lower_bound(row->ids + first, row->ids + row->count, end) - row->ids);
-      int i = first;
-      for (; i + 4 <= last; i += 4) Four(w, row->x, row->ids + i, row->y + i);
-      for (; i < last; ++i) row->y[i] = One(w, row->x, row->ids[i]);
+      switch (table.precision()) {
+        case Precision::kFloat32:
+          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return FloatRow{table.floats(id)}; });
+          break;
+        case Precision::kBfloat16:
+          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return Bfloat16Row{table.bfloat16(id)}; });
+          break;
+        case Precision::kInt8:
+          IntegerStretch(*row, table, first, last);
+          break;
+      }
       row->done = last;
     }
   }

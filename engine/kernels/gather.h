@@ -1,21 +1,28 @@
 // Products of rows with some rows of a matrix only: the output layer under a shortlist.
 //
+// w is multiplied in its precision: of int8 rows the sums are exact integers, bfloat16 ones are widened.
+//
 // An element's bits depend on its x and its row of the matrix alone, whatever else is computed beside it. Plain
 // function, thread-safe.
 #pragma once
 
 #include "engine/base/types.h"
+#include "engine/kernels/row_table.h"
 
 namespace heed {
 
 struct GatheredMatrix {
-  int n = 0, k = 0;
-  const float* w = nullptr;     // [n, k], row-major
+  const RowTable* w = nullptr;  // [n, k]
   const float* bias = nullptr;  // [n], or null
 };
 
 struct GatheredRow {
-  const float* x = nullptr;      // [k]
+  const float* x = nullptr;  // [k]
+  // The same rounded, where w is int8 (quantise.h).
+  const std::uint8_t* q = nullptr;
+  float scale = 1;
+  std::int32_t zero = 0;
+
   const TokenId* ids = nullptr;  // [count], ascending, each below n
   int count = 0;
   float* y = nullptr;  // [count]

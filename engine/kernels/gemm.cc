@@ -3,14 +3,16 @@
 #include <omp.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <dnnl.hpp>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/buffer.h"
-#include "engine/kernels/instruction_set.h"
+#include "engine/base/saturating.h"
+#include "engine/kernels/elementwise.h"
 
 namespace heed {
 namespace {
@@ -30,41 +32,70 @@ const dnnl::engine& CpuEngine() {
   return *engine;
 }
 
-dnnl::matmul::primitive_desc Describe(int rows, int n, int k, const dnnl::memory::desc& weight) {
-  const dnnl::memory::desc x(Dims{rows, k}, Type::f32, Tag::ab);
-  const dnnl::memory::desc y(Dims{rows, n}, Type::f32, Tag::ab);
+constexpr int kManyRows = 64;        // a full batch: layouts and kernels are those of so many
+constexpr int kMostRowsAtOnce = 72;  // where rows are not independent
+constexpr int kStreamedColumns = 2048;
+
+// What multiplies: int8 sums of a deeper product would not fit 32 bits.
+Precision Used(const Packing& p) {
+  return p.precision == Precision::kInt8 && p.k > kMaxInt8Depth ? Precision::kFloat32 : p.precision;
+}
+
+int Blocks(const Packing& p) { return p.streamed ? (p.n + kStreamedColumns - 1) / kStreamedColumns : p.parts; }
+
+// Of one block: those of a streamed weight are whole vectors, the last filled up with zeros.
+int Columns(const Packing& p) { return p.streamed ? Gemm::BlockColumns(p.n) : p.n / p.parts; }
+
+dnnl::matmul::primitive_desc Describe(Precision precision, int rows, int n, int k, int y_stride,
+                                      const dnnl::memory::desc& weight) {
+  constexpr Type kX[] = {Type::f32, Type::bf16, Type::u8};
+  const dnnl::memory::desc x(Dims{rows, k}, kX[static_cast<int>(precision)], Tag::ab);
+  const dnnl::memory::desc y(Dims{rows, n}, precision == Precision::kInt8 ? Type::s32 : Type::f32, Dims{y_stride, 1});
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return {dnnl::matmul::desc(x, weight, y), attr, CpuEngine()};
 }
 
-// Whether rows of a product are the same for every number of rows without padding.
+dnnl::memory::desc AnyWeight(Precision precision, int n, int k) {
+  constexpr Type kW[] = {Type::f32, Type::bf16, Type::s8};
+  return {Dims{k, n}, kW[static_cast<int>(precision)], Tag::any};
+}
+
+// Whether rows of a float32 product are the same for every number of rows without padding.
 bool RowsAreIndependent() {
   static const bool independent = [] {
-    const dnnl::memory::desc any(Dims{64, 64}, Type::f32, Tag::any);
-    const std::string_view name = Describe(16, 64, 64, any).impl_info_str();
-    return name.find("brg") != std::string_view::npos;
+    const auto pd = Describe(Precision::kFloat32, 16, 64, 64, 64, AnyWeight(Precision::kFloat32, 64, 64));
+    return std::string_view(pd.impl_info_str()).find("brg") != std::string_view::npos;
   }();
   return independent;
 }
 
-// Asked for at a full batch; it is the same for every number of rows.
-dnnl::memory::desc PackedLayout(int n, int k) {
-  const dnnl::memory::desc any(Dims{k, n}, Type::f32, Tag::any);
-  return Describe(64, n, k, any).weights_desc();
+// Of one block of a weight; it is the same for every number of rows.
+dnnl::memory::desc PackedLayout(const Packing& p) {
+  const int columns = Columns(p);
+  return Describe(Used(p), kManyRows, columns, p.k, columns, AnyWeight(Used(p), columns, p.k)).weights_desc();
 }
 
-std::size_t Floats(const dnnl::memory::desc& layout) { return (layout.get_size() + sizeof(float) - 1) / sizeof(float); }
+// Floats that hold one block, so that the next one is aligned.
+std::size_t BlockFloats(const dnnl::memory::desc& layout) { return (layout.get_size() + 63) / 64 * 16; }
 
-// Primitives of a Gemm.
+std::size_t ScaleCount(const Packing& p) {
+  return Used(p) == Precision::kInt8 ? static_cast<std::size_t>(Blocks(p)) * Columns(p) : 0;
+}
+
+// Rows of the primitives of a Gemm.
+int MostAtOnce(int max_rows) { return RowsAreIndependent() ? max_rows : std::min(max_rows, kMostRowsAtOnce); }
+
 std::int64_t SizesUpTo(int max_rows) {
   std::int64_t sizes = 0;
-  for (int rows = 1, last = 0; rows <= max_rows; ++rows) {
+  for (int rows = 1, last = 0; rows <= MostAtOnce(max_rows); ++rows) {
     if (Gemm::PaddedRows(rows) != last) ++sizes;
     last = Gemm::PaddedRows(rows);
   }
   return sizes;
 }
+
+int Levels() { return Int8IsFine() ? kFineLevels : kCoarseLevels; }
 
 // oneDNN's code generator does not look whether it got the pages that it writes to: without them the process would end
 // by a signal. One primitive takes a few of these megabytes at most.
@@ -89,63 +120,136 @@ absl::Status Guard(F f) {
 
 }  // namespace
 
-absl::Status CheckPrecision(Precision precision) {
-  if (precision != Precision::kBfloat16) return absl::OkStatus();
-  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
-  if (isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("bfloat16 needs AVX512_BF16, which is not there: products run on ", InstructionSet()));
-}
-
-bool Int8IsFine() {
-  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
-  return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 ||
-         isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx2_vnni;
-}
-
 struct PackedMatrix::Impl {
   Buffer bytes;
-  dnnl::memory weight;  // over `bytes`
+  dnnl::memory::desc layout;          // of a block
+  std::vector<dnnl::memory> weights;  // by block, over `bytes`
+  Buffer scales, sums;                // int8: by column; sums are int32
+  std::vector<float> activation_scales;
+
+  std::int32_t* sum() { return reinterpret_cast<std::int32_t*>(sums.data()); }
 };
 
-PackedMatrix::PackedMatrix(int n, int k, std::unique_ptr<Impl> impl) : n_(n), k_(k), impl_(std::move(impl)) {
-  bytes_ = impl_->weight.get_desc().get_size();
+namespace {
+
+// Copies rows [first, first + count) of k elements, or points at them where they are followed by no zeros.
+template <typename T>
+const T* BlockRows(const T* w, int k, int first, int count, int rows, std::vector<T>* copy) {
+  const T* from = w + static_cast<std::size_t>(first) * k;
+  if (count == rows) return from;
+  copy->assign(static_cast<std::size_t>(rows) * k, T{});
+  std::copy_n(from, static_cast<std::size_t>(count) * k, copy->data());
+  return copy->data();
+}
+
+void Reorder(Type type, int n, int k, const void* w, dnnl::memory& to) {
+  const dnnl::memory::desc stored(Dims{k, n}, type, Tag::ba);
+  dnnl::memory plain(stored, CpuEngine(), const_cast<void*>(w));
+  dnnl::stream stream(CpuEngine());
+  dnnl::reorder(plain, to).execute(stream, plain, to);
+  stream.wait();
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(const Packing& packing, std::unique_ptr<Impl> impl)
+    : packing_(packing), impl_(std::move(impl)) {
+  bytes_ = (impl_->bytes.size() + impl_->scales.size() + impl_->sums.size()) * sizeof(float);
 }
 PackedMatrix::~PackedMatrix() = default;
 
-absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(int n, int k, const float* w) {
+absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(const Weight& weight, const Packing& packing) {
   omp_set_num_threads(1);
   auto impl = std::make_unique<Impl>();
+  const int blocks = Blocks(packing), columns = Columns(packing), n = packing.n, k = packing.k;
+  const bool int8 = Used(packing) == Precision::kInt8;
   const absl::Status status = Guard([&] {
-    const dnnl::memory::desc layout = PackedLayout(n, k);
-    impl->bytes = Buffer(Floats(layout));
-    impl->weight = dnnl::memory(layout, CpuEngine(), impl->bytes.data());
-    const dnnl::memory::desc stored(Dims{k, n}, Type::f32, Tag::ba);
-    dnnl::memory plain(stored, CpuEngine(), const_cast<float*>(w));
-    dnnl::stream stream(CpuEngine());
-    dnnl::reorder(plain, impl->weight).execute(stream, plain, impl->weight);
-    stream.wait();
+    impl->layout = PackedLayout(packing);
+    const std::size_t floats = BlockFloats(impl->layout);
+    impl->bytes = Buffer(floats * blocks);
+    impl->scales = Buffer(ScaleCount(packing));
+    impl->sums = Buffer(ScaleCount(packing));
+    impl->activation_scales = weight.activation_scales;
+    std::vector<float> some, wide;
+    std::vector<std::int8_t> rounded;
+    for (int b = 0; b < blocks; ++b) {
+      const int first = b * columns, count = std::min(columns, n - first);
+      dnnl::memory to(impl->layout, CpuEngine(), impl->bytes.data() + floats * b);
+      if (!int8) {
+        const float* from = weight.floats;
+        if (from != nullptr) {
+          from = BlockRows(from, k, first, count, columns, &some);
+        } else {  // int8 that is not multiplied as such
+          wide.assign(static_cast<std::size_t>(columns) * k, 0);
+          for (int j = 0; j < count; ++j) {
+            FromInt8(weight.scales[first + j], k, weight.quantised + static_cast<std::size_t>(first + j) * k,
+                     &wide[static_cast<std::size_t>(j) * k]);
+          }
+          from = wide.data();
+        }
+        Reorder(Type::f32, columns, k, from, to);
+      } else {
+        float* scales = impl->scales.data() + first;
+        const std::int8_t* from = weight.quantised;
+        if (from != nullptr) {
+          from = BlockRows(from, k, first, count, columns, &rounded);
+          std::copy_n(weight.scales + first, count, scales);
+        } else {
+          rounded.assign(static_cast<std::size_t>(columns) * k, 0);
+          QuantiseWeight(count, k, weight.floats + static_cast<std::size_t>(first) * k, rounded.data(), scales);
+          from = rounded.data();
+        }
+        SumWeightRows(columns, k, from, impl->sum() + first);
+        Reorder(Type::s8, columns, k, from, to);
+      }
+      impl->weights.push_back(std::move(to));
+    }
   });
   if (!status.ok()) return status;
-  return std::shared_ptr<const PackedMatrix>(new PackedMatrix(n, k, std::move(impl)));
+  return std::shared_ptr<const PackedMatrix>(new PackedMatrix(packing, std::move(impl)));
 }
 
-absl::StatusOr<std::int64_t> PackedMatrix::Bytes(int n, int k) {
+absl::StatusOr<std::int64_t> PackedMatrix::Bytes(const Packing& packing) {
   std::int64_t bytes = 0;
-  const absl::Status status = Guard([&] { bytes = Buffer::Bytes(Floats(PackedLayout(n, k))); });
+  const absl::Status status = Guard([&] {
+    const auto blocks = static_cast<std::size_t>(Blocks(packing));
+    bytes = SaturatingAdd(Buffer::Bytes(BlockFloats(PackedLayout(packing)) * blocks),
+                          2 * Buffer::Bytes(ScaleCount(packing)));
+  });
   if (!status.ok()) return status;
   return bytes;
 }
 
+std::int64_t PackedMatrix::MakingBytes(const Packing& packing) {
+  // A block in float32 at most, and rounded.
+  return SaturatingMultiply(SaturatingMultiply(Columns(packing), packing.k), sizeof(float) + 1);
+}
+
+GemmScratch GemmScratch::Make(const std::vector<Packing>& packings, int max_rows, BufferMaker* buffers) {
+  const int rows = std::max(kManyRows, Gemm::PaddedRows(max_rows));
+  std::int64_t bytes = 0;
+  for (const Packing& p : packings) {
+    constexpr std::int64_t kBytes[] = {0, 2, 1};
+    bytes = std::max(bytes, kBytes[static_cast<int>(Used(p))] * p.k);
+  }
+  GemmScratch scratch;
+  scratch.converted = buffers->Make((static_cast<std::size_t>(bytes) * rows + sizeof(float) - 1) / sizeof(float));
+  scratch.scale = buffers->Make(bytes > 0 ? rows : 0);
+  scratch.zero = buffers->Make(bytes > 0 ? rows : 0);
+  return scratch;
+}
+
 // The C interface is used to execute: its argument list lives on the stack.
 struct Gemm::Sized {
+  int rows = 0;
   dnnl::matmul primitive;
   dnnl::memory x, y, scratchpad;
   dnnl::stream stream;
   Buffer scratch;
 };
 
-Gemm::Gemm(std::shared_ptr<const PackedMatrix> w) : w_(std::move(w)) {}
+Gemm::Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch)
+    : w_(std::move(w)), scratch_(scratch), blocks_(Blocks(w_->packing())), columns_(Columns(w_->packing())) {}
 Gemm::~Gemm() = default;
 
 int Gemm::PaddedRows(int rows) {
@@ -155,19 +259,42 @@ int Gemm::PaddedRows(int rows) {
   return (rows + 3) / 4 * 4;
 }
 
-absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows) {
+int Gemm::BlockColumns(int n) {
+  const int blocks = (n + kStreamedColumns - 1) / kStreamedColumns, columns = (n + blocks - 1) / blocks;
+  return (columns + 63) / 64 * 64;
+}
+
+int Gemm::BlockSize(int block) const { return std::max(0, std::min(columns_, n() - block * columns_)); }
+
+absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
+                                                 GemmScratch* scratch) {
   omp_set_num_threads(1);
-  std::unique_ptr<Gemm> gemm(new Gemm(std::move(w)));
+  std::unique_ptr<Gemm> gemm(new Gemm(std::move(w), scratch));
   const PackedMatrix& m = *gemm->w_;
+  const Precision precision = Used(m.packing());
+  const int stride = m.packing().streamed ? gemm->columns_ : m.n();
   gemm->index_of_rows_.push_back(-1);
-  int last = 0;
   const absl::Status status = Guard([&] {
-    for (int rows = 1; rows <= max_rows; ++rows) {
-      const int padded = PaddedRows(rows);
+    const auto describe = [&](int rows) {
+      return Describe(precision, rows, gemm->columns_, m.k(), stride, m.impl_->layout);
+    };
+    const std::string kernel = describe(kManyRows).impl_info_str();
+    // Few rows may have another kernel, and so other bits: they are done as the first number of rows that has not.
+    const bool may_differ = precision == Precision::kBfloat16;
+    int least = 1;
+    for (int rows = kManyRows; may_differ && rows >= 1; --rows) {
+      if (describe(rows).impl_info_str() == kernel) continue;
+      least = rows + 1;
+      break;
+    }
+    int last = 0;
+    for (int rows = 1; rows <= MostAtOnce(max_rows); ++rows) {
+      const int padded = PaddedRows(std::max(rows, least));
       if (padded != last) {
         CheckThereIsRoomForCode();
-        const auto pd = Describe(padded, m.n(), m.k(), m.impl_->weight.get_desc());
+        const auto pd = describe(padded);
         auto sized = std::make_unique<Sized>();
+        sized->rows = padded;
         sized->primitive = dnnl::matmul(pd);
         sized->x = dnnl::memory(pd.src_desc(), CpuEngine(), nullptr);
         sized->y = dnnl::memory(pd.dst_desc(), CpuEngine(), nullptr);
@@ -189,16 +316,81 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
 std::int64_t Gemm::Bytes(int max_rows) { return SizesUpTo(max_rows) * (4 << 10); }
 std::int64_t Gemm::CodeBytes(int max_rows) { return SizesUpTo(max_rows) * (56 << 10); }
 
-void Gemm::Run(int rows, const float* x, float* y) {
-  Sized& sized = *sized_[index_of_rows_[rows]];
-  dnnl_memory_set_data_handle(sized.x.get(), const_cast<float*>(x));
-  dnnl_memory_set_data_handle(sized.y.get(), y);
-  const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, sized.x.get()},
-                                  {DNNL_ARG_WEIGHTS, w_->impl_->weight.get()},
-                                  {DNNL_ARG_DST, sized.y.get()},
-                                  {DNNL_ARG_SCRATCHPAD, sized.scratchpad.get()}};
-  // Fails only on wrong arguments, which Make has ruled out.
-  dnnl_primitive_execute(sized.primitive.get(), sized.stream.get(), 4, args);
+QuantisedRows Gemm::Round(int rows, const float* x) {
+  Convert(rows, x, 0);
+  return {reinterpret_cast<std::uint8_t*>(scratch_->converted.data()), scratch_->scale.data(),
+          reinterpret_cast<std::int32_t*>(scratch_->zero.data())};
+}
+
+const void* Gemm::Convert(int rows, const float* x, int part) {
+  const Precision precision = Used(w_->packing());
+  if (precision == Precision::kFloat32) return x;
+  if (precision == Precision::kBfloat16) {
+    ToBfloat16(static_cast<std::int64_t>(rows) * k(), x, reinterpret_cast<std::uint16_t*>(scratch_->converted.data()));
+    return scratch_->converted.data();
+  }
+  const QuantisedRows to{reinterpret_cast<std::uint8_t*>(scratch_->converted.data()), scratch_->scale.data(),
+                         reinterpret_cast<std::int32_t*>(scratch_->zero.data())};
+  const std::vector<float>& fixed = w_->impl_->activation_scales;
+  if (fixed.empty()) {
+    QuantiseRows(rows, k(), x, Levels(), to);
+  } else {
+    // A step twice as wide where there are half as many.
+    const float scale = fixed[fixed.size() == 1 ? 0 : part];
+    QuantiseRowsBy(Int8IsFine() ? scale : 2 * scale, Int8IsFine() ? 127 : 63, rows, k(), x, to);
+  }
+  return to.q;
+}
+
+void Gemm::Multiply(int rows, const void* x, int block, float* y) {
+  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
+  const std::size_t row_bytes = kBytes[static_cast<int>(Used(w_->packing()))] * k();
+  const std::size_t stride = w_->packing().streamed ? columns_ : n();
+  const int most = static_cast<int>(index_of_rows_.size()) - 1;
+  for (int begin = 0; begin < rows; begin += most) {
+    Sized& sized = *sized_[index_of_rows_[std::min(most, rows - begin)]];
+    const auto* from = static_cast<const std::byte*>(x) + row_bytes * begin;
+    dnnl_memory_set_data_handle(sized.x.get(), const_cast<std::byte*>(from));
+    dnnl_memory_set_data_handle(sized.y.get(), y + stride * begin);
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, sized.x.get()},
+                                    {DNNL_ARG_WEIGHTS, w_->impl_->weights[block].get()},
+                                    {DNNL_ARG_DST, sized.y.get()},
+                                    {DNNL_ARG_SCRATCHPAD, sized.scratchpad.get()}};
+    // Fails only on wrong arguments, which Make has ruled out.
+    dnnl_primitive_execute(sized.primitive.get(), sized.stream.get(), 4, args);
+  }
+}
+
+void Gemm::Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y) {
+  const std::size_t first = static_cast<std::size_t>(block) * columns_;
+  const SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
+                         w_->impl_->scales.data() + first, w_->impl_->sum() + first};
+  DequantiseRows(f, rows, BlockSize(block), stride, scales, bias == nullptr ? nullptr : bias + first, y);
+}
+
+void Gemm::Run(int rows, const float* x, float* y, const float* bias, Activation f) {
+  const bool int8 = Used(w_->packing()) == Precision::kInt8;
+  const void* from = Convert(rows, x, 0);
+  const bool again = int8 && w_->impl_->activation_scales.size() > 1;
+  for (int block = 0; block < blocks_; ++block) {
+    if (block > 0 && again) from = Convert(rows, x, block);
+    float* to = y + static_cast<std::size_t>(block) * columns_;
+    Multiply(rows, from, block, to);
+    if (int8) Dequantise(rows, block, n(), bias, f, to);
+  }
+  if (!int8) BiasActivateRows(f, rows, n(), bias, y);
+}
+
+void Gemm::Prepare(int rows, const float* x) {
+  prepared_rows_ = rows;
+  prepared_ = Convert(rows, x, 0);
+}
+
+void Gemm::RunBlock(int block, float* y) {
+  Multiply(prepared_rows_, prepared_, block, y);
+  if (Used(w_->packing()) == Precision::kInt8) {
+    Dequantise(prepared_rows_, block, columns_, nullptr, Activation::kIdentity, y);
+  }
 }
 
 }  // namespace heed

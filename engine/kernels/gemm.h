@@ -1,11 +1,14 @@
-// y = x W^T with W packed once: the only door to oneDNN.
+// y = f(x W^T + bias) with W packed once, in float32, bfloat16 or int8: the only door to oneDNN.
 //
 // PackedMatrix holds a weight in oneDNN's blocked layout, shared by all workers. A Gemm is one worker's set of
 // primitives for it, one per number of rows (a primitive with a run-time number of rows falls back to a slow kernel).
+// x and y are float32 whatever the weight is: x is rounded to its precision on the way in (quantise.h).
 //
-// A row of y does not depend on how many rows stand beside it, bit for bit: oneDNN's brgemm kernels have that property
-// for every number of rows; where its older gemm is used (AVX2), rows are padded up to a multiple of 6, which has it
-// too. A test sweeps every number of rows.
+// A row of y does not depend on how many rows stand beside it, bit for bit. int8 sums are exact. oneDNN's brgemm
+// kernels have that property for every number of rows; where its older gemm is used (AVX2), rows are padded up to a
+// multiple of 6 and done at most 72 at a time, which has it too (beyond 72 it does not hold: oneDNN 2.6.3 and 3.7.2);
+// of bfloat16 small products have another kernel with AMX, so few rows are padded up to where the kernel is the one of
+// many. A test sweeps every number of rows, under every instruction set that can be forced.
 //
 // PackedMatrix is immutable, so safe to share. Gemm is not thread-safe: one step thread owns it. A thread that makes
 // either runs oneDNN single-threaded from then on.
@@ -17,57 +20,97 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/activation.h"
+#include "engine/base/buffer.h"
 #include "engine/base/precision.h"
+#include "engine/kernels/instruction_set.h"
+#include "engine/kernels/quantise.h"
 
 namespace heed {
 
-// Of a weight, [n, k].
-struct MatrixShape {
+// A weight before it is packed, row-major [n, k]: floats, or int8 with a scale for each of its n rows.
+struct Weight {
   int n = 0, k = 0;
+  const float* floats = nullptr;
+  const std::int8_t* quantised = nullptr;
+  const float* scales = nullptr;
+  // Of int8 weights: Tensor::activation_scales. Their number divides n.
+  std::vector<float> activation_scales;
 };
 
-// FAILED_PRECONDITION naming the instruction that products of this precision need and the machine (or
-// ONEDNN_MAX_CPU_ISA) lacks: bfloat16 needs AVX512_BF16 or AMX_BF16, int8 nothing (see Int8IsFine).
-absl::Status CheckPrecision(Precision precision);
+// How a weight is packed.
+struct Packing {
+  int n = 0, k = 0;
+  Precision precision = Precision::kFloat32;  // int8 beyond kMaxInt8Depth is float32
+  // Its product is used up some columns at a time, which stay in the cache: Gemm::RunBlock.
+  bool streamed = false;
+  int parts = 1;  // equal stretches of rows with an activation scale each
 
-// Whether products of int8 have all 8 bits: with VNNI. Without it what weights are multiplied with has 7 bits, so that
-// the 16-bit sums of two products do not saturate: as exact, but half as fine.
-bool Int8IsFine();
+  auto operator<=>(const Packing&) const = default;
+};
 
 class PackedMatrix {
  public:
-  // `w` is row-major [n, k]. INTERNAL when oneDNN refuses.
-  static absl::StatusOr<std::shared_ptr<const PackedMatrix>> Pack(int n, int k, const float* w);
+  // INTERNAL when oneDNN refuses. `weight` is as `packing` says.
+  static absl::StatusOr<std::shared_ptr<const PackedMatrix>> Pack(const Weight& weight, const Packing& packing);
   // Memory that one would take; a narrow matrix is padded, so that may be far more than its elements'. The same errors.
-  static absl::StatusOr<std::int64_t> Bytes(int n, int k);
+  static absl::StatusOr<std::int64_t> Bytes(const Packing& packing);
+  // Memory that packing takes meanwhile beside the weight.
+  static std::int64_t MakingBytes(const Packing& packing);
   ~PackedMatrix();
 
-  int n() const { return n_; }
-  int k() const { return k_; }
+  const Packing& packing() const { return packing_; }
+  int n() const { return packing_.n; }
+  int k() const { return packing_.k; }
   std::size_t bytes() const { return bytes_; }
 
  private:
   friend class Gemm;
   struct Impl;
-  PackedMatrix(int n, int k, std::unique_ptr<Impl> impl);
-  int n_, k_;
+  PackedMatrix(const Packing& packing, std::unique_ptr<Impl> impl);
+  const Packing packing_;
   std::size_t bytes_ = 0;
-  std::unique_ptr<Impl> impl_;
+  const std::unique_ptr<Impl> impl_;
+};
+
+// Where a worker's products round their x: one for all of its Gemms. Not thread-safe.
+struct GemmScratch {
+  // For every weight of these packings at max_rows rows.
+  static GemmScratch Make(const std::vector<Packing>& packings, int max_rows, BufferMaker* buffers);
+
+  Buffer converted;  // [rows, k] of u8 or bfloat16
+  Buffer scale;      // [rows]
+  Buffer zero;       // [rows] int32
 };
 
 class Gemm {
  public:
-  // Primitives for every number of rows up to max_rows. INTERNAL when oneDNN refuses.
-  static absl::StatusOr<std::unique_ptr<Gemm>> Make(std::shared_ptr<const PackedMatrix> w, int max_rows);
+  // Primitives for every number of rows up to max_rows. `scratch` outlives it. INTERNAL when oneDNN refuses.
+  static absl::StatusOr<std::unique_ptr<Gemm>> Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
+                                                    GemmScratch* scratch);
   // Memory that one takes at most, whatever its size: descriptions of its primitives, and their scratch.
   static std::int64_t Bytes(int max_rows);
-  // The same of the code of its primitives, which all that are made of weights of one shape share.
+  // The same of the code of its primitives, which all that are made of weights of one packing share.
   static std::int64_t CodeBytes(int max_rows);
   ~Gemm();
 
-  // x [rows, k], y [rows, n], both dense, 64-byte aligned and with room for PaddedRows(max_rows) rows: up to
-  // PaddedRows(rows) rows are read and written. 1 <= rows <= max_rows.
-  void Run(int rows, const float* x, float* y);
+  // y = f(x W^T + bias). x [rows, k], y [rows, n], both dense, 64-byte aligned and with room for PaddedRows(max_rows)
+  // rows, and for 64: rows beyond `rows` may be read and written. bias [n] may be null. 1 <= rows <= max_rows. Not of a
+  // streamed weight.
+  void Run(int rows, const float* x, float* y, const float* bias = nullptr, Activation f = Activation::kIdentity);
+
+  // Of a streamed weight: takes x in, then gives columns [block * block_columns(), ...) of x W^T, of which
+  // BlockSize(block) count: y [rows, block_columns()], aligned and with room as above. No other product of the same
+  // scratch may run in between.
+  void Prepare(int rows, const float* x);
+  void RunBlock(int block, float* y);
+  int blocks() const { return blocks_; }
+  int block_columns() const { return columns_; }
+  int BlockSize(int block) const;
+  static int BlockColumns(int n);
+
+  // Of an int8 weight of one part: x as it is multiplied, until the next product of the same scratch.
+  QuantisedRows Round(int rows, const float* x);
 
   int n() const { return w_->n(); }
   int k() const { return w_->k(); }
@@ -77,10 +120,19 @@ class Gemm {
 
  private:
   struct Sized;
-  explicit Gemm(std::shared_ptr<const PackedMatrix> w);
-  std::shared_ptr<const PackedMatrix> w_;
+  Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch);
+  // Rounds rows of x as `part` of the weight's rows has it; what the primitives read.
+  const void* Convert(int rows, const float* x, int part);
+  void Multiply(int rows, const void* x, int block, float* y);
+  void Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y);
+
+  const std::shared_ptr<const PackedMatrix> w_;
+  GemmScratch* const scratch_;
+  const int blocks_, columns_;
   std::vector<int> index_of_rows_;  // rows -> index into sized_
   std::vector<std::unique_ptr<Sized>> sized_;
+  int prepared_rows_ = 0;
+  const void* prepared_ = nullptr;
 };
 
 }  // namespace heed

@@ -1,5 +1,6 @@
 #include "engine/kernels/instruction_set.h"
 
+#include "absl/strings/str_cat.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace heed {
@@ -25,6 +26,20 @@ std::string InstructionSet() {
     default:
       return "other";
   }
+}
+
+absl::Status CheckPrecision(Precision precision) {
+  if (precision != Precision::kBfloat16) return absl::OkStatus();
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  if (isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("bfloat16 needs AVX512_BF16, which is not there: products run on ", InstructionSet()));
+}
+
+bool Int8IsFine() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 ||
+         isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx2_vnni;
 }
 
 }  // namespace heed

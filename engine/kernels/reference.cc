@@ -1,6 +1,7 @@
 #include "engine/kernels/reference.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -15,6 +16,9 @@ double At(Addend addend, int r, int i) {
 
 double At(const float* p, std::size_t i) { return p == nullptr ? 0 : p[i]; }
 
+// Of element i of row r, rows `stride` long.
+std::size_t Index(int r, int stride, int i) { return static_cast<std::size_t>(r) * stride + i; }
+
 }  // namespace
 
 void Gemm(int rows, int n, int k, const float* x, const float* w, float* y) {
@@ -25,6 +29,57 @@ void Gemm(int rows, int n, int k, const float* x, const float* w, float* y) {
       y[r * n + o] = static_cast<float>(sum);
     }
   }
+}
+
+namespace {
+
+// The one place where the reference rounds as the kernels do, in float: what is compared are whole numbers.
+std::uint8_t Rounded(float x, float factor, int zero, int most) {
+  return static_cast<std::uint8_t>(std::clamp(std::nearbyint(x * factor) + zero, 0.0f, static_cast<float>(most)));
+}
+
+}  // namespace
+
+void QuantiseRows(int rows, int k, const float* x, int levels, const QuantisedRows& to) {
+  for (int r = 0; r < rows; ++r) {
+    const float* row = x + Index(r, k, 0);
+    const float low = std::min(0.0f, *std::min_element(row, row + k));
+    const float high = std::max(0.0f, *std::max_element(row, row + k));
+    const bool something = high - low > 1e-30f;
+    to.scale[r] = something ? (high - low) / static_cast<float>(levels) : 1;
+    const float factor = something ? static_cast<float>(levels) / (high - low) : 0;
+    to.zero[r] = static_cast<int>(std::nearbyint(-low * factor));
+    for (int i = 0; i < k; ++i) to.q[Index(r, k, i)] = Rounded(row[i], factor, to.zero[r], levels);
+  }
+}
+
+void QuantiseRowsBy(float scale, int most, int rows, int k, const float* x, const QuantisedRows& to) {
+  for (int r = 0; r < rows; ++r) {
+    to.scale[r] = scale;
+    to.zero[r] = most;
+    for (int i = 0; i < k; ++i) to.q[Index(r, k, i)] = Rounded(x[Index(r, k, i)], 1.0f / scale, most, 2 * most);
+  }
+}
+
+void DequantiseRows(Activation f, int rows, int n, int stride, const SumScales& scales, const float* bias, float* y) {
+  for (int r = 0; r < rows; ++r) {
+    for (int j = 0; j < n; ++j) {
+      const double sum = static_cast<double>(std::bit_cast<std::int32_t>(y[Index(r, stride, j)])) -
+                         static_cast<double>(scales.row_zero[r]) * scales.column_sum[j];
+      const double x = sum * scales.row_scale[r] * scales.column_scale[j] + (bias == nullptr ? 0 : bias[j]);
+      y[Index(r, stride, j)] = static_cast<float>(Activate(f, x));
+    }
+  }
+}
+
+// Of two neighbours as far from x the one whose last bit is 0.
+float RoundedToBfloat16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const float down = std::bit_cast<float>(bits & 0xFFFF0000u),
+              up = std::bit_cast<float>((bits & 0xFFFF0000u) + 0x10000u);
+  const double below = std::abs(static_cast<double>(x) - down), above = std::abs(static_cast<double>(up) - x);
+  if (below != above) return below < above ? down : up;
+  return (bits & 0x10000u) == 0 ? down : up;
 }
 
 double Activate(Activation f, double x) {
@@ -275,11 +330,30 @@ void MixCopies(const Copies& copies, float generate, float copy, int vocabulary,
   }
 }
 
+void ScanColumns(const float* bias, int first, int n, int k, float* x, RowScan* scan, ScoredToken* best) {
+  for (int i = 0; i < n; ++i) {
+    x[i] += static_cast<float>(At(bias, i));
+    const float top = std::max(scan->top, x[i]);
+    scan->sum = scan->sum * std::exp(static_cast<double>(scan->top) - top) + std::exp(static_cast<double>(x[i]) - top);
+    scan->top = top;
+    std::vector<ScoredToken> sorted(best, best + scan->found);
+    const auto place = std::find_if(sorted.begin(), sorted.end(), [&](const ScoredToken& t) { return t.value < x[i]; });
+    sorted.insert(place, {first + i, x[i]});
+    scan->found = std::min(k, static_cast<int>(sorted.size()));
+    std::copy_n(sorted.begin(), scan->found, best);
+  }
+}
+
 void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w) {
   for (int r = 0; r < count; ++r) {
     for (int i = 0; i < rows[r].count; ++i) {
       const TokenId id = rows[r].ids[i];
-      Gemm(1, 1, w.k, rows[r].x, w.w + static_cast<std::size_t>(id) * w.k, rows[r].y + i);
+      std::vector<float> row(w.w->k()), x(w.w->k());
+      w.w->Read(id, 1, row.data());
+      for (int j = 0; j < w.w->k(); ++j) {
+        x[j] = rows[r].q == nullptr ? rows[r].x[j] : rows[r].scale * static_cast<float>(rows[r].q[j] - rows[r].zero);
+      }
+      Gemm(1, 1, w.w->k(), x.data(), row.data(), rows[r].y + i);
       rows[r].y[i] += static_cast<float>(At(w.bias, id));
     }
     rows[r].done = rows[r].count;

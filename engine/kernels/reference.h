@@ -8,12 +8,18 @@
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/gather.h"
 #include "engine/kernels/output.h"
+#include "engine/kernels/quantise.h"
 #include "engine/kernels/self_attention.h"
 
 namespace heed::reference {
 
 // y [rows, n] = x [rows, k] W^T, W [n, k] unpacked.
 void Gemm(int rows, int n, int k, const float* x, const float* w, float* y);
+
+void QuantiseRows(int rows, int k, const float* x, int levels, const QuantisedRows& to);
+void QuantiseRowsBy(float scale, int most, int rows, int k, const float* x, const QuantisedRows& to);
+void DequantiseRows(Activation f, int rows, int n, int stride, const SumScales& scales, const float* bias, float* y);
+float RoundedToBfloat16(float x);
 
 double Activate(Activation f, double x);
 void BiasActivateRows(Activation f, int rows, int n, const float* bias, float* y);
@@ -51,6 +57,7 @@ void WeightedSum(const float* w, const float* values, int positions, int size, i
 float BiasLogSumExp(const float* bias, int n, float* x);
 int TopK(const float* x, int n, int k, ScoredToken* best);
 void MixCopies(const Copies& copies, float generate, float copy, int vocabulary, int own, float* x);
+void ScanColumns(const float* bias, int first, int n, int k, float* x, RowScan* scan, ScoredToken* best);
 void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w);
 
 }  // namespace heed::reference

@@ -53,6 +53,25 @@ HWY_INLINE V Exp(V x) {
   return hn::Exp(d, hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 88.0f)));
 }
 
+// e^x of x at most 0: 2^n 2^f with n whole and |f| at most 1/2, 2^f by its series to the 6th power (the error of one
+// unit in the last place). Below 2^-125 it is that. What rounding x log2(e) costs is |x| 2^-24 of the result, which is
+// small where |x| is large: good for sums of such.
+HWY_INLINE V ExpOfLoss(V x) {
+  const D d;
+  const hn::RebindToSigned<D> di;
+  const V t = hn::Max(hn::Mul(x, hn::Set(d, 1.44269504f)), hn::Set(d, -125.0f));
+  const auto n = hn::NearestInt(t);
+  const V f = hn::Sub(t, hn::ConvertTo(d, n));
+  V p = hn::Set(d, 1.54035304e-4f);
+  p = hn::MulAdd(p, f, hn::Set(d, 1.33335581e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 9.61812911e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.55041087e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.40226507e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.93147181e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(n)));
+}
+
 // 1 / x for positive normal x. AVX-512 has an estimate of 14 bits: one Newton step makes it exact to a unit or two in
 // the last place, in a third of the time of a division.
 HWY_INLINE V Reciprocal(V x) {

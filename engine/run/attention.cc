@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "engine/kernels/attention.h"
-#include "engine/kernels/elementwise.h"
 
 namespace heed {
 
@@ -23,8 +22,7 @@ Attention::Attention(RowOps* ops, const std::vector<Op>& ops_of_program, BufferM
 const float* Attention::Project(const AttendOp& op, const Frame& frame, int begin, int count) {
   const float* query = ops_->Join(op.query, frame, begin, count);
   if (op.query_matrix < 0) return query;
-  ops_->gemm(op.query_matrix).Run(count, query, query_.data());
-  BiasActivateRows(Activation::kIdentity, count, op.query_size, ops_->constant(op.query_bias), query_.data());
+  ops_->gemm(op.query_matrix).Run(count, query, query_.data(), ops_->constant(op.query_bias));
   return query_.data();
 }
 

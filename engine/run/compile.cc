@@ -21,6 +21,7 @@ class Compiler {
       : program_(program), options_(options), weights_(model_, options.max_table_bytes) {}
 
   absl::StatusOr<CompiledModel> Run(bool fill) {
+    model_.precision = options_.precision;
     model_.start_zero = program_.start_zero;
     model_.start_id = program_.start_id;
     model_.eos_id = options_.eos_id;
@@ -141,7 +142,7 @@ class Compiler {
   Made From(const EmbedNode& node) {
     EmbedOp op;
     // Not scaled here: an output layer that is tied to it may need its rows too.
-    op.table = weights_.Constant(node.table);
+    op.table = weights_.Rows(node.table);
     op.scale = node.scale;
     op.size = static_cast<int>(node.table->columns());
     op.out = Slotted(node.out);
@@ -189,14 +190,6 @@ class Compiler {
     op.heads = node.heads;
     op.size = current().values[node.input].size;
     // One product for queries, keys and values.
-    const auto weights = [node, size = op.size] {
-      std::vector<float> all;
-      all.reserve(Floats(3 * size, size));
-      for (const Tensor* w : {node.query_weight, node.key_weight, node.value_weight}) {
-        all.insert(all.end(), w->data.begin(), w->data.end());
-      }
-      return all;
-    };
     const auto bias = [node, size = op.size] {
       std::vector<float> all(Floats(3, size));
       auto to = all.begin();
@@ -206,7 +199,8 @@ class Compiler {
       }
       return all;
     };
-    HEED_ASSIGN_OR_RETURN(op.projections, weights_.Pack(3 * op.size, op.size, weights));
+    HEED_ASSIGN_OR_RETURN(op.projections,
+                          weights_.PackStacked({node.query_weight, node.key_weight, node.value_weight}));
     op.bias = weights_.Constant(Floats(3, op.size), bias);
     HEED_ASSIGN_OR_RETURN(op.output, weights_.Pack(node.output_weight));
     op.output_bias = weights_.Constant(node.output_bias);
@@ -314,9 +308,9 @@ class Compiler {
   // The output layer is no op of the list: search reads its logits.
   Made From(const OutputNode& node) {
     model_.output_inputs = MakeInputs(node.inputs);
-    HEED_ASSIGN_OR_RETURN(model_.output_matrix, weights_.Pack(node.weight));
+    HEED_ASSIGN_OR_RETURN(model_.output_matrix, weights_.Pack(node.weight, /*streamed=*/true));
     model_.output_bias = weights_.Constant(node.bias);
-    if (options_.shortlists) model_.output_rows = weights_.Constant(node.weight);
+    if (options_.shortlists) model_.output_rows = weights_.Rows(node.weight);
     model_.vocabulary = static_cast<int>(node.weight->rows());
     return std::nullopt;
   }

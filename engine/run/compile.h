@@ -14,6 +14,7 @@ struct CompileOptions {
   bool shortlists = false;           // jobs may have a shortlist: the output layer's rows are kept unpacked too
   std::int64_t max_table_bytes = 0;  // of each tabulated embedding product; a larger one stays a product
   int max_positions = 0;             // the longest source or target to expect
+  Precision precision = Precision::kFloat32;
 };
 
 // All but the weights: `matrices` and `constants` are empty, everything else is there, `bytes` too. What it takes does

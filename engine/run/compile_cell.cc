@@ -47,9 +47,9 @@ struct InputColumns {
   int begin = 0, count = 0;
 
   std::size_t size() const { return static_cast<std::size_t>(weight->columns()) - count; }
-  // Copies row r.
-  float* Append(std::size_t r, float* to) const {
-    const float* row = &weight->data[r * weight->columns()];
+  // Copies row r of the weight's floats.
+  float* Append(const std::vector<float>& floats, std::size_t r, float* to) const {
+    const float* row = &floats[r * weight->columns()];
     to = std::copy(row, row + begin, to);
     return std::copy(row + begin + count, row + weight->columns(), to);
   }
@@ -58,9 +58,10 @@ struct InputColumns {
 // The input's product alone.
 WeightStore::MakeFloats Alone(const InputColumns& input) {
   return [input] {
+    const std::vector<float> floats = input.weight->Floats();
     std::vector<float> kept(input.weight->rows() * input.size());
     float* to = kept.data();
-    for (std::size_t r = 0; r < static_cast<std::size_t>(input.weight->rows()); ++r) to = input.Append(r, to);
+    for (std::size_t r = 0; r < static_cast<std::size_t>(input.weight->rows()); ++r) to = input.Append(floats, r, to);
     return kept;
   };
 }
@@ -69,11 +70,12 @@ WeightStore::MakeFloats Alone(const InputColumns& input) {
 WeightStore::MakeFloats Beside(const InputColumns& input, const Tensor& state) {
   return [input, &state] {
     const std::size_t n = state.rows(), h = state.columns(), k = input.weight == nullptr ? 0 : input.size();
+    const std::vector<float> inputs = k == 0 ? std::vector<float>() : input.weight->Floats(), states = state.Floats();
     std::vector<float> both(n * (k + h));
     float* to = both.data();
     for (std::size_t r = 0; r < n; ++r) {
-      if (k > 0) to = input.Append(r, to);
-      to = std::copy_n(&state.data[r * h], h, to);
+      if (k > 0) to = input.Append(inputs, r, to);
+      to = std::copy_n(&states[r * h], h, to);
     }
     return both;
   };
@@ -82,7 +84,8 @@ WeightStore::MakeFloats Beside(const InputColumns& input, const Tensor& state) {
 // Rows [begin, begin + count).
 WeightStore::MakeFloats Rows(const Tensor& w, int begin, int count) {
   return [&w, begin, count] {
-    const auto first = w.data.begin() + static_cast<std::ptrdiff_t>(begin) * w.columns();
+    const std::vector<float> floats = w.Floats();
+    const auto first = floats.begin() + static_cast<std::ptrdiff_t>(begin) * w.columns();
     return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(count) * w.columns());
   };
 }
@@ -96,11 +99,12 @@ absl::Status PackProducts(const CellWeights& weights, const InputColumns& input,
     return absl::OkStatus();
   }
   if (k > 0) {
-    HEED_ASSIGN_OR_RETURN(op->input, store->Pack(n, k, Alone(input)));
+    HEED_ASSIGN_OR_RETURN(op->input, input.count == 0 ? store->Pack(input.weight) : store->Pack(n, k, Alone(input)));
   }
   if (op->type == CellType::kSsru) return absl::OkStatus();
   const int at_once = op->reset_before ? 2 * h : n;
-  HEED_ASSIGN_OR_RETURN(op->state, store->Pack(at_once, h, Rows(*weights.weight_state, 0, at_once)));
+  HEED_ASSIGN_OR_RETURN(op->state, op->reset_before ? store->Pack(at_once, h, Rows(*weights.weight_state, 0, at_once))
+                                                    : store->Pack(weights.weight_state));
   if (op->reset_before) {
     HEED_ASSIGN_OR_RETURN(op->state_n, store->Pack(h, h, Rows(*weights.weight_state, 2 * h, h)));
   }

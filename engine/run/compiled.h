@@ -15,12 +15,14 @@
 #include "engine/base/buffer.h"
 #include "engine/kernels/cell.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/row_table.h"
 #include "engine/model/program.h"
 
 namespace heed {
 
-// Index into CompiledModel::matrices or ::constants; -1 is none.
+// Index into CompiledModel::matrices, ::tables or ::constants; -1 is none.
 using MatrixIndex = int;
+using TableIndex = int;
 using ConstantIndex = int;
 
 // A concatenation that feeds one product.
@@ -31,7 +33,7 @@ struct Inputs {
 };
 
 struct EmbedOp {
-  ConstantIndex table = -1;  // [V, size]
+  TableIndex table = -1;  // [V, size]
   float scale = 1;
   int size = 0;
   int out = -1;
@@ -213,8 +215,10 @@ struct PrimedSlot {
 struct CompiledModel {
   // The weights; of an outline (compile.h) the shapes alone.
   std::vector<std::shared_ptr<const PackedMatrix>> matrices;
+  std::vector<std::shared_ptr<const RowTable>> tables;
   std::vector<Buffer> constants;
-  std::vector<MatrixShape> matrix_shapes;    // by MatrixIndex
+  Precision precision = Precision::kFloat32;
+  std::vector<Packing> packings;             // by MatrixIndex
   std::vector<std::size_t> constant_floats;  // by ConstantIndex
   std::int64_t table_code_bytes = 0;         // of the products that tables are made with
 
@@ -232,7 +236,7 @@ struct CompiledModel {
   Inputs output_inputs;
   MatrixIndex output_matrix = -1;
   ConstantIndex output_bias = -1;
-  ConstantIndex output_rows = -1;  // the matrix unpacked, where jobs may have a shortlist
+  TableIndex output_rows = -1;  // the matrix unpacked, where jobs may have a shortlist
   int vocabulary = 0;
   std::optional<CopyOp> copy;
 
@@ -243,7 +247,7 @@ struct CompiledModel {
   TokenId start_id = 0;
   TokenId eos_id = 0;
   TokenId unk_id = 0;             // read in the place of a copied id beyond the vocabulary
-  std::int64_t bytes = 0;         // of matrices and constants
+  std::int64_t bytes = 0;         // of matrices, tables and constants
   std::int64_t making_bytes = 0;  // beside those, while they are made
 };
 

@@ -141,11 +141,10 @@ int Encoder::Piece(const RowOp& op) {
 }
 
 int Encoder::Piece(const EmbedOp& op) {
-  const float* table = ops_->constant(op.table);
+  const RowTable& table = ops_->table(op.table);
   const int count = std::min(ops_->block(), positions_ - cursor_.at);
   for (int i = 0; i < count; ++i, ++cursor_.at) {
-    RowOps::Scale(op.scale, op.size, table + Floats(ids_[cursor_.at], op.size),
-                  frame_.values[op.out] + Floats(cursor_.at, op.size));
+    table.Read(ids_[cursor_.at], op.scale, frame_.values[op.out] + Floats(cursor_.at, op.size));
   }
   done_ = cursor_.at == positions_;
   return Light(count);

@@ -32,8 +32,8 @@ absl::StatusOr<std::int64_t> Engine::Bytes(CompiledModel model, const EngineOpti
   BufferMaker buffers(BufferMaker::Mode::kAdd);
   HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), &buffers));
   const Engine engine(outline, options, std::move(ops), &buffers);
-  const auto lists = static_cast<std::int64_t>(engine.best_.size() * sizeof(ScoredToken) +
-                                               2 * sizeof(int) * engine.encoder_.max_positions());
+  const auto lists = static_cast<std::int64_t>(2 * sizeof(int) * engine.encoder_.max_positions()) +
+                     OutputLayer::ListBytes(options.max_rows);
   return SaturatingAdd(buffers.bytes(), lists);
 }
 
@@ -46,14 +46,12 @@ Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& 
       ops_(std::move(ops)),
       // Room for a group of the longest source, or of as many ordinary ones as share a product well.
       encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024), buffers),
-      stepper_(*model_, ops_.get(), options.max_source_tokens, buffers),
+      stepper_(*model_, ops_.get(), options.max_rows, options.max_source_tokens, buffers),
       scorer_(*model_, ops_.get(), options.max_source_tokens, buffers) {
   for (Jobs* jobs : {&waiting_, &encoding_, &ready_, &finished_}) jobs->reserve(capacity_);
   decoding_.reserve(capacity_);
   group_.reserve(capacity_);
   rows_.reserve(max_rows_);
-  // 2 * beam candidates for each of beam rows at most, of one job at a time.
-  best_.resize(2 * static_cast<std::size_t>(max_rows_) * max_rows_);
   found_.resize(max_rows_);
 }
 
@@ -204,15 +202,15 @@ void Engine::ListRows() {
 // Offers each row's best candidates to the job's search, which decides what goes on.
 void Engine::Choose(Decoding& decoding) {
   Search& search = decoding.job->search();
-  const int rows = static_cast<int>(search.rows().size()), k = search.candidates_per_row();
+  const int rows = static_cast<int>(search.rows().size());
   const bool copies = model_->copy.has_value();
   for (int i = 0; i < rows; ++i) {
     const int row = decoding.first_row + i;
-    const Scorer::Row made{stepper_.logits(row), copies ? stepper_.copy_gate(row) : 0,
-                           copies ? stepper_.copied(row) : nullptr};
-    found_[i] = scorer_.Best(*decoding.job, i, made, &best_[static_cast<std::size_t>(i) * k]);
+    const Scorer::Copying copying{copies ? stepper_.copy_gate(row) : 0, copies ? stepper_.copied(row) : nullptr};
+    found_[i] = scorer_.Best(*decoding.job, i, copying, &stepper_.output(row));
   }
-  search.Advance(best_.data(), found_.data());
+  // The rows' candidates lie one after the other.
+  search.Advance(stepper_.output(decoding.first_row).best, found_.data());
 }
 
 void Engine::Retire(StepReport* report) {

@@ -83,7 +83,6 @@ class Engine : public StepEngine {
 
   std::vector<LiveJob*> group_;
   std::vector<StepRow> rows_;
-  std::vector<ScoredToken> best_;
   std::vector<int> found_;
 };
 

@@ -44,19 +44,23 @@ class CompiledPlan : public Plan {
 
 CompileOptions CompileOptionsFor(const Bundle& bundle, const EngineOptions& options) {
   const auto& target = bundle.spec.target();
-  return {target.eos_id(), target.unk_id(), bundle.spec.has_shortlist(), options.max_table_bytes,
-          std::max(options.max_source_tokens, options.max_target_tokens)};
+  return {target.eos_id(),
+          target.unk_id(),
+          bundle.spec.has_shortlist(),
+          options.max_table_bytes,
+          std::max(options.max_source_tokens, options.max_target_tokens),
+          options.precision};
 }
 
 }  // namespace
 
 absl::StatusOr<PlanMemory> Plan::Measure(const Bundle& bundle, const CheckedProgram& program,
                                          const EngineOptions& options) {
+  HEED_RETURN_IF_ERROR(CheckPrecision(options.precision));
   HEED_ASSIGN_OR_RETURN(CompiledModel outline, Outline(program, CompileOptionsFor(bundle, options)));
-  std::set<std::pair<int, int>> shapes;
-  for (const MatrixShape& shape : outline.matrix_shapes) shapes.emplace(shape.n, shape.k);
+  const std::set<Packing> packings(outline.packings.begin(), outline.packings.end());
   const std::int64_t code =
-      SaturatingMultiply(static_cast<std::int64_t>(shapes.size()), Gemm::CodeBytes(Engine::Block(options)));
+      SaturatingMultiply(static_cast<std::int64_t>(packings.size()), Gemm::CodeBytes(Engine::Block(options)));
   PlanMemory memory{
       .weights = outline.bytes, .code = SaturatingAdd(code, outline.table_code_bytes), .making = outline.making_bytes};
   HEED_ASSIGN_OR_RETURN(memory.engine, Engine::Bytes(std::move(outline), options));
@@ -65,6 +69,7 @@ absl::StatusOr<PlanMemory> Plan::Measure(const Bundle& bundle, const CheckedProg
 
 absl::StatusOr<std::shared_ptr<const Plan>> Plan::Make(const Bundle& bundle, const CheckedProgram& program,
                                                        const EngineOptions& options) {
+  HEED_RETURN_IF_ERROR(CheckPrecision(options.precision));
   HEED_ASSIGN_OR_RETURN(CompiledModel model, Compile(program, CompileOptionsFor(bundle, options)));
   auto plan = std::make_shared<const CompiledPlan>(std::move(model), options);
   HEED_RETURN_IF_ERROR(plan->Try());

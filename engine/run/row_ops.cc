@@ -26,11 +26,12 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
   std::unique_ptr<RowOps> ops(new RowOps(model, block));
   int widest = 1;
   const std::int64_t gemm_bytes = Gemm::Bytes(block);
-  for (std::size_t i = 0; i < model.matrix_shapes.size(); ++i) {
+  ops->scratch_ = GemmScratch::Make(model.packings, block, buffers);
+  for (std::size_t i = 0; i < model.packings.size(); ++i) {
     buffers->Count(gemm_bytes);
-    widest = std::max(widest, model.matrix_shapes[i].k);
+    widest = std::max(widest, model.packings[i].k);
     if (!buffers->makes()) continue;
-    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(model.matrices[i], block));
+    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(model.matrices[i], block, &ops->scratch_));
     ops->gemms_.push_back(std::move(gemm));
   }
   for (const auto* list : {&model.source_ops, &model.step_ops}) {
@@ -57,10 +58,6 @@ const float* RowOps::Join(const Inputs& inputs, const Frame& frame, int begin, i
   return joined_.data();
 }
 
-void RowOps::Scale(float factor, int n, const float* x, float* y) {
-  for (int i = 0; i < n; ++i) y[i] = factor * x[i];
-}
-
 void RowOps::Run(const LinearOp& op, const Frame& frame, int begin, int count) {
   const float* x = Join(op.inputs, frame, begin, count);
   if (op.matrix < 0) {  // a bias alone
@@ -71,8 +68,7 @@ void RowOps::Run(const LinearOp& op, const Frame& frame, int begin, int count) {
   }
   Gemm& gemm = *gemms_[op.matrix];
   float* y = Row(frame.values[op.out], begin, gemm.n());
-  gemm.Run(count, x, y);
-  BiasActivateRows(op.function, count, gemm.n(), constant(op.bias), y);
+  gemm.Run(count, x, y, constant(op.bias), op.function);
 }
 
 void RowOps::RunElements(const ActivationOp& op, const Frame& frame, std::size_t first, int count) {

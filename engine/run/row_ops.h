@@ -52,14 +52,12 @@ class RowOps {
   // One row, which stands at `position`.
   void RunPosition(const PositionOp& op, const Frame& frame, int row, int position);
 
-  // y = factor * x, [n] each.
-  static void Scale(float factor, int n, const float* x, float* y);
-
   // The concatenated inputs as dense rows: the value itself where there is but one, else packed into scratch, followed
   // by `last` where it is given. Valid until the next call.
   const float* Join(const Inputs& inputs, const Frame& frame, int begin, int count, Ref last = {}, int last_size = 0);
 
   Gemm& gemm(MatrixIndex index) { return *gemms_[index]; }
+  const RowTable& table(TableIndex index) const { return *model_.tables[index]; }
   const float* constant(ConstantIndex index) const { return index < 0 ? nullptr : model_.constants[index].data(); }
   int block() const { return block_; }
 
@@ -67,6 +65,7 @@ class RowOps {
   RowOps(const CompiledModel& model, int block) : model_(model), block_(block) {}
   const CompiledModel& model_;
   const int block_;
+  GemmScratch scratch_;
   std::vector<std::unique_ptr<Gemm>> gemms_;
   Buffer joined_;
 };

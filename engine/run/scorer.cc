@@ -20,24 +20,24 @@ Scorer::Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tok
   if (own > 0 || model.output_rows >= 0) by_id_ = buffers->Make(static_cast<std::size_t>(model.vocabulary) + own);
 }
 
-int Scorer::Best(LiveJob& job, int row, const Row& made, ScoredToken* best) {
-  if (model_.copy.has_value()) return BestCopying(job, row, made, best);
-  if (!job.job().shortlist.empty()) return BestListed(job, row, made.logits, best);
+int Scorer::Best(LiveJob& job, int row, const Copying& copying, OutputRow* made) {
+  ScoredToken* const best = made->best;
+  float* const logits = made->logits;
+  if (logits == nullptr) {
+    for (int c = 0; c < made->found; ++c) best[c].value -= made->log_sum_exp;
+    return made->found;
+  }
+  if (model_.copy.has_value()) return BestCopying(job, row, copying, *made);
+  if (!job.job().shortlist.empty()) return BestListed(job, row, logits, best);
   Search& search = job.search();
-  float* logits = made.logits;
   const int vocabulary = model_.vocabulary;
-  const float total = BiasLogSumExp(ops_->constant(model_.output_bias), vocabulary, logits);
+  const float total = made->log_sum_exp;
   if (const TokenId forced = search.forced_token(); forced >= 0) {
     best[0] = {forced, logits[forced] - total};
     return 1;
   }
-  if (search.constrains()) {
-    SubtractFrom(total, vocabulary, logits);
-    return Pick(search, row, vocabulary, logits, best);
-  }
-  const int found = TopK(logits, vocabulary, search.candidates_per_row(), best);
-  for (int c = 0; c < found; ++c) best[c].value -= total;
-  return found;
+  SubtractFrom(total, vocabulary, logits);
+  return Pick(search, row, vocabulary, logits, best);
 }
 
 int Scorer::Pick(Search& search, int row, int ids, float* x, ScoredToken* best) {
@@ -70,17 +70,18 @@ int Scorer::BestListed(LiveJob& job, int row, float* logits, ScoredToken* best) 
   return found;
 }
 
-int Scorer::BestCopying(LiveJob& job, int row, const Row& made, ScoredToken* best) {
+int Scorer::BestCopying(LiveJob& job, int row, const Copying& copying, const OutputRow& made) {
   const int vocabulary = model_.vocabulary, own = job.recorder().own_ids();
   const bool generates = model_.copy->gate_generates;
-  const float generate = generates ? made.gate : 1 - made.gate, copy = generates ? 1 - made.gate : made.gate;
+  const float gate = copying.gate;
+  const float generate = generates ? gate : 1 - gate, copy = generates ? 1 - gate : gate;
   float* x = by_id_.data();
   std::memcpy(x, made.logits, sizeof(float) * vocabulary);
   for (const TokenId id : model_.copy->masked) x[id] = kImpossible;
   SubtractFrom(BiasLogSumExp(ops_->constant(model_.output_bias), vocabulary, x), vocabulary, x);
-  MixCopies(job.recorder().copies(made.copied), generate, copy, vocabulary, own, x);
-  job.recorder().Copy(job.search().steps(), row, copy, made.copied);
-  return Pick(job.search(), row, vocabulary + own, x, best);
+  MixCopies(job.recorder().copies(copying.weights), generate, copy, vocabulary, own, x);
+  job.recorder().Copy(job.search().steps(), row, copy, copying.weights);
+  return Pick(job.search(), row, vocabulary + own, x, made.best);
 }
 
 }  // namespace heed

@@ -5,29 +5,29 @@
 #pragma once
 
 #include "engine/run/live_job.h"
+#include "engine/run/output_layer.h"
 #include "engine/run/row_ops.h"
 
 namespace heed {
 
 class Scorer {
  public:
-  // What a step made of one row.
-  struct Row {
-    float* logits = nullptr;        // as OutputLayer gives them; overwritten
-    float gate = 0;                 // of a model that copies, as its copy op reads them
-    const float* copied = nullptr;  // weights by source position
+  // Of a model that copies, what its copy op reads of one row.
+  struct Copying {
+    float gate = 0;
+    const float* weights = nullptr;  // by source position
   };
 
   // Sources of at most max_source_tokens.
   Scorer(const CompiledModel& model, const RowOps* ops, int max_source_tokens, BufferMaker* buffers);
 
-  // Fills best [candidates_per_row of the job's search] for row `row` of the search, best first, and returns how many
-  // there are. Allocates nothing.
-  int Best(LiveJob& job, int row, const Row& made, ScoredToken* best);
+  // Fills made->best with log-probabilities for row `row` of the job's search, best first, and returns how many there
+  // are. Allocates nothing.
+  int Best(LiveJob& job, int row, const Copying& copying, OutputRow* made);
 
  private:
   int BestListed(LiveJob& job, int row, float* logits, ScoredToken* best);
-  int BestCopying(LiveJob& job, int row, const Row& made, ScoredToken* best);
+  int BestCopying(LiveJob& job, int row, const Copying& copying, const OutputRow& made);
   // Of log-probabilities by id.
   static int Pick(Search& search, int row, int ids, float* x, ScoredToken* best);
 

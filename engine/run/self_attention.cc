@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/kernels/elementwise.h"
 #include "engine/kernels/self_attention.h"
 
 namespace heed {
@@ -25,8 +24,7 @@ SelfAttention::SelfAttention(const CompiledModel& model, RowOps* ops, int max_po
 
 void SelfAttention::Project(const SelfAttendOp& op, const float* x, int begin, int count) {
   float* y = projected_.data() + Floats(begin, 3 * op.size);
-  ops_->gemm(op.projections).Run(count, x + Floats(begin, op.size), y);
-  BiasActivateRows(Activation::kIdentity, count, 3 * op.size, ops_->constant(op.bias), y);
+  ops_->gemm(op.projections).Run(count, x + Floats(begin, op.size), y, ops_->constant(op.bias));
 }
 
 void SelfAttention::Attend(const SelfAttendOp& op, const std::vector<int>& offset, const std::vector<int>& length,
@@ -52,8 +50,7 @@ void SelfAttention::Attend(const SelfAttendOp& op, const std::vector<int>& offse
     }
   }
   float* out = y + Floats(begin, op.size);
-  ops_->gemm(op.output).Run(count, contexts_.data(), out);
-  BiasActivateRows(Activation::kIdentity, count, op.size, ops_->constant(op.output_bias), out);
+  ops_->gemm(op.output).Run(count, contexts_.data(), out, ops_->constant(op.output_bias));
 }
 
 }  // namespace heed

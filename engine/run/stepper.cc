@@ -16,13 +16,13 @@ std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
 
 }  // namespace
 
-Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens, BufferMaker* buffers)
+Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_rows, int max_source_tokens, BufferMaker* buffers)
     : model_(model),
       ops_(ops),
       max_source_(max_source_tokens),
       cells_(ops, ops->block() + RowOps::Slack(), CellsOf(model), buffers),
       attention_(ops, model.step_ops, buffers),
-      output_(model, ops, buffers) {
+      output_(model, ops, max_rows, buffers) {
   const int capacity = ops->block() + RowOps::Slack();
   const auto add = [&](int size) {
     buffers_.push_back(buffers->Make(Floats(capacity, size)));
@@ -37,16 +37,13 @@ Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens,
   for (const PrimedSlot& primed : model.primed) {
     frame_.previous[primed.step_value] = add(Stride(primed.type, primed.size));
   }
-  int gates = 0, embedding = 0;
+  int gates = 0;
   for (const Op& op : model.step_ops) {
     if (const auto* cell = std::get_if<CellOp>(&op)) {
       if (cell->input >= 0) gates = std::max(gates, cell->blocks * cell->hidden);
-    } else if (const auto* embed = std::get_if<EmbedOp>(&op)) {
-      embedding = std::max(embedding, embed->size);
     }
   }
   gates_ = buffers->Make(Floats(capacity, gates));
-  zero_embedding_ = buffers->Make(embedding);
   table_rows_.resize(ops->block());
 }
 
@@ -94,11 +91,14 @@ void Stepper::Run(const std::vector<StepRow>& rows) {
 }
 
 void Stepper::RunOp(const EmbedOp& op, const std::vector<StepRow>& rows) {
-  const float* table = ops_->constant(op.table);
+  const RowTable& table = ops_->table(op.table);
   float* out = frame_.values[op.out];
   for (const StepRow& row : rows) {
-    const bool zero = row.parent < 0 && model_.start_zero;
-    RowOps::Scale(op.scale, op.size, zero ? zero_embedding_.data() : table + Floats(row.input, op.size), out);
+    if (row.parent < 0 && model_.start_zero) {
+      std::fill_n(out, op.size, 0.0f);
+    } else {
+      table.Read(row.input, op.scale, out);
+    }
     out += op.size;
   }
 }

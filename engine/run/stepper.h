@@ -18,13 +18,13 @@ namespace heed {
 
 class Stepper {
  public:
-  // At most ops->block() rows, sources of at most max_source_tokens.
-  Stepper(const CompiledModel& model, RowOps* ops, int max_source_tokens, BufferMaker* buffers);
+  // At most max_rows rows, sources of at most max_source_tokens.
+  Stepper(const CompiledModel& model, RowOps* ops, int max_rows, int max_source_tokens, BufferMaker* buffers);
 
-  // Fills logits and shows attention to the jobs. Allocates nothing.
+  // Fills what the output layer makes and shows attention to the jobs. Allocates nothing.
   void Run(const std::vector<StepRow>& rows);
 
-  float* logits(int row) { return output_.logits(row); }  // as OutputLayer has them
+  OutputRow& output(int row) { return output_.row(row); }
   // Of a model that copies, as its copy op reads them: the gate and the weights by source position.
   float copy_gate(int row) const { return frame_.at(model_.copy->gate)[row]; }
   const float* copied(int row) const { return frame_.at(model_.copy->attention) + Floats(row, max_source_); }
@@ -64,7 +64,6 @@ class Stepper {
   const int max_source_;
   Frame frame_;
   std::vector<Buffer> buffers_;
-  Buffer zero_embedding_;
 
   CellRunner cells_;
   Attention attention_;

@@ -24,24 +24,40 @@ Buffer Copied(const std::vector<float>& floats) {
 
 // Columns [begin, begin + size) of w.
 std::vector<float> Columns(const Tensor& w, int begin, int size) {
+  const std::vector<float> floats = w.Floats();
   const std::size_t n = w.rows(), all = w.columns();
   std::vector<float> part(n * size);
-  for (std::size_t r = 0; r < n; ++r) std::copy_n(&w.data[r * all + begin], size, &part[r * size]);
+  for (std::size_t r = 0; r < n; ++r) std::copy_n(&floats[r * all + begin], size, &part[r * size]);
   return part;
+}
+
+// What a tensor is, without a copy.
+Weight WeightOf(const Tensor& t) {
+  Weight weight{static_cast<int>(t.rows()), static_cast<int>(t.columns())};
+  if (t.is_int8()) {
+    weight.quantised = t.quantised.data();
+    weight.scales = t.scales.data();
+    weight.activation_scales = t.activation_scales;
+  } else {
+    weight.floats = t.data.data();
+  }
+  return weight;
 }
 
 absl::StatusOr<Buffer> Tabulate(const EmbedNode& embed, const Tensor& w, int begin, const std::vector<float>& bias) {
   const int vocabulary = static_cast<int>(embed.table->rows()), size = static_cast<int>(embed.table->columns());
   const int n = static_cast<int>(w.rows());
-  HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(n, size, Columns(w, begin, size).data()));
-  HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(packed, kBlock));
+  const std::vector<float> columns = Columns(w, begin, size);
+  HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack({n, size, columns.data()}, {.n = n, .k = size}));
+  GemmScratch scratch;  // float32 needs none
+  HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(packed, kBlock, &scratch));
+  const RowTable rows_of(WeightOf(*embed.table), Precision::kFloat32);
   Buffer x(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * size);
   Buffer y(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * n);
   Buffer table((static_cast<std::size_t>(vocabulary) + 1) * n);
   for (int at = 0; at < vocabulary; at += kBlock) {
     const int rows = std::min(kBlock, vocabulary - at);
-    const float* from = &embed.table->data[static_cast<std::size_t>(at) * size];
-    for (int i = 0; i < rows * size; ++i) x.data()[i] = from[i] * embed.scale;
+    for (int r = 0; r < rows; ++r) rows_of.Read(at + r, embed.scale, x.data() + static_cast<std::size_t>(r) * size);
     gemm->Run(rows, x.data(), y.data());
     std::memcpy(table.data() + static_cast<std::size_t>(at) * n, y.data(), sizeof(float) * rows * n);
   }
@@ -53,24 +69,83 @@ absl::StatusOr<Buffer> Tabulate(const EmbedNode& embed, const Tensor& w, int beg
 
 }  // namespace
 
-absl::StatusOr<MatrixIndex> WeightStore::Pack(int n, int k, MakeFloats make) {
-  auto [found, fresh] = packed_bytes_.emplace(std::make_pair(n, k), 0);
+absl::StatusOr<MatrixIndex> WeightStore::ListMatrix(const Packing& packing, MakeWeight make,
+                                                    std::int64_t making_bytes) {
+  auto [found, fresh] = packed_bytes_.emplace(packing, 0);
   if (fresh) {
-    HEED_ASSIGN_OR_RETURN(found->second, PackedMatrix::Bytes(n, k));
+    HEED_ASSIGN_OR_RETURN(found->second, PackedMatrix::Bytes(packing));
   }
   bytes_ = SaturatingAdd(bytes_, found->second);
-  making_bytes_ = std::max(making_bytes_, FloatBytes(n, k));
-  model_.matrix_shapes.push_back({n, k});
+  making_bytes_ = std::max(making_bytes_, SaturatingAdd(making_bytes, PackedMatrix::MakingBytes(packing)));
+  model_.packings.push_back(packing);
   matrices_.push_back(std::move(make));
   return static_cast<MatrixIndex>(matrices_.size()) - 1;
 }
 
-absl::StatusOr<MatrixIndex> WeightStore::Pack(const Tensor* w) {
-  const auto found = packed_.find(w);
+absl::StatusOr<MatrixIndex> WeightStore::Pack(int n, int k, MakeFloats make) {
+  const auto made = [n, k, make = std::move(make)] {
+    MadeWeight all{.weight = {n, k}, .floats = make()};
+    all.weight.floats = all.floats.data();
+    return all;
+  };
+  return ListMatrix(PackingOf(n, k), made, FloatBytes(n, k));
+}
+
+absl::StatusOr<MatrixIndex> WeightStore::Pack(const Tensor* w, bool streamed) {
+  const auto found = packed_.find({w, streamed});
   if (found != packed_.end()) return found->second;
-  HEED_ASSIGN_OR_RETURN(const MatrixIndex index,
-                        Pack(static_cast<int>(w->rows()), static_cast<int>(w->columns()), [w] { return w->data; }));
-  return packed_[w] = index;
+  Packing packing = PackingOf(static_cast<int>(w->rows()), static_cast<int>(w->columns()));
+  packing.streamed = streamed;
+  // A streamed product takes its x in once.
+  const bool fixed = IsFixed(*w) && (!streamed || w->activation_scales.size() == 1);
+  if (fixed) packing.parts = static_cast<int>(w->activation_scales.size());
+  const auto made = [w, fixed] {
+    MadeWeight weight{.weight = WeightOf(*w)};
+    if (!fixed) weight.weight.activation_scales.clear();
+    return weight;
+  };
+  HEED_ASSIGN_OR_RETURN(const MatrixIndex index, ListMatrix(packing, made, 0));
+  return packed_[{w, streamed}] = index;
+}
+
+absl::StatusOr<MatrixIndex> WeightStore::PackStacked(const std::vector<const Tensor*>& all) {
+  const int n = static_cast<int>(all[0]->rows()), k = static_cast<int>(all[0]->columns());
+  const int stacked = n * static_cast<int>(all.size());
+  const bool fixed = std::all_of(all.begin(), all.end(),
+                                 [&](const Tensor* t) { return IsFixed(*t) && t->activation_scales.size() == 1; });
+  if (!fixed) {
+    return Pack(stacked, k, [all] {
+      std::vector<float> floats;
+      for (const Tensor* t : all) {
+        const std::vector<float> part = t->Floats();
+        floats.insert(floats.end(), part.begin(), part.end());
+      }
+      return floats;
+    });
+  }
+  Packing packing = PackingOf(stacked, k);
+  packing.parts = static_cast<int>(all.size());
+  const auto made = [all, stacked, k] {
+    MadeWeight weight{.weight = {stacked, k}};
+    for (const Tensor* t : all) {
+      weight.quantised.insert(weight.quantised.end(), t->quantised.begin(), t->quantised.end());
+      weight.scales.insert(weight.scales.end(), t->scales.begin(), t->scales.end());
+      weight.weight.activation_scales.push_back(t->activation_scales[0]);
+    }
+    weight.weight.quantised = weight.quantised.data();
+    weight.weight.scales = weight.scales.data();
+    return weight;
+  };
+  return ListMatrix(packing, made, FloatBytes(stacked, k) / 2);
+}
+
+TableIndex WeightStore::Rows(const Tensor* t) {
+  const auto [found, fresh] = rows_.emplace(t, static_cast<TableIndex>(tables_.size()));
+  if (!fresh) return found->second;
+  const auto n = static_cast<int>(t->rows()), k = static_cast<int>(t->columns());
+  bytes_ = SaturatingAdd(bytes_, RowTable::Bytes(n, k, model_.precision));
+  tables_.push_back(t);
+  return found->second;
 }
 
 ConstantIndex WeightStore::List(std::size_t floats, std::function<absl::StatusOr<Buffer>()> make,
@@ -113,11 +188,17 @@ ConstantIndex WeightStore::Positions(int n, int wanted) {
 std::optional<ConstantIndex> WeightStore::Table(const EmbedNode& embed, const Tensor& w, int begin,
                                                 const MakeFloats& bias) {
   const std::int64_t rows = embed.table->rows() + 1, size = embed.table->columns(), n = w.rows();
-  if (FloatBytes(rows, n) > max_table_bytes_) return std::nullopt;
-  const absl::StatusOr<std::int64_t> packed = PackedMatrix::Bytes(static_cast<int>(n), static_cast<int>(size));
+  if (FloatBytes(rows, n) > max_table_bytes_ || IsFixed(w)) return std::nullopt;
+  const Packing packing{.n = static_cast<int>(n), .k = static_cast<int>(size)};
+  const absl::StatusOr<std::int64_t> packed = PackedMatrix::Bytes(packing);
   model_.table_code_bytes += Gemm::CodeBytes(kBlock);
-  const std::int64_t making = SaturatingAdd(FloatBytes(n, size), packed.value_or(0), Gemm::Bytes(kBlock),
-                                            FloatBytes(Gemm::PaddedRows(kBlock), SaturatingAdd(size, n)));
+  // The embedding once more in float32, the columns and, where they are int8, all of w.
+  const std::int64_t floats =
+      SaturatingAdd(RowTable::Bytes(static_cast<int>(rows) - 1, static_cast<int>(size), Precision::kFloat32),
+                    FloatBytes(n, size), FloatBytes(n, w.columns()));
+  const std::int64_t making =
+      SaturatingAdd(floats, packed.value_or(0), PackedMatrix::MakingBytes(packing),
+                    SaturatingAdd(Gemm::Bytes(kBlock), FloatBytes(Gemm::PaddedRows(kBlock), SaturatingAdd(size, n))));
   return List(
       static_cast<std::size_t>(rows * n), [embed, &w, begin, bias] { return Tabulate(embed, w, begin, bias()); },
       making);
@@ -125,9 +206,11 @@ std::optional<ConstantIndex> WeightStore::Table(const EmbedNode& embed, const Te
 
 absl::Status WeightStore::Fill() {
   for (std::size_t i = 0; i < matrices_.size(); ++i) {
-    const MatrixShape shape = model_.matrix_shapes[i];
-    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(shape.n, shape.k, matrices_[i]().data()));
+    HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack(matrices_[i]().weight, model_.packings[i]));
     model_.matrices.push_back(std::move(packed));
+  }
+  for (const Tensor* t : tables_) {
+    model_.tables.push_back(std::make_shared<const RowTable>(WeightOf(*t), model_.precision));
   }
   for (const auto& make : constants_) {
     HEED_ASSIGN_OR_RETURN(Buffer constant, make());

@@ -1,4 +1,4 @@
-// Every fast kernel against its plain reference, odd sizes included, and the products' batch independence.
+// Every fast kernel against its plain reference, odd sizes included; products and rounding have tests of their own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,11 +10,9 @@
 #include <random>
 #include <vector>
 
-#include "engine/base/buffer.h"
-#include "engine/kernels/gemm.h"
 #include "engine/kernels/position.h"
 #include "engine/kernels/reference.h"
-#include "hwy/targets.h"
+#include "tests/engine/kernels/kernel_fixture.h"
 
 namespace heed {
 namespace {
@@ -22,78 +20,6 @@ namespace {
 // Around vector widths and past them.
 const int kSizes[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 48, 64, 65, 100, 257};
 
-std::vector<float> Random(std::mt19937& random, std::size_t count, float scale = 1) {
-  std::uniform_real_distribution<float> uniform(-scale, scale);
-  std::vector<float> values(count);
-  for (float& v : values) v = uniform(random);
-  return values;
-}
-
-void ExpectNear(const std::vector<float>& got, const std::vector<float>& want, float tolerance) {
-  ASSERT_EQ(got.size(), want.size());
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    ASSERT_NEAR(got[i], want[i], tolerance * std::max(1.0f, std::abs(want[i]))) << "element " << i;
-  }
-}
-
-class GemmTest : public testing::TestWithParam<std::pair<int, int>> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, GemmTest,
-                         testing::Values(std::pair(1, 1), std::pair(3, 5), std::pair(17, 33), std::pair(64, 48),
-                                         std::pair(255, 97), std::pair(768, 384), std::pair(192, 768),
-                                         std::pair(256, 1001)));
-
-TEST_P(GemmTest, GivesEachRowTheSameBitsForEveryNumberOfRows) {
-  const auto [k, n] = GetParam();
-  constexpr int kMost = 64;
-  std::mt19937 random(k * 1000 + n);
-  const std::vector<float> w = Random(random, static_cast<std::size_t>(n) * k);
-  const auto packed = PackedMatrix::Pack(n, k, w.data());
-  ASSERT_TRUE(packed.ok()) << packed.status();
-  const auto gemm = Gemm::Make(*packed, kMost);
-  ASSERT_TRUE(gemm.ok()) << gemm.status();
-
-  const int padded = Gemm::PaddedRows(kMost);
-  Buffer x(static_cast<std::size_t>(padded) * k), y(static_cast<std::size_t>(padded) * n);
-  const std::vector<float> rows = Random(random, static_cast<std::size_t>(kMost) * k);
-  std::memcpy(x.data(), rows.data(), rows.size() * sizeof(float));
-  std::vector<float> want(static_cast<std::size_t>(kMost) * n);
-  reference::Gemm(kMost, n, k, x.data(), w.data(), want.data());
-  (*gemm)->Run(kMost, x.data(), y.data());
-  const std::vector<float> full(y.data(), y.data() + want.size());
-  ExpectNear(full, want, 2e-6f * std::sqrt(static_cast<float>(k)) + 1e-6f);
-
-  for (int m = 1; m < kMost; ++m) {
-    std::memset(y.data(), 0, y.size() * sizeof(float));
-    (*gemm)->Run(m, x.data(), y.data());
-    ASSERT_EQ(std::memcmp(y.data(), full.data(), sizeof(float) * m * n), 0) << m << " rows";
-  }
-  // And wherever among the others the row stands.
-  std::memcpy(x.data(), rows.data() + static_cast<std::size_t>(63) * k, sizeof(float) * k);
-  (*gemm)->Run(7, x.data(), y.data());
-  EXPECT_EQ(std::memcmp(y.data(), full.data() + static_cast<std::size_t>(63) * n, sizeof(float) * n), 0);
-}
-
-// The instruction sets that the kernels are compiled for and that this machine has, each for itself.
-std::vector<std::int64_t> Targets() {
-  std::vector<std::int64_t> targets;
-  for (const std::int64_t target : {std::int64_t{HWY_AVX3}, std::int64_t{HWY_AVX2}, std::int64_t{HWY_STATIC_TARGET}}) {
-    if (hwy::SupportedTargets() & target) targets.push_back(target);
-  }
-  return targets;
-}
-
-class KernelTest : public testing::TestWithParam<std::int64_t> {
- protected:
-  void SetUp() override { Choose(GetParam()); }
-  void TearDown() override { Choose(0); }
-
- private:
-  // 0: whatever the machine has.
-  static void Choose(std::int64_t target) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::ValuesIn(Targets()),
                          [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
 
@@ -381,43 +307,6 @@ TEST(CopiedPartOf, SaysHowMuchOfATokenIsCopiedAndFromWhere) {
   EXPECT_EQ(part.position, -1);
   EXPECT_EQ(CopiedPartOf(copies, 1, 9, std::log(0.4f) - 1e-4f).share, 1) << "never above 1";
   EXPECT_EQ(CopiedPartOf(copies, 0, 9, kNoProbability).share, 0);
-}
-
-// And an element's bits are the same whatever is computed beside it.
-TEST_P(KernelTest, GatheredProductsAgreeWithTheReferenceWhateverStandsBesideThem) {
-  std::mt19937 random(16);
-  for (const auto& [n, k] : {std::pair(1, 1), std::pair(9, 7), std::pair(40, 33), std::pair(3000, 129)}) {
-    const std::vector<float> w = Random(random, static_cast<std::size_t>(n) * k), bias = Random(random, n);
-    constexpr int kRows = 5;
-    const std::vector<float> x = Random(random, static_cast<std::size_t>(kRows) * k);
-    for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
-      const GatheredMatrix matrix{n, k, w.data(), b};
-      std::vector<std::vector<TokenId>> ids(kRows);
-      std::vector<std::vector<float>> got(kRows), want(kRows);
-      std::vector<GatheredRow> rows, plain;
-      for (int r = 0; r < kRows; ++r) {
-        for (TokenId id = 0; id < n; ++id) {
-          if (random() % (r + 1) == 0) ids[r].push_back(id);
-        }
-        got[r].resize(ids[r].size());
-        want[r].resize(ids[r].size());
-        const int count = static_cast<int>(ids[r].size());
-        rows.push_back({&x[static_cast<std::size_t>(r) * k], ids[r].data(), count, got[r].data()});
-        plain.push_back({&x[static_cast<std::size_t>(r) * k], ids[r].data(), count, want[r].data()});
-      }
-      GatherProduct(rows.data(), kRows, matrix);
-      reference::GatherProduct(plain.data(), kRows, matrix);
-      for (int r = 0; r < kRows; ++r) {
-        ExpectNear(got[r], want[r], 1e-5f);
-        for (std::size_t i = 0; i < ids[r].size(); ++i) {
-          float alone = 0;
-          GatheredRow row{rows[r].x, &ids[r][i], 1, &alone};
-          GatherProduct(&row, 1, matrix);
-          ASSERT_EQ(alone, got[r][i]) << n << " x " << k << ", row " << r << ", id " << ids[r][i];
-        }
-      }
-    }
-  }
 }
 
 TEST_P(KernelTest, SoftmaxHoldsAtExtremeEnergies) {

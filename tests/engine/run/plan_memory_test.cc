@@ -133,8 +133,9 @@ TEST(PlanMemory, OfWhatDoublesFromOpToOpIsSaidAndNotTaken) {
 
 // A matrix of one row is packed for sixteen or sixty-four.
 TEST(PlanMemory, OfANarrowMatrixIsThatOfItsPadding) {
-  const std::int64_t bytes = PackedMatrix::Bytes(1, 1 << 16).value();
-  const auto packed = PackedMatrix::Pack(1, 1 << 16, std::vector<float>(1 << 16).data()).value();
+  const std::int64_t bytes = PackedMatrix::Bytes({.n = 1, .k = 1 << 16}).value();
+  const auto packed =
+      PackedMatrix::Pack({1, 1 << 16, std::vector<float>(1 << 16).data()}, {.n = 1, .k = 1 << 16}).value();
   EXPECT_GE(bytes, static_cast<std::int64_t>(packed->bytes()));
 }
 

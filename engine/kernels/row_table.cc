@@ -1,0 +1,76 @@
+#include "engine/kernels/row_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/kernels/quantise.h"
+
+namespace heed {
+namespace {
+
+constexpr std::size_t ScaleCount(int n, Precision precision) {
+  return precision == Precision::kInt8 ? static_cast<std::size_t>(n) : 0;
+}
+
+}  // namespace
+
+std::size_t RowTable::Floats(int n, int k, Precision precision) {
+  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
+  const std::size_t bytes = static_cast<std::size_t>(n) * k * kBytes[static_cast<int>(precision)];
+  return (bytes + sizeof(float) - 1) / sizeof(float);
+}
+
+std::int64_t RowTable::Bytes(int n, int k, Precision precision) {
+  return SaturatingAdd(Buffer::Bytes(Floats(n, k, precision)), 2 * Buffer::Bytes(ScaleCount(n, precision)));
+}
+
+RowTable::RowTable(const Weight& rows, Precision precision)
+    : n_(rows.n),
+      k_(rows.k),
+      precision_(precision),
+      numbers_(Floats(rows.n, rows.k, precision)),
+      scales_(ScaleCount(rows.n, precision)),
+      sums_(ScaleCount(rows.n, precision)) {
+  if (precision == Precision::kInt8) {
+    auto* numbers = reinterpret_cast<std::int8_t*>(numbers_.data());
+    if (rows.quantised != nullptr) {
+      std::memcpy(numbers, rows.quantised, static_cast<std::size_t>(n_) * k_);
+      std::copy_n(rows.scales, n_, scales_.data());
+    } else {
+      QuantiseWeight(n_, k_, rows.floats, numbers, scales_.data());
+    }
+    SumWeightRows(n_, k_, numbers, reinterpret_cast<std::int32_t*>(sums_.data()));
+    return;
+  }
+  std::vector<float> widened(rows.quantised != nullptr ? k_ : 0);
+  for (int row = 0; row < n_; ++row) {
+    const float* from = rows.floats + At(row);
+    if (rows.quantised != nullptr) {
+      FromInt8(rows.scales[row], k_, rows.quantised + At(row), widened.data());
+      from = widened.data();
+    }
+    if (precision == Precision::kFloat32) {
+      std::copy_n(from, k_, numbers_.data() + At(row));
+    } else {
+      ToBfloat16(k_, from, reinterpret_cast<std::uint16_t*>(numbers_.data()) + At(row));
+    }
+  }
+}
+
+void RowTable::Read(int row, float factor, float* y) const {
+  switch (precision_) {
+    case Precision::kFloat32: {
+      const float* from = floats(row);
+      for (int i = 0; i < k_; ++i) y[i] = factor * from[i];
+      return;
+    }
+    case Precision::kBfloat16:
+      FromBfloat16(factor, k_, bfloat16(row), y);
+      return;
+    case Precision::kInt8:
+      FromInt8(factor * scales()[row], k_, int8(row), y);
+      return;
+  }
+}
+
+}  // namespace heed
