@@ -35,6 +35,8 @@ ABSL_FLAG(int, sentences, 1024, "sentences per run; with 1 row an eighth of them
 ABSL_FLAG(int, concurrency, 0, "most sentences inside the engine at once; 0: as many as it takes in");
 ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
+ABSL_FLAG(double, max_length_a, 2, "most target tokens: max_length_a * n + max_length_b of n source ids");
+ABSL_FLAG(double, max_length_b, 20, "see max_length_a");
 ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
@@ -77,7 +79,8 @@ std::vector<DecodeJob> ReadJobs(const Bundle& bundle, const Plan& plan) {
     const int length = static_cast<int>(job.source.size());
     if (length == 0 || length > 200) continue;
     job.search.beam_size = absl::GetFlag(FLAGS_beam_size);
-    job.search.max_length = 2 * length + 20;
+    job.search.max_length =
+        static_cast<int>(absl::GetFlag(FLAGS_max_length_a) * length + absl::GetFlag(FLAGS_max_length_b));
     job.capture.weights = absl::GetFlag(FLAGS_attention);
     for (std::size_t i = 0; i < plan.attends().size(); ++i) job.capture.attends.push_back(static_cast<int>(i));
     jobs.push_back(std::move(job));
