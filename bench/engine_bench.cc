@@ -37,7 +37,7 @@ ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
 ABSL_FLAG(double, max_length_a, 2, "most target tokens: max_length_a * n + max_length_b of n source ids");
 ABSL_FLAG(double, max_length_b, 20, "see max_length_a");
-ABSL_FLAG(int, encode_positions_per_step, heed::EngineOptions().encode_positions_per_step, "see EngineOptions");
+ABSL_FLAG(absl::Duration, encode_time_per_step, heed::EngineOptions().encode_time_per_step, "see EngineOptions");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
@@ -148,7 +148,7 @@ nlohmann::json Join(const Bundle& bundle, const CheckedProgram& program, int row
   const int tokens = absl::GetFlag(FLAGS_joining_tokens), joins = absl::GetFlag(FLAGS_joins);
   options.max_source_tokens = std::max(options.max_source_tokens, tokens);
   options.precision = PrecisionFlag();
-  options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
+  options.encode_time_per_step = absl::GetFlag(FLAGS_encode_time_per_step);
   const auto plan = Plan::Make(bundle, program, options).value();
   const auto engine = plan->MakeEngine().value();
   std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(bundle, *plan), rows);
@@ -225,7 +225,7 @@ int Main() {
     }
     EngineOptions options;
     options.max_rows = std::stoi(rows);
-    options.encode_positions_per_step = absl::GetFlag(FLAGS_encode_positions_per_step);
+    options.encode_time_per_step = absl::GetFlag(FLAGS_encode_time_per_step);
     options.max_table_bytes = absl::GetFlag(FLAGS_max_table_bytes);
     options.precision = PrecisionFlag();
     const auto plan = Plan::Make(*bundle, *program, options);

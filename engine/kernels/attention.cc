@@ -12,52 +12,106 @@ HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 
-void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e) {
-  const D d;
-  const std::size_t n = size, step = Width(), whole = n / (2 * step) * (2 * step);
-  for (int j = 0; j < positions; ++j) {
-    const float* k = keys + static_cast<std::size_t>(j) * stride;
-    V a = hn::Zero(d), b = hn::Zero(d);
-    std::size_t i = 0;
-    for (; i < whole; i += 2 * step) {
-      a = hn::MulAdd(hn::LoadU(d, q + i), hn::LoadU(d, k + i), a);
-      b = hn::MulAdd(hn::LoadU(d, q + i + step), hn::LoadU(d, k + i + step), b);
-    }
-    for (; i < n; i += step) a = hn::MulAdd(LoadAt(q, i, n - i), LoadAt(k, i, n - i), a);
-    e[j] = scale * hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b)));
+// Calls f with a function that gives position j's row.
+template <typename F>
+HWY_INLINE void WithRows(const MemoryRows& rows, const F& f) {
+  const std::size_t stride = rows.stride;
+  if (rows.floats != nullptr) {
+    f([p = rows.floats, stride](std::size_t j) HWY_ATTR { return FloatRow{p + j * stride}; });
+  } else {
+    f([p = rows.bfloat16, stride](std::size_t j) HWY_ATTR { return Bfloat16Row{p + j * stride}; });
   }
 }
 
-void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
-                      int stride, float* e) {
+// Sums across lanes of as many vectors as one has lanes, vector j's in lane j: each level adds neighbours and leaves
+// half as many vectors. Overwrites them.
+HWY_INLINE V SumsOf(V* v) {
   const D d;
-  const std::size_t n = size, step = Width();
-  for (int j = 0; j < positions; ++j) {
-    const float* k = keys + static_cast<std::size_t>(j) * stride;
-    V sum = hn::Zero(d);
-    for (std::size_t i = 0; i < n; i += step) {
-      const std::size_t left = n - i;
-      sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::Add(LoadAt(q, i, left), LoadAt(k, i, left))), sum);
+#if HWY_TARGET != HWY_SCALAR
+  for (std::size_t count = Width(); count > 1; count /= 2) {
+    for (std::size_t i = 0; i < count / 2; ++i) {
+      const V a = v[2 * i], b = v[2 * i + 1];
+      v[i] = hn::Add(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
     }
-    e[j] = hn::GetLane(hn::SumOfLanes(d, sum)) + v_bias;
+  }
+#else
+  (void)d;
+#endif
+  return v[0];
+}
+
+// Four positions share what is loaded of the query, and a vector's width of them one sum across lanes.
+template <typename RowAt>
+HWY_INLINE void DotWith(const float* q, const RowAt& row, std::size_t positions, std::size_t n, float scale, float* e) {
+  const D d;
+  const std::size_t step = Width();
+  for (std::size_t first = 0; first < positions; first += step) {
+    const std::size_t count = std::min(step, positions - first);
+    V sums[HWY_MAX_BYTES / sizeof(float)];
+    std::size_t j = 0;
+    for (; j + 4 <= count; j += 4) {
+      const auto k0 = row(first + j), k1 = row(first + j + 1), k2 = row(first + j + 2), k3 = row(first + j + 3);
+      V a = hn::Zero(d), b = a, c = a, g = a;
+      for (std::size_t i = 0; i < n; i += step) {
+        const std::size_t left = n - i;
+        const V x = LoadAt(q, i, left);
+        a = hn::MulAdd(x, k0.At(i, left), a);
+        b = hn::MulAdd(x, k1.At(i, left), b);
+        c = hn::MulAdd(x, k2.At(i, left), c);
+        g = hn::MulAdd(x, k3.At(i, left), g);
+      }
+      sums[j] = a;
+      sums[j + 1] = b;
+      sums[j + 2] = c;
+      sums[j + 3] = g;
+    }
+    for (; j < count; ++j) {
+      const auto k = row(first + j);
+      V a = hn::Zero(d);
+      for (std::size_t i = 0; i < n; i += step) a = hn::MulAdd(LoadAt(q, i, n - i), k.At(i, n - i), a);
+      sums[j] = a;
+    }
+    for (; j < step; ++j) sums[j] = hn::Zero(d);
+    StoreAt(hn::Mul(hn::Set(d, scale), SumsOf(sums)), e, first, positions - first);
   }
 }
 
-void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
-                      const float* coverage_weight, int positions, int size, int stride, float* e) {
-  const D d;
+void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e) {
+  WithRows(keys, [&](const auto& row) HWY_ATTR { DotWith(q, row, positions, size, scale, e); });
+}
+
+void AdditiveEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, int positions, int size,
+                      float* e) {
   const std::size_t n = size, step = Width();
-  for (int j = 0; j < positions; ++j) {
-    const float* k = keys + static_cast<std::size_t>(j) * stride;
-    const V covered = hn::Set(d, coverage[j]);
-    V sum = hn::Zero(d);
-    for (std::size_t i = 0; i < n; i += step) {
-      const std::size_t left = n - i;
-      const V sums = hn::Add(LoadAt(q, i, left), LoadAt(k, i, left));
-      sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::MulAdd(covered, LoadAt(coverage_weight, i, left), sums)), sum);
+  WithRows(keys, [&](const auto& row) HWY_ATTR {
+    for (int j = 0; j < positions; ++j) {
+      const auto k = row(j);
+      V sum = hn::Zero(D());
+      for (std::size_t i = 0; i < n; i += step) {
+        const std::size_t left = n - i;
+        sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::Add(LoadAt(q, i, left), k.At(i, left))), sum);
+      }
+      e[j] = hn::GetLane(hn::SumOfLanes(D(), sum)) + v_bias;
     }
-    e[j] = hn::GetLane(hn::SumOfLanes(d, sum)) + v_bias;
-  }
+  });
+}
+
+void CoverageEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, float* e) {
+  const std::size_t n = size, step = Width();
+  WithRows(keys, [&](const auto& row) HWY_ATTR {
+    for (int j = 0; j < positions; ++j) {
+      const auto k = row(j);
+      const V covered = hn::Set(D(), coverage[j]);
+      V sum = hn::Zero(D());
+      for (std::size_t i = 0; i < n; i += step) {
+        const std::size_t left = n - i;
+        const V sums = hn::Add(LoadAt(q, i, left), k.At(i, left));
+        sum = hn::MulAdd(LoadAt(v, i, left), Tanh(hn::MulAdd(covered, LoadAt(coverage_weight, i, left), sums)), sum);
+      }
+      e[j] = hn::GetLane(hn::SumOfLanes(D(), sum)) + v_bias;
+    }
+  });
 }
 
 void Softmax(const float* e, int n, float* w) {
@@ -77,20 +131,21 @@ void Softmax(const float* e, int n, float* w) {
   for (std::size_t i = 0; i < size; i += step) StoreAt(hn::Mul(LoadAt(w, i, size - i), factor), w, i, size - i);
 }
 
-void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out) {
+template <typename RowAt>
+HWY_INLINE void SumWith(const float* w, const RowAt& rows, int positions, std::size_t n, float* out) {
   const D d;
-  const std::size_t n = size, step = Width();
+  const std::size_t step = Width();
   std::size_t i = 0;
   // Four vectors at a time: one pass over the rows for each stretch of 4 * Width() columns.
   for (; i + 4 * step <= n; i += 4 * step) {
-    V a = hn::Zero(d), b = hn::Zero(d), c = hn::Zero(d), g = hn::Zero(d);
+    V a = hn::Zero(d), b = a, c = a, g = a;
     for (int j = 0; j < positions; ++j) {
-      const float* row = values + static_cast<std::size_t>(j) * stride + i;
+      const auto row = rows(j);
       const V weight = hn::Set(d, w[j]);
-      a = hn::MulAdd(weight, hn::LoadU(d, row), a);
-      b = hn::MulAdd(weight, hn::LoadU(d, row + step), b);
-      c = hn::MulAdd(weight, hn::LoadU(d, row + 2 * step), c);
-      g = hn::MulAdd(weight, hn::LoadU(d, row + 3 * step), g);
+      a = hn::MulAdd(weight, row.At(i, step), a);
+      b = hn::MulAdd(weight, row.At(i + step, step), b);
+      c = hn::MulAdd(weight, row.At(i + 2 * step, step), c);
+      g = hn::MulAdd(weight, row.At(i + 3 * step, step), g);
     }
     hn::StoreU(a, d, out + i);
     hn::StoreU(b, d, out + i + step);
@@ -99,12 +154,13 @@ void WeightedSum(const float* w, const float* values, int positions, int size, i
   }
   for (; i < n; i += step) {
     V a = hn::Zero(d);
-    for (int j = 0; j < positions; ++j) {
-      const float* row = values + static_cast<std::size_t>(j) * stride;
-      a = hn::MulAdd(hn::Set(d, w[j]), LoadAt(row, i, n - i), a);
-    }
+    for (int j = 0; j < positions; ++j) a = hn::MulAdd(hn::Set(d, w[j]), rows(j).At(i, n - i), a);
     StoreAt(a, out, i, n - i);
   }
+}
+
+void WeightedSum(const float* w, const MemoryRows& values, int positions, int size, float* out) {
+  WithRows(values, [&](const auto& rows) HWY_ATTR { SumWith(w, rows, positions, size, out); });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -120,17 +176,16 @@ HWY_EXPORT(CoverageEnergies);
 HWY_EXPORT(Softmax);
 HWY_EXPORT(WeightedSum);
 
-void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e) {
-  HWY_DYNAMIC_DISPATCH(DotEnergies)(q, keys, positions, size, stride, scale, e);
+void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e) {
+  HWY_DYNAMIC_DISPATCH(DotEnergies)(q, keys, positions, size, scale, e);
 }
-void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
-                      int stride, float* e) {
-  HWY_DYNAMIC_DISPATCH(AdditiveEnergies)(q, keys, v, v_bias, positions, size, stride, e);
+void AdditiveEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, int positions, int size,
+                      float* e) {
+  HWY_DYNAMIC_DISPATCH(AdditiveEnergies)(q, keys, v, v_bias, positions, size, e);
 }
-void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
-                      const float* coverage_weight, int positions, int size, int stride, float* e) {
-  HWY_DYNAMIC_DISPATCH(CoverageEnergies)
-  (q, keys, v, v_bias, coverage, coverage_weight, positions, size, stride, e);
+void CoverageEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, float* e) {
+  HWY_DYNAMIC_DISPATCH(CoverageEnergies)(q, keys, v, v_bias, coverage, coverage_weight, positions, size, e);
 }
 void Softmax(const float* e, int n, float* w) { HWY_DYNAMIC_DISPATCH(Softmax)(e, n, w); }
 
@@ -153,8 +208,8 @@ void Sparsemax(const float* e, int n, float* w) {
   for (int j = 0; j < n; ++j) w[j] = static_cast<float>(std::max(e[j] - most - tau, 0.0));
 }
 
-void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out) {
-  HWY_DYNAMIC_DISPATCH(WeightedSum)(w, values, positions, size, stride, out);
+void WeightedSum(const float* w, const MemoryRows& values, int positions, int size, float* out) {
+  HWY_DYNAMIC_DISPATCH(WeightedSum)(w, values, positions, size, out);
 }
 
 }  // namespace heed

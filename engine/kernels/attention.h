@@ -1,22 +1,37 @@
 // Attention of one query over one ragged memory: energies, softmax, context.
 //
-// Keys and values are rows of a source's memory, `stride` floats apart, so that a head is an offset into them. Nothing
-// is padded: a call sees its own source alone, so its result cannot depend on neighbours. Plain functions, thread-safe.
+// Nothing is padded: a call sees its own source alone, so its result cannot depend on neighbours. Sums are in float32.
+// Plain functions, thread-safe.
 #pragma once
+
+#include <cstdint>
 
 namespace heed {
 
+// Keys or values of a source's positions: rows `stride` elements apart, in float32 or bfloat16 (where floats is null).
+struct MemoryRows {
+  const float* floats = nullptr;
+  const std::uint16_t* bfloat16 = nullptr;
+  int stride = 0;
+
+  // The same from that column on: a head.
+  MemoryRows From(int column) const {
+    if (floats != nullptr) return {floats + column, nullptr, stride};
+    return {nullptr, bfloat16 + column, stride};
+  }
+};
+
 // e_j = scale * q . k_j for each position j (Luong et al. 2015). q [size], keys [positions] rows of size.
-void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
+void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e);
 
 // e_j = v . tanh(q + k_j) + v_bias (Bahdanau et al. 2015), q and k_j already projected.
-void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
-                      int stride, float* e);
+void AdditiveEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, int positions, int size,
+                      float* e);
 
 // The same with coverage (See et al. 2017): e_j = v . tanh(q + k_j + coverage_j * coverage_weight) + v_bias. coverage
 // [positions], coverage_weight [size].
-void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
-                      const float* coverage_weight, int positions, int size, int stride, float* e);
+void CoverageEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, float* e);
 
 // w = softmax(e), [n] each; w may be e.
 void Softmax(const float* e, int n, float* w);
@@ -26,6 +41,6 @@ void Softmax(const float* e, int n, float* w);
 void Sparsemax(const float* e, int n, float* w);
 
 // out [size] = sum over j of w_j * values_j.
-void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);
+void WeightedSum(const float* w, const MemoryRows& values, int positions, int size, float* out);
 
 }  // namespace heed

@@ -16,27 +16,6 @@ constexpr std::size_t kStretchBytes = std::size_t{512} << 10;
 
 HWY_INLINE float Sum(V v) { return hn::GetLane(hn::SumOfLanes(D(), v)); }
 
-// How the elements of a row come as floats: elements [i, i + Width()), of which `left` exist.
-struct FloatRow {
-  const float* w;
-  HWY_INLINE V At(std::size_t i, std::size_t left) const { return LoadAt(w, i, left); }
-};
-struct Bfloat16Row {
-  const std::uint16_t* w;
-  HWY_INLINE V At(std::size_t i, std::size_t left) const {
-    const hn::RebindToUnsigned<D> wide;
-    const hn::Rebind<std::uint16_t, decltype(wide)> half;
-    if (HWY_LIKELY(left >= Width())) return Wide(hn::LoadU(half, w + i));
-    HWY_ALIGN std::uint16_t last[HWY_MAX_BYTES / 2] = {};
-    std::memcpy(last, w + i, left * sizeof(std::uint16_t));
-    return Wide(hn::LoadU(half, last));
-  }
-  template <typename H>
-  HWY_INLINE V Wide(H half) const {
-    return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<D>(), half)));
-  }
-};
-
 // y[0 .. 3]: each lane of each sum is added up in the same order as in One, so both give the same bits.
 template <typename Row>
 HWY_INLINE void Four(std::size_t n, const float* HWY_RESTRICT x, Row w0, Row w1, Row w2, Row w3, float* y) {

@@ -16,6 +16,12 @@ double At(Addend addend, int r, int i) {
 
 double At(const float* p, std::size_t i) { return p == nullptr ? 0 : p[i]; }
 
+double At(const MemoryRows& rows, int j, int i) {
+  const std::size_t at = static_cast<std::size_t>(j) * rows.stride + i;
+  if (rows.floats != nullptr) return rows.floats[at];
+  return std::bit_cast<float>(static_cast<std::uint32_t>(rows.bfloat16[at]) << 16);
+}
+
 // Of element i of row r, rows `stride` long.
 std::size_t Index(int r, int stride, int i) { return static_cast<std::size_t>(r) * stride + i; }
 
@@ -232,29 +238,29 @@ void CellNormRows(int rows, std::span<const int> groups, Addend addend, const fl
   }
 }
 
-void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e) {
+void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e) {
   for (int j = 0; j < positions; ++j) {
     double sum = 0;
-    for (int i = 0; i < size; ++i) sum += double{q[i]} * keys[j * stride + i];
+    for (int i = 0; i < size; ++i) sum += double{q[i]} * At(keys, j, i);
     e[j] = static_cast<float>(scale * sum);
   }
 }
 
-void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
-                      int stride, float* e) {
+void AdditiveEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, int positions, int size,
+                      float* e) {
   for (int j = 0; j < positions; ++j) {
     double sum = v_bias;
-    for (int i = 0; i < size; ++i) sum += v[i] * std::tanh(double{q[i]} + keys[j * stride + i]);
+    for (int i = 0; i < size; ++i) sum += v[i] * std::tanh(double{q[i]} + At(keys, j, i));
     e[j] = static_cast<float>(sum);
   }
 }
 
-void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
-                      const float* coverage_weight, int positions, int size, int stride, float* e) {
+void CoverageEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, float* e) {
   for (int j = 0; j < positions; ++j) {
     double sum = v_bias;
     for (int i = 0; i < size; ++i) {
-      sum += v[i] * std::tanh(double{q[i]} + keys[j * stride + i] + double{coverage[j]} * coverage_weight[i]);
+      sum += v[i] * std::tanh(double{q[i]} + At(keys, j, i) + double{coverage[j]} * coverage_weight[i]);
     }
     e[j] = static_cast<float>(sum);
   }
@@ -279,10 +285,10 @@ void Softmax(const float* e, int n, float* w) {
   for (int i = 0; i < n; ++i) w[i] = static_cast<float>(std::exp(e[i] - most) / sum);
 }
 
-void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out) {
+void WeightedSum(const float* w, const MemoryRows& values, int positions, int size, float* out) {
   for (int i = 0; i < size; ++i) {
     double sum = 0;
-    for (int j = 0; j < positions; ++j) sum += double{w[j]} * values[j * stride + i];
+    for (int j = 0; j < positions; ++j) sum += double{w[j]} * At(values, j, i);
     out[i] = static_cast<float>(sum);
   }
 }
@@ -291,9 +297,9 @@ void AttendHead(const HeadAttention& head) {
   std::vector<float> e(head.positions), w(head.positions);
   for (int i = 0; i < head.queries; ++i) {
     const float* q = head.q + static_cast<std::ptrdiff_t>(i) * head.stride;
-    DotEnergies(q, head.k, head.positions, head.size, head.stride, head.scale, e.data());
+    DotEnergies(q, {head.k, nullptr, head.stride}, head.positions, head.size, head.scale, e.data());
     Softmax(e.data(), head.positions, w.data());
-    WeightedSum(w.data(), head.v, head.positions, head.size, head.stride,
+    WeightedSum(w.data(), {head.v, nullptr, head.stride}, head.positions, head.size,
                 head.out + static_cast<std::ptrdiff_t>(i) * head.out_stride);
   }
 }

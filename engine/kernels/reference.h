@@ -45,14 +45,14 @@ void CellNormRows(int rows, std::span<const int> groups, Addend addend, const fl
                   float epsilon, float* y);
 
 void AttendHead(const HeadAttention& head);  // scratch is not used
-void DotEnergies(const float* q, const float* keys, int positions, int size, int stride, float scale, float* e);
-void AdditiveEnergies(const float* q, const float* keys, const float* v, float v_bias, int positions, int size,
-                      int stride, float* e);
-void CoverageEnergies(const float* q, const float* keys, const float* v, float v_bias, const float* coverage,
-                      const float* coverage_weight, int positions, int size, int stride, float* e);
+void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e);
+void AdditiveEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, int positions, int size,
+                      float* e);
+void CoverageEnergies(const float* q, const MemoryRows& keys, const float* v, float v_bias, const float* coverage,
+                      const float* coverage_weight, int positions, int size, float* e);
 void Softmax(const float* e, int n, float* w);
 void Sparsemax(const float* e, int n, float* w);
-void WeightedSum(const float* w, const float* values, int positions, int size, int stride, float* out);
+void WeightedSum(const float* w, const MemoryRows& values, int positions, int size, float* out);
 
 float BiasLogSumExp(const float* bias, int n, float* x);
 int TopK(const float* x, int n, int k, ScoredToken* best);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernels/attention.h"
-
 namespace heed {
 
 Attention::Attention(RowOps* ops, const std::vector<Op>& ops_of_program, BufferMaker* buffers) : ops_(ops) {
@@ -37,14 +35,14 @@ void Attention::Run(const AttendOp& op, const AttendRow& row) {
     float* w = row.weights + Floats(head, positions);
     switch (op.score) {
       case AttendNode::Score::kDot:
-        DotEnergies(q, row.keys + head * key, positions, key, op.key_size, op.scale, e);
+        DotEnergies(q, row.keys.From(head * key), positions, key, op.scale, e);
         break;
       case AttendNode::Score::kAdditive:
         if (row.coverage != nullptr) {
-          CoverageEnergies(q, row.keys + head * key, v + head * key, op.v_bias, row.coverage + Floats(head, positions),
-                           coverage_weight + head * key, positions, key, op.key_size, e);
+          CoverageEnergies(q, row.keys.From(head * key), v + head * key, op.v_bias,
+                           row.coverage + Floats(head, positions), coverage_weight + head * key, positions, key, e);
         } else {
-          AdditiveEnergies(q, row.keys + head * key, v + head * key, op.v_bias, positions, key, op.key_size, e);
+          AdditiveEnergies(q, row.keys.From(head * key), v + head * key, op.v_bias, positions, key, e);
         }
         break;
       case AttendNode::Score::kLocation:
@@ -55,7 +53,7 @@ void Attention::Run(const AttendOp& op, const AttendRow& row) {
         break;
     }
     if (op.score != AttendNode::Score::kLocation) normalise(e, positions, w);
-    WeightedSum(w, row.values + head * value, positions, value, op.value_size, row.context + head * value);
+    WeightedSum(w, row.values.From(head * value), positions, value, row.context + head * value);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "engine/kernels/attention.h"
 #include "engine/run/row_ops.h"
 
 namespace heed {
@@ -12,8 +13,8 @@ namespace heed {
 // One query, and the source that it attends to. Energies and weights are [heads, positions], context [value_size].
 struct AttendRow {
   const float* query = nullptr;     // projected
-  const float* keys = nullptr;      // [positions, key_size]; none for a location score
-  const float* values = nullptr;    // [positions, value_size]
+  MemoryRows keys;                  // [positions, key_size]; none for a location score
+  MemoryRows values;                // [positions, value_size]
   const float* coverage = nullptr;  // [heads, positions], where the op has it
   int positions = 0;
   float* energies = nullptr;

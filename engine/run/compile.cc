@@ -72,7 +72,8 @@ class Compiler {
     for (std::size_t i = 0; i < list.size(); ++i) {
       if (list[i].value == value) return static_cast<int>(i);
     }
-    list.push_back({value, model_.source_slots[value].size});
+    const Slot& slot = model_.source_slots[value];
+    list.push_back({value, slot.size, slot.type == ValueType::kSequence && model_.precision != Precision::kFloat32});
     return static_cast<int>(list.size()) - 1;
   }
   int KeepVector(int value) { return Keep(model_.vectors, value); }

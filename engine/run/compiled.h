@@ -202,6 +202,7 @@ struct Slot {
 struct Kept {
   int value = -1;  // source slot
   int size = 0;
+  bool half = false;  // kept in bfloat16: what attends read, where the model is not float32
 };
 
 // First value of a primed step value.

@@ -90,17 +90,14 @@ void Encoder::Start(const std::vector<LiveJob*>& jobs) {
   cursor_ = {};
 }
 
-int Encoder::Advance(int budget) {
-  int spent = 0;
-  while (busy() && spent < budget) {
-    done_ = false;
-    spent += std::visit([this](const auto& op) { return Piece(op); }, model_.source_ops[op_]);
-    if (done_) {
-      ++op_;
-      cursor_ = {};
-    }
+int Encoder::Advance() {
+  done_ = false;
+  const int cost = std::visit([this](const auto& op) { return Piece(op); }, model_.source_ops[op_]);
+  if (done_) {
+    ++op_;
+    cursor_ = {};
   }
-  return spent;
+  return cost;
 }
 
 void Encoder::Finish() {
@@ -108,8 +105,7 @@ void Encoder::Finish() {
     LiveJob& job = *jobs_[order_[s]];
     for (std::size_t i = 0; i < model_.sequences.size(); ++i) {
       const Kept& kept = model_.sequences[i];
-      std::memcpy(job.sequence(static_cast<int>(i)), frame_.values[kept.value] + Floats(offset_[s], kept.size),
-                  sizeof(float) * Floats(length_[s], kept.size));
+      job.KeepSequence(static_cast<int>(i), frame_.values[kept.value] + Floats(offset_[s], kept.size));
     }
     for (std::size_t i = 0; i < model_.vectors.size(); ++i) {
       const Kept& kept = model_.vectors[i];
@@ -237,8 +233,8 @@ int Encoder::Piece(const AttendOp& op) {
     const int s = cursor_.at + i, at = offset_[s];
     const auto of = [&](int slot, int size) { return frame_.values[slot] + Floats(at, size); };
     attention_.Run(op, {.query = query + Floats(i, op.query_size),
-                        .keys = op.keys < 0 ? nullptr : of(op.keys, op.key_size),
-                        .values = of(op.values, op.value_size),
+                        .keys = {op.keys < 0 ? nullptr : of(op.keys, op.key_size), nullptr, op.key_size},
+                        .values = {of(op.values, op.value_size), nullptr, op.value_size},
                         .coverage = op.coverage.value < 0 ? nullptr : of(op.coverage.value, op.heads),
                         .positions = length_[s],
                         .energies = of(op.out_energies, op.heads),

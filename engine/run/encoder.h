@@ -28,12 +28,11 @@ class Encoder {
   // Starts a group. Requires !busy(); the jobs' sources are copied, so a job may be released meanwhile.
   void Start(const std::vector<LiveJob*>& jobs);
 
-  // Works on until `budget` is spent, but for the last piece of work, or the group is done. Returns what was spent, in
-  // positions advanced through one product or recurrence among many: time, not progress. Few at once cost as much as 4
-  // or, of a large product, 12; a position in an op without a product a quarter. A piece costs ops->block()
-  // positions at most; of self-attention and of an attend in init as well the keys of the longest source that it works
-  // on. Allocates nothing.
-  int Advance(int budget);
+  // Does one piece of work of a group that is not done: ops->block() positions of one op at most. Returns what it cost,
+  // in positions advanced through one product or recurrence among many. Few at once cost as much as 4 or, of a large
+  // product, 12; a position in an op without a product a quarter; self-attention and an attend in init as well the keys
+  // of the longest source that it works on. Allocates nothing.
+  int Advance();
 
   // After the group is done: its jobs with what they keep filled in, in the order of Start.
   void Finish();

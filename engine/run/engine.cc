@@ -1,7 +1,6 @@
 #include "engine/run/engine.h"
 
 #include <algorithm>
-#include <climits>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -42,7 +41,8 @@ Engine::Engine(std::shared_ptr<const CompiledModel> model, const EngineOptions& 
     : model_(std::move(model)),
       max_rows_(options.max_rows),
       capacity_(options.max_rows + options.max_rows / 2),
-      encode_budget_(options.encode_positions_per_step),
+      clock_(options.clock != nullptr ? options.clock : Clock::Real()),
+      encode_time_(options.encode_time_per_step),
       ops_(std::move(ops)),
       // Room for a group of the longest source, or of as many ordinary ones as share a product well.
       encoder_(*model_, ops_.get(), std::max(options.max_source_tokens, 1024), buffers),
@@ -120,6 +120,12 @@ void Engine::Step(StepReport* report) {
   Encode(report);
   StartDecoding();
   if (decoding_.empty()) return;
+  const absl::Time begin = clock_->Now();
+  Decode(report);
+  last_decode_ = clock_->Now() - begin;
+}
+
+void Engine::Decode(StepReport* report) {
   ListRows();
   stepper_.Run(rows_);
   report->rows += static_cast<int>(rows_.size());
@@ -133,19 +139,16 @@ void Engine::Step(StepReport* report) {
 }
 
 void Engine::Encode(StepReport* report) {
-  int budget = decoding_.empty() && ready_.empty() ? INT_MAX : encode_budget_;
-  while (budget > 0) {
-    if (!encoder_.busy()) StartGroup();
-    if (!encoder_.busy()) return;
-    const int spent = encoder_.Advance(budget);
-    report->encoded_positions += spent;
-    budget -= spent;
-    if (!encoder_.busy()) {
-      FinishGroup();
-      // What is ready now decodes before anything else is encoded.
-      return;
-    }
-  }
+  if (!encoder_.busy()) StartGroup();
+  if (!encoder_.busy()) return;
+  // A group runs to its end where nothing decodes.
+  const bool alone = decoding_.empty() && ready_.empty();
+  const absl::Time end = alone ? absl::InfiniteFuture() : clock_->Now() + std::max(encode_time_, last_decode_ / 2);
+  do {
+    report->encoded_positions += encoder_.Advance();
+  } while (encoder_.busy() && (alone || clock_->Now() < end));
+  // What is ready now decodes before anything else is encoded.
+  if (!encoder_.busy()) FinishGroup();
 }
 
 void Engine::StartGroup() {

@@ -1,6 +1,6 @@
 // The engine: jobs wait for their sources to be encoded, then for rows, then decode; a step advances all of it.
 //
-// Sources are encoded in groups. While rows are decoding, each step spends a bounded budget on the group under way, so
+// Sources are encoded in groups. While rows are decoding, each step spends a bounded time on the group under way, so
 // that sources which arrive meanwhile gather into the next group; when nothing decodes, a group runs to its end. Jobs
 // may be encoded ahead of free rows, so that a row which falls free is filled at once.
 //
@@ -54,6 +54,7 @@ class Engine : public StepEngine {
 
   std::vector<Decoding>::iterator FindDecoding(JobId id);
   void Encode(StepReport* report);
+  void Decode(StepReport* report);
   void StartGroup();
   void FinishGroup();
   void StartDecoding();
@@ -64,7 +65,9 @@ class Engine : public StepEngine {
   const std::shared_ptr<const CompiledModel> model_;
   const int max_rows_;
   const int capacity_;  // rows that jobs may reserve, those encoded ahead included
-  const int encode_budget_;
+  Clock* const clock_;
+  const absl::Duration encode_time_;
+  absl::Duration last_decode_;  // how long it took
   std::unique_ptr<RowOps> ops_;
   Encoder encoder_;
   Stepper stepper_;

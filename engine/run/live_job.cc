@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/kernels/quantise.h"
+
 namespace heed {
 namespace {
 
@@ -16,10 +18,16 @@ Search MakeSearch(const DecodeJob& job, const CompiledModel& model) {
 
 int Rows(const DecodeJob& job) { return job.forced.empty() ? job.search.beam_size : 1; }
 
+// Floats that a kept sequence takes.
+std::size_t SequenceFloats(const Kept& kept, std::size_t positions) {
+  const std::size_t numbers = positions * kept.size;
+  return Aligned(kept.half ? (numbers + 1) / 2 : numbers);
+}
+
 // Floats of what a job keeps of a source.
 std::size_t KeptFloats(const CompiledModel& model, std::size_t positions) {
   std::size_t floats = 0;
-  for (const Kept& kept : model.sequences) floats += Aligned(positions * kept.size);
+  for (const Kept& kept : model.sequences) floats += SequenceFloats(kept, positions);
   for (const Kept& kept : model.vectors) floats += Aligned(kept.size);
   return floats;
 }
@@ -31,6 +39,7 @@ LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
       job_(job),
       rows_(Rows(job)),
       positions_(static_cast<int>(job.source.size())),
+      model_(model),
       attend_(job.attend < 0 ? static_cast<int>(model.attend_names.size()) - 1 : job.attend),
       search_(MakeSearch(job, model)),
       kept_(KeptFloats(model, job.source.size())),
@@ -40,13 +49,31 @@ LiveJob::LiveJob(JobId id, const DecodeJob& job, const CompiledModel& model)
   vector_at_.reserve(model.vectors.size());
   for (const Kept& kept : model.sequences) {
     sequence_at_.push_back(size);
-    size += Aligned(static_cast<std::size_t>(positions_) * kept.size);
+    size += SequenceFloats(kept, positions_);
   }
   for (const Kept& kept : model.vectors) {
     vector_at_.push_back(size);
     size += Aligned(kept.size);
   }
   if (job.sources || search_.wants_attention()) mean_.resize(positions_);
+}
+
+MemoryRows LiveJob::sequence(int index) const {
+  const float* at = kept_.data() + sequence_at_[index];
+  const Kept& kept = model_.sequences[index];
+  if (kept.half) return {nullptr, reinterpret_cast<const std::uint16_t*>(at), kept.size};
+  return {at, nullptr, kept.size};
+}
+
+void LiveJob::KeepSequence(int index, const float* rows) {
+  float* const to = kept_.data() + sequence_at_[index];
+  const Kept& kept = model_.sequences[index];
+  const std::size_t numbers = Floats(positions_, kept.size);
+  if (kept.half) {
+    ToBfloat16(static_cast<std::int64_t>(numbers), rows, reinterpret_cast<std::uint16_t*>(to));
+  } else {
+    std::copy_n(rows, numbers, to);
+  }
 }
 
 void LiveJob::Attended(const AttendOp& op, int row, const AttendRow& made) {

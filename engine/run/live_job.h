@@ -25,9 +25,10 @@ class LiveJob {
   const DecodeJob& job() const { return job_; }
   Search& search() { return search_; }
 
-  // Keys, values, memories and first values of positions [positions, size], by CompiledModel::sequences; vectors by
-  // CompiledModel::vectors.
-  float* sequence(int index) { return kept_.data() + sequence_at_[index]; }
+  // Keys, values, memories and first values of positions [positions, size], by CompiledModel::sequences, each as
+  // Kept::half has it; vectors by CompiledModel::vectors.
+  MemoryRows sequence(int index) const;
+  void KeepSequence(int index, const float* rows);
   float* vector(int index) { return kept_.data() + vector_at_[index]; }
 
   // What an attend of the step program made for row `row` of the search at the current step: kept and shown to the
@@ -51,6 +52,7 @@ class LiveJob {
   const DecodeJob& job_;
   const int rows_;
   const int positions_;
+  const CompiledModel& model_;
   const int attend_;  // DecodeJob::attend, a real one; -1: the model has none
   Search search_;
   Buffer kept_;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
 #include "engine/base/precision.h"
 #include "engine/model/bundle.h"
 #include "engine/model/checker.h"
@@ -19,10 +21,10 @@ namespace heed {
 struct EngineOptions {
   // Rows (hypotheses) that one engine steps at once, 1 to 1024.
   int max_rows = 64;
-  // What encoding may spend between two decode steps, in source positions advanced through one recurrence together with
-  // many others; few at once cost as much as 4 to 12. At least 1. Small keeps live rows quick, large lets new rows
-  // join sooner.
-  int encode_positions_per_step = 512;
+  // Time that encoding may take between two decode steps, or half of what the last decode step took where that is
+  // longer; but for the last of its pieces of work, of max_rows positions in one op at most. Above 0. Small keeps live
+  // rows quick, large lets new rows join sooner.
+  absl::Duration encode_time_per_step = absl::Milliseconds(2);
   // Longest source and target that buffers are made for.
   int max_source_tokens = 512;
   int max_target_tokens = 512;
@@ -32,6 +34,7 @@ struct EngineOptions {
   // Of the weights and their products. FAILED_PRECONDITION from Measure and Make where the machine lacks its
   // instructions (CheckPrecision, engine/kernels/gemm.h).
   Precision precision = Precision::kFloat32;
+  Clock* clock = nullptr;  // that encode_time_per_step is of; null: the machine's. It outlives the engines.
 };
 
 // One `attend` of the step program, as introspection sees it.

@@ -67,7 +67,7 @@ void Stepper::TakeUp(const std::vector<StepRow>& rows) {
       if (rows[r].parent >= 0) {
         std::memcpy(to, current + Floats(rows[r].parent, stride), bytes);
       } else if (primed.kept >= 0) {
-        std::memcpy(to, positions ? job.sequence(primed.kept) : job.vector(primed.kept), bytes);
+        std::memcpy(to, positions ? job.sequence(primed.kept).floats : job.vector(primed.kept), bytes);
       } else {
         std::memset(to, 0, bytes);
       }
@@ -150,7 +150,7 @@ void Stepper::RunOp(const AttendOp& op, const std::vector<StepRow>& rows) {
   for (int r = 0; r < count; ++r) {
     LiveJob& job = *rows[r].job;
     const AttendRow row{.query = query + Floats(r, op.query_size),
-                        .keys = op.keys < 0 ? nullptr : job.sequence(op.keys),
+                        .keys = op.keys < 0 ? MemoryRows() : job.sequence(op.keys),
                         .values = job.sequence(op.values),
                         .coverage = op.coverage.value < 0 ? nullptr : frame_.at(op.coverage) + Floats(r, stride),
                         .positions = job.positions(),

@@ -165,10 +165,9 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
       {"batch_ageing", "DURATION", absl::FormatDuration(d.scheduler.batch_ageing),
        "Wait after which a batch request's rows count as interactive ones; --batch_share shrinks to 1 on the way.",
        Time(HEED_FIELD(scheduler.batch_ageing), absl::ZeroDuration(), absl::Hours(24))},
-      {"encode_positions_per_step", "TOKENS", Unparse(d.engine.encode_positions_per_step),
-       "What encoding may cost between two decode steps: source positions advanced through one layer among many "
-       "others.",
-       Number(HEED_FIELD(engine.encode_positions_per_step), 1, 1 << 20)},
+      {"encode_time_per_step", "DURATION", absl::FormatDuration(d.engine.encode_time_per_step),
+       "Time that encoding new sources may take between two decode steps, or half a decode step where that is longer.",
+       Time(HEED_FIELD(engine.encode_time_per_step), absl::Microseconds(10), absl::Seconds(10))},
       {"max_table_bytes", "BYTES", absl::StrCat(d.engine.max_table_bytes),
        "Largest table of an embedding's product with a cell's weights, per such cell: memory for speed; 0: no tables.",
        Number<std::int64_t>(HEED_FIELD(engine.max_table_bytes), 0, std::int64_t{1} << 40)},

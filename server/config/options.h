@@ -38,7 +38,7 @@ struct ServerOptions {
   HttpOptions http;
 
   SchedulerOptions scheduler;  // --workers, --max_queue
-  EngineOptions engine;        // --max_rows, --encode_positions_per_step, --max_table_bytes, --max_source_tokens, ...
+  EngineOptions engine;        // --max_rows, --encode_time_per_step, --max_table_bytes, --max_source_tokens, ...
   AdmissionLimits admission;   // the bounds of a request
 
   std::int64_t max_message_bytes = 4 << 20;             // of a request, inflated

@@ -25,7 +25,7 @@ class BatchIndependence : public ::testing::TestWithParam<std::string> {
 
 TEST_P(BatchIndependence, AReplyIsTheSameAloneAmong63OthersAndUnder8Clients) {
   // Two workers: which of them steps a row must not matter either. Few positions a step: encoding goes in chunks.
-  RunningServer server(models_.path(), {"--workers=2", "--encode_positions_per_step=16"}, Environment());
+  RunningServer server(models_.path(), {"--workers=2", "--encode_time_per_step=100us"}, Environment());
   for (const std::string model : {"luong", "marian", "variety", "plain", "gist"}) {
     SCOPED_TRACE(model);
     const bool attention = model != "plain";

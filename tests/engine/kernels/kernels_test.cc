@@ -208,27 +208,47 @@ TEST(SinusoidsTest, AreAsTheFormulaSays) {
   }
 }
 
+// The same rows as a job keeps them: in float32 and in bfloat16.
+struct Memory {
+  Memory(const std::vector<float>& rows, int stride) : half(rows.size()) {
+    ToBfloat16(static_cast<std::int64_t>(rows.size()), rows.data(), half.data());
+    forms[0] = {rows.data(), nullptr, stride};
+    forms[1] = {nullptr, half.data(), stride};
+  }
+  std::vector<std::uint16_t> half;
+  MemoryRows forms[2];
+};
+
 TEST_P(KernelTest, AttentionAgreesWithTheReference) {
   std::mt19937 random(3);
   for (const int positions : {1, 2, 15, 16, 17, 50}) {
     for (const int size : kSizes) {
       const int stride = size + 3;
       const std::vector<float> q = Random(random, size), v = Random(random, size);
-      const std::vector<float> keys = Random(random, static_cast<std::size_t>(positions) * stride);
-      std::vector<float> e(positions), e_want(positions), w(positions), w_want(positions), out(size), out_want(size);
-      DotEnergies(q.data(), keys.data(), positions, size, stride, 0.7f, e.data());
-      reference::DotEnergies(q.data(), keys.data(), positions, size, stride, 0.7f, e_want.data());
-      ExpectNear(e, e_want, 1e-5f);
-      AdditiveEnergies(q.data(), keys.data(), v.data(), 0.2f, positions, size, stride, e.data());
-      reference::AdditiveEnergies(q.data(), keys.data(), v.data(), 0.2f, positions, size, stride, e_want.data());
-      ExpectNear(e, e_want, 1e-5f);
-      for (float& x : e) x *= 5;
-      Softmax(e.data(), positions, w.data());
-      reference::Softmax(e.data(), positions, w_want.data());
-      ExpectNear(w, w_want, 1e-6f);
-      WeightedSum(w.data(), keys.data(), positions, size, stride, out.data());
-      reference::WeightedSum(w.data(), keys.data(), positions, size, stride, out_want.data());
-      ExpectNear(out, out_want, 1e-5f);
+      const std::vector<float> rows = Random(random, static_cast<std::size_t>(positions) * stride);
+      const Memory memory(rows, stride);
+      for (const MemoryRows& keys : memory.forms) {
+        std::vector<float> e(positions), e_want(positions), w(positions), w_want(positions), out(size), out_want(size);
+        DotEnergies(q.data(), keys, positions, size, 0.7f, e.data());
+        reference::DotEnergies(q.data(), keys, positions, size, 0.7f, e_want.data());
+        ExpectNear(e, e_want, 1e-5f);
+        for (int j = 0; j < positions; ++j) {  // a position's bits are its own
+          float alone = 0;
+          const int at = j * stride;
+          DotEnergies(q.data(), keys.From(at), 1, size, 0.7f, &alone);
+          ASSERT_EQ(alone, e[j]);
+        }
+        AdditiveEnergies(q.data(), keys, v.data(), 0.2f, positions, size, e.data());
+        reference::AdditiveEnergies(q.data(), keys, v.data(), 0.2f, positions, size, e_want.data());
+        ExpectNear(e, e_want, 1e-5f);
+        for (float& x : e) x *= 5;
+        Softmax(e.data(), positions, w.data());
+        reference::Softmax(e.data(), positions, w_want.data());
+        ExpectNear(w, w_want, 1e-6f);
+        WeightedSum(w.data(), keys, positions, size, out.data());
+        reference::WeightedSum(w.data(), keys, positions, size, out_want.data());
+        ExpectNear(out, out_want, 1e-5f);
+      }
     }
   }
 }
@@ -239,14 +259,16 @@ TEST_P(KernelTest, CoverageEnergiesAgreeWithTheReference) {
     for (const int size : kSizes) {
       const int stride = size + 3;
       const std::vector<float> q = Random(random, size), v = Random(random, size), c = Random(random, size);
-      const std::vector<float> keys = Random(random, static_cast<std::size_t>(positions) * stride);
+      const std::vector<float> rows = Random(random, static_cast<std::size_t>(positions) * stride);
       const std::vector<float> coverage = Random(random, positions, 3);
-      std::vector<float> e(positions), want(positions);
-      CoverageEnergies(q.data(), keys.data(), v.data(), 0.2f, coverage.data(), c.data(), positions, size, stride,
-                       e.data());
-      reference::CoverageEnergies(q.data(), keys.data(), v.data(), 0.2f, coverage.data(), c.data(), positions, size,
-                                  stride, want.data());
-      ExpectNear(e, want, 1e-5f);
+      const Memory memory(rows, stride);
+      for (const MemoryRows& keys : memory.forms) {
+        std::vector<float> e(positions), want(positions);
+        CoverageEnergies(q.data(), keys, v.data(), 0.2f, coverage.data(), c.data(), positions, size, e.data());
+        reference::CoverageEnergies(q.data(), keys, v.data(), 0.2f, coverage.data(), c.data(), positions, size,
+                                    want.data());
+        ExpectNear(e, want, 1e-5f);
+      }
     }
   }
 }

@@ -117,7 +117,7 @@ TEST(StepAllocation, NoneWhileSourcesAreEncodedAndRowsDecodeGreedilyAndByBeam) {
     ASSERT_TRUE(program.ok()) << program.status();
     EngineOptions options;
     options.max_rows = 16;
-    options.encode_positions_per_step = 4;
+    options.encode_time_per_step = absl::Microseconds(10);
     const auto plan = Plan::Make(bundle, *program, options);
     ASSERT_TRUE(plan.ok()) << plan.status();
     const auto engine = (*plan)->MakeEngine().value();

@@ -14,6 +14,7 @@
 #include "engine/run/plan.h"
 #include "tests/engine/run/reference_model.h"
 #include "tests/support/attention_models.h"
+#include "tests/support/ticking_clock.h"
 
 namespace heed {
 namespace {
@@ -330,7 +331,7 @@ TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
   for (const int rows : {64, 16, 5}) {
     EngineOptions options;
     options.max_rows = rows;
-    options.encode_positions_per_step = rows;
+    options.encode_time_per_step = absl::Microseconds(10);
     models.push_back(Load(GetParam().make({}, 4), options));
   }
   std::mt19937 random(8);
@@ -426,7 +427,9 @@ TEST(ValidCopyIds, WantsOneIdASourceTokenAndOwnIdsInOrderWithoutGaps) {
 TEST(Engine, LeavesOthersAloneWhenAJobIsReleasedAtAnyPoint) {
   EngineOptions options;
   options.max_rows = 8;
-  options.encode_positions_per_step = 3;
+  TickingClock clock;  // a piece or two a step
+  options.clock = &clock;
+  options.encode_time_per_step = absl::Microseconds(2);
   const auto model = Load(LuongLstm({}, 4), options);
   std::mt19937 random(9);
   std::vector<DecodeJob> jobs(30);
@@ -480,7 +483,9 @@ TEST(Engine, LeavesOthersAloneWhenAJobIsReleasedAtAnyPoint) {
 
 TEST(Engine, SpreadsEncodingOverStepsWhileOthersDecode) {
   EngineOptions options;
-  options.encode_positions_per_step = 8;
+  TickingClock clock;
+  options.clock = &clock;
+  options.encode_time_per_step = absl::Nanoseconds(1);  // a piece a step
   const auto model = Load(LuongLstm({}, 4), options);
   const auto engine = model->plan->MakeEngine().value();
   DecodeJob first, second;
@@ -499,17 +504,19 @@ TEST(Engine, SpreadsEncodingOverStepsWhileOthersDecode) {
     engine->Step(&report);
     ++steps;
     EXPECT_GE(report.rows, 1) << "a step without the live row";
-    EXPECT_LE(report.encoded_positions, 8 + 64);
+    EXPECT_LE(report.encoded_positions, 64);
   }
   EXPECT_THAT(report.finished, testing::ElementsAre(2));
-  // Four recurrences, one row each at a time, which counts as four.
-  EXPECT_GT(steps, 4 * 4 * 100 / 8);
+  // Four recurrences, a position at a time.
+  EXPECT_GT(steps, 4 * 100);
 }
 
 // Self-attention over a long source is work in pieces too.
 TEST(Engine, SpreadsSelfAttentionOverStepsWhileOthersDecode) {
   EngineOptions options;
-  options.encode_positions_per_step = 8;
+  TickingClock clock;
+  options.clock = &clock;
+  options.encode_time_per_step = absl::Nanoseconds(1);  // a piece a step
   const auto model = Load(Student({.embedding = 64}, 4), options);
   const auto engine = model->plan->MakeEngine().value();
   DecodeJob first, second;
@@ -531,7 +538,7 @@ TEST(Engine, SpreadsSelfAttentionOverStepsWhileOthersDecode) {
     ++steps;
     EXPECT_GE(report.rows, 1) << "a step without the live row";
     // 64 queries over 500 keys of size 64, and their projection.
-    EXPECT_LE(report.encoded_positions, 8 + 500 + 64);
+    EXPECT_LE(report.encoded_positions, 500 + 64);
   }
   EXPECT_THAT(report.finished, testing::ElementsAre(2));
   // Per layer at least 8 pieces each of projections and attention.

@@ -16,7 +16,7 @@ namespace {
 
 constexpr TokenId kEos = 2;
 
-constexpr EngineOptions kOptions = {.max_rows = 11, .encode_positions_per_step = 7};
+constexpr EngineOptions kOptions = {.max_rows = 11, .encode_time_per_step = absl::Microseconds(10)};
 
 std::vector<DecodeJob> RandomJobs(std::mt19937& random, const Plan& plan, int count) {
   std::vector<DecodeJob> jobs(count);

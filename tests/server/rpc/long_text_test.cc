@@ -10,21 +10,12 @@
 #include <vector>
 
 #include "tests/server/rpc/running_rpc_server.h"
+#include "tests/support/ticking_clock.h"
 
 namespace heed {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A clock by which every slice takes the same, well within what is expected of it, however slow the machine is.
-class EvenClock : public Clock {
- public:
-  absl::Time Now() override { return begin_ + absl::Microseconds(++calls_); }
-
- private:
-  const absl::Time begin_ = Clock::Real()->Now();
-  std::atomic<int> calls_{0};
-};
 
 class LongText : public ServerTest {
  protected:
@@ -99,7 +90,7 @@ TEST_F(LongText, ARequestPastItsDeadlineEndsBetweenTwoParts) {
 }
 
 TEST_F(LongText, AShortRequestIsAnsweredBeforeLongOnesThatCameEarlier) {
-  text_clock_ = std::make_unique<EvenClock>();
+  text_clock_ = std::make_unique<TickingClock>();
   PuppetScheduler* const puppet = StartServerWithPuppet();  // no reply comes back to the pool before the test says so
   constexpr int kLong = 3;
   std::atomic<int> long_ones{0};

@@ -21,7 +21,7 @@ namespace {
 constexpr TokenId kEos = 2;
 constexpr int kClients = 3, kItems = 40;
 
-constexpr EngineOptions kOptions = {.max_rows = 9, .encode_positions_per_step = 5};
+constexpr EngineOptions kOptions = {.max_rows = 9, .encode_time_per_step = absl::Microseconds(10)};
 
 DecodeJob RandomJob(std::mt19937& random) {
   DecodeJob job;
