@@ -43,6 +43,11 @@ class Compiler {
       }
     }
     MarkUnread();
+    for (auto* ops : {&model_.source_ops, &model_.step_ops}) {
+      for (Op& op : *ops) {
+        if (auto* embed = std::get_if<EmbedOp>(&op)) embed->table = weights_.Rows(embedded_[embed->table]);
+      }
+    }
     model_.bytes = weights_.bytes();
     model_.making_bytes = weights_.making_bytes();
     if (fill) HEED_RETURN_IF_ERROR(weights_.Fill());
@@ -143,7 +148,8 @@ class Compiler {
   Made From(const EmbedNode& node) {
     EmbedOp op;
     // Not scaled here: an output layer that is tied to it may need its rows too.
-    op.table = weights_.Rows(node.table);
+    op.table = static_cast<TableIndex>(embedded_.size());
+    embedded_.push_back(node.table);
     op.scale = node.scale;
     op.size = static_cast<int>(node.table->columns());
     op.out = Slotted(node.out);
@@ -351,6 +357,7 @@ class Compiler {
   CompiledModel model_;
   WeightStore weights_;
   std::vector<int> init_to_source_;
+  std::vector<const Tensor*> embedded_;  // by EmbedOp::table, until it is known whose rows are read
   std::map<std::tuple<int, const Tensor*, const Tensor*>, int> projected_;  // source slots
   bool in_init_ = false, in_step_ = false;
 };

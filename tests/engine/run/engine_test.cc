@@ -1,5 +1,5 @@
-// The engine against the plain reference, and the promises that it makes: batch independence, right lineage under beam
-// search, rows that come and go at step boundaries.
+// The engine against the plain reference, and the promises that it makes: right lineage under beam search, rows that
+// come and go at step boundaries. Batch independence has a test of its own (batch_test.cc).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,180 +12,16 @@
 
 #include "engine/model/checker.h"
 #include "engine/run/plan.h"
+#include "tests/engine/run/engine_fixture.h"
 #include "tests/engine/run/reference_model.h"
-#include "tests/support/attention_models.h"
 #include "tests/support/ticking_clock.h"
 
 namespace heed {
 namespace {
 
-constexpr TokenId kEos = 2;
-
-struct Model {
-  Bundle bundle;
-  CheckedProgram program;
-  std::shared_ptr<const Plan> plan;
-};
-
-std::unique_ptr<Model> Load(BundleBuilder builder, const EngineOptions& options = {}) {
-  auto model = std::make_unique<Model>();
-  model->bundle = builder.Build();
-  auto program = CheckProgram(model->bundle);
-  EXPECT_TRUE(program.ok()) << program.status();
-  model->program = *std::move(program);
-  auto plan = Plan::Make(model->bundle, model->program, options);
-  EXPECT_TRUE(plan.ok()) << plan.status();
-  model->plan = *std::move(plan);
-  return model;
-}
-
-std::vector<TokenId> RandomSource(std::mt19937& random, int vocabulary, int longest = 17) {
-  std::vector<TokenId> source(1 + random() % longest);
-  for (TokenId& id : source) id = 3 + random() % (vocabulary - 3);
-  source.back() = kEos;
-  return source;
-}
-
-// Runs all jobs, admitting each as soon as rows are free; result i belongs to job i.
-std::vector<DecodeResult> RunAll(StepEngine& engine, const std::vector<DecodeJob>& jobs) {
-  std::vector<DecodeResult> results(jobs.size());
-  std::size_t next = 0, done = 0;
-  StepReport report;
-  while (done < jobs.size()) {
-    while (next < jobs.size() && engine.free_rows() >= std::max(1, jobs[next].search.beam_size)) {
-      engine.Admit(static_cast<JobId>(next), &jobs[next]);
-      ++next;
-    }
-    report.Clear();
-    engine.Step(&report);
-    for (const JobId id : report.finished) {
-      results[id] = engine.Take(id);
-      ++done;
-    }
-  }
-  EXPECT_EQ(engine.live_jobs(), 0);
-  return results;
-}
-
-Capture Everything(const Plan& plan) {
-  Capture capture{true, true, true, {}};
-  for (std::size_t i = 0; i < plan.attends().size(); ++i) capture.attends.push_back(static_cast<int>(i));
-  return capture;
-}
-
-// Source tokens with an even id are known to the target side; every other piece is the job's own.
-void AddCopyIds(DecodeJob& job, int vocabulary) {
-  std::map<TokenId, TokenId> own;
-  for (const TokenId id : job.source) {
-    if (id % 2 == 0) {
-      job.copy_ids.push_back(id % vocabulary);
-    } else {
-      job.copy_ids.push_back(own.try_emplace(id, vocabulary + static_cast<TokenId>(own.size())).first->second);
-    }
-  }
-}
-
-// A random source with all that the model's jobs may have; two of three have a shortlist where that may be.
-DecodeJob RandomJob(std::mt19937& random, const Model& model, int longest = 17) {
-  DecodeJob job;
-  job.source = RandomSource(random, 23, longest);
-  job.capture = Everything(*model.plan);
-  job.sources = random() % 2 == 0;
-  if (random() % 2 == 0) job.text_end = static_cast<int>(job.source.size()) - 1;  // </s> is no text
-  if (model.plan->copies()) AddCopyIds(job, model.bundle.spec.target().size());
-  for (TokenId id = 0; model.plan->shortlists() && job.source.size() % 3 != 0 && id < 23; ++id) {
-    if (id == kEos || random() % 3 > 0) job.shortlist.push_back(id);
-  }
-  return job;
-}
-
-void ExpectSame(const DecodeResult& a, const DecodeResult& b) {
-  ASSERT_EQ(a.hypotheses.size(), b.hypotheses.size());
-  for (std::size_t h = 0; h < a.hypotheses.size(); ++h) {
-    const DecodedHypothesis &x = a.hypotheses[h], &y = b.hypotheses[h];
-    EXPECT_EQ(x.tokens, y.tokens);
-    EXPECT_EQ(x.log_probabilities, y.log_probabilities);  // to the bit
-    EXPECT_EQ(x.score, y.score);
-    ASSERT_EQ(x.attentions.size(), y.attentions.size());
-    for (std::size_t i = 0; i < x.attentions.size(); ++i) EXPECT_EQ(x.attentions[i].values, y.attentions[i].values);
-    EXPECT_EQ(x.sources, y.sources);
-    ASSERT_EQ(x.copies.size(), y.copies.size());
-    for (std::size_t t = 0; t < x.copies.size(); ++t) {
-      EXPECT_EQ(x.copies[t].gate, y.copies[t].gate);
-      EXPECT_EQ(x.copies[t].share, y.copies[t].share);
-      EXPECT_EQ(x.copies[t].source, y.copies[t].source);
-    }
-  }
-}
-
-struct Kind {
-  std::string name;
-  std::function<BundleBuilder(const TestSizes&, std::uint32_t)> make;
-};
-std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
-
 class EveryProgram : public testing::TestWithParam<Kind> {};
-INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram,
-                         testing::Values(Kind{"LuongLstm", LuongLstm}, Kind{"BahdanauGru", BahdanauGru},
-                                         Kind{"NoAttention", NoAttention}, Kind{"Marian", Marian},
-                                         Kind{"Variety", Variety}, Kind{"Student", Student}),
+INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram, testing::ValuesIn(AllKinds()),
                          [](const auto& info) { return info.param.name; });
-
-Kind CellKind(const std::string& name, const TestCell& cell) {
-  return {name, [cell](const TestSizes& z, std::uint32_t seed) { return CellModel(cell, z, seed); }};
-}
-INSTANTIATE_TEST_SUITE_P(
-    Cells, EveryProgram,
-    testing::Values(
-        CellKind("Ssru", {.kind = "SSRU"}),
-        CellKind("SsruTanhHardNormed", {.kind = "SSRU", .gate = "HARD_SIGMOID", .function = "TANH", .norm = "BLOCKS"}),
-        CellKind("LstmHardRelu", {.kind = "LSTM", .gate = "HARD_SIGMOID", .function = "RELU"}),
-        CellKind("LstmNormedApart", {.kind = "LSTM", .norm = "BLOCKS", .norm_cell = true}),
-        CellKind("LstmNormedSumAndCellCarried",
-                 {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true, .norm_carried = true}),
-        CellKind("LstmNormedSum", {.kind = "LSTM", .norm = "ALL", .norm_sum = true, .norm_bias = false}),
-        CellKind("LstmNormedSumAndCell", {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true}),
-        CellKind("GruAfterNormedAll", {.kind = "GRU", .norm = "ALL", .norm_bias = false}),
-        CellKind("GruAfterNormedGates", {.kind = "GRU", .gate = "HARD_SIGMOID", .norm = "GATES"}),
-        CellKind("GruAfterRelu", {.kind = "GRU", .function = "RELU"}),
-        CellKind("GruBeforeNormedAll", {.kind = "GRU", .reset_before = true, .norm = "ALL"}),
-        CellKind("GruBeforeNormedBlocks", {.kind = "GRU", .reset_before = true, .bias_state = false, .norm = "BLOCKS"}),
-        CellKind("GruBeforeNormedGates",
-                 {.kind = "GRU", .reset_before = true, .gate = "HARD_SIGMOID", .function = "SIGMOID", .norm = "GATES"}),
-        CellKind("RnnRelu", {.kind = "RNN", .function = "RELU"}),
-        CellKind("RnnIdentityNormedApart", {.kind = "RNN", .function = "IDENTITY", .norm = "ALL"}),
-        CellKind("RnnNormedSum", {.kind = "RNN", .bias_input = false, .norm = "BLOCKS", .norm_sum = true})),
-    [](const auto& info) { return info.param.name; });
-
-Kind AttendKind(const std::string& name, const TestAttend& attend) {
-  return {name, [attend](const TestSizes& z, std::uint32_t seed) { return AttentionModel(attend, z, seed); }};
-}
-INSTANTIATE_TEST_SUITE_P(
-    Attends, EveryProgram,
-    testing::Values(AttendKind("Sparsemax", {.sparsemax = true}),
-                    AttendKind("DotSparsemaxHeads", {.score = "DOT", .heads = 3, .sparsemax = true, .values = true}),
-                    AttendKind("Location", {.score = "LOCATION"}),
-                    AttendKind("LocationHeads", {.score = "LOCATION", .heads = 2}),
-                    AttendKind("LocationSparsemax",
-                               {.score = "LOCATION", .sparsemax = true, .values = true, .in_init = true}),
-                    AttendKind("GeneralHeads", {.score = "GENERAL", .heads = 2}),
-                    AttendKind("AdditiveHeads", {.heads = 2, .values = true}), AttendKind("Keys", {.keys = true}),
-                    AttendKind("DotKeysInit", {.score = "DOT", .keys = true, .values = true, .in_init = true}),
-                    AttendKind("Coverage", {.coverage = true}),
-                    AttendKind("CoverageHeadsInit", {.heads = 2, .coverage = true, .in_init = true}),
-                    AttendKind("Arithmetic", {.coverage = true, .arithmetic = true}),
-                    AttendKind("ArithmeticHeadsSparsemaxInit",
-                               {.heads = 2, .sparsemax = true, .coverage = true, .arithmetic = true, .in_init = true})),
-    [](const auto& info) { return info.param.name; });
-INSTANTIATE_TEST_SUITE_P(
-    Outputs, EveryProgram,
-    testing::Values(Kind{"PointerGenerator", PointerGenerator},
-                    Kind{"CopyAttentionOwn",
-                         [](const TestSizes& z, std::uint32_t seed) { return CopyAttention(true, z, seed); }},
-                    Kind{"CopyAttentionReused",
-                         [](const TestSizes& z, std::uint32_t seed) { return CopyAttention(false, z, seed); }},
-                    Kind{"Shortlisted", Shortlisted}),
-    [](const auto& info) { return info.param.name; });
 
 // Where each token was copied from, against the reference.
 void ExpectCopiesClose(const DecodedHypothesis& got, const std::vector<ReferenceModel::StepResult>& want,
@@ -322,33 +158,6 @@ TEST_P(EveryProgram, GivesEveryHypothesisTheAttentionOfForcedDecoding) {
         EXPECT_EQ(again.copies[t].share, hypothesis.copies[t].share);
       }
     }
-  }
-}
-
-// Greedy and beam jobs of every length together, alone, and with few rows: the same to the bit.
-TEST_P(EveryProgram, GivesTheSameResultWhateverSharesTheBatch) {
-  std::vector<std::unique_ptr<Model>> models;
-  for (const int rows : {64, 16, 5}) {
-    EngineOptions options;
-    options.max_rows = rows;
-    options.encode_time_per_step = absl::Microseconds(10);
-    models.push_back(Load(GetParam().make({}, 4), options));
-  }
-  std::mt19937 random(8);
-  std::vector<DecodeJob> jobs(60);
-  for (DecodeJob& job : jobs) {
-    job = RandomJob(random, *models[0], 40);
-    job.search.beam_size = random() % 3 == 0 ? 1 + random() % 5 : 1;
-    job.search.n_best = job.search.beam_size;
-    job.search.max_length = 1 + random() % 20;
-  }
-  std::vector<DecodeResult> alone;
-  const auto lonely = models[0]->plan->MakeEngine().value();
-  for (const DecodeJob& job : jobs) alone.push_back(RunAll(*lonely, {job})[0]);
-  for (const auto& model : models) {
-    const auto engine = model->plan->MakeEngine().value();
-    const std::vector<DecodeResult> together = RunAll(*engine, jobs);
-    for (std::size_t i = 0; i < jobs.size(); ++i) ExpectSame(together[i], alone[i]);
   }
 }
 
