@@ -41,6 +41,8 @@ ABSL_FLAG(absl::Duration, encode_time_per_step, heed::EngineOptions().encode_tim
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
+ABSL_FLAG(bool, parts, false,
+          "say how much of the time each part of a step takes, in us a token; measuring costs 1 to 3 %");
 ABSL_FLAG(int, joining_tokens, 0, "length of a source that joins rows which decode; 0: measure throughput");
 ABSL_FLAG(int, joins, 20, "with --joining_tokens: how often one joins");
 
@@ -228,6 +230,8 @@ int Main() {
     options.encode_time_per_step = absl::GetFlag(FLAGS_encode_time_per_step);
     options.max_table_bytes = absl::GetFlag(FLAGS_max_table_bytes);
     options.precision = PrecisionFlag();
+    PartTimes parts;
+    if (absl::GetFlag(FLAGS_parts)) options.parts = &parts;
     const auto plan = Plan::Make(*bundle, *program, options);
     if (!plan.ok()) return std::cerr << plan.status() << "\n", 1;
     if (load_seconds == 0) load_seconds = Seconds(started);
@@ -239,9 +243,12 @@ int Main() {
     Decode(*engine, jobs);
     std::vector<double> rates, medians;
     double cpu_rate = 0;
+    long counted = 0;
+    parts.Clear();
     Run run;
     for (int i = 0; i < absl::GetFlag(FLAGS_repeats); ++i) {
       run = Decode(*engine, jobs);
+      counted += run.tokens;
       rates.push_back(run.tokens / run.seconds);
       medians.push_back(Median(run.latencies));
       cpu_rate = std::max(cpu_rate, run.tokens / run.cpu_seconds);
@@ -255,6 +262,10 @@ int Main() {
                        {"tokens_per_cpu_s_best", cpu_rate},
                        {"rows_per_step", static_cast<double>(run.rows) / run.steps},
                        {"ms_per_step", 1e3 * run.seconds / run.steps}});
+    for (int part = 0; options.parts != nullptr && part < kParts; ++part) {
+      const auto of = static_cast<Part>(part);
+      results.back()["us_per_token"][std::string(PartName(of))] = 1e6 * parts.seconds(of) / counted;
+    }
   }
   const nlohmann::json out = {{"bundle", absl::GetFlag(FLAGS_bundle)},
                               {"precision", absl::GetFlag(FLAGS_precision)},

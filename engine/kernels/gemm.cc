@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <dnnl.hpp>
 #include <new>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,9 @@ const dnnl::engine& CpuEngine() {
 constexpr int kManyRows = 64;        // a full batch: layouts and kernels are those of so many
 constexpr int kMostRowsAtOnce = 72;  // where rows are not independent
 constexpr int kStreamedColumns = 2048;
+// So many rows of all columns stay in a cache too, and one call for all is a tenth faster than many: of int8 alone,
+// whose sums have no order that another kernel could change.
+constexpr int kFewRows = 16;
 
 // What multiplies: int8 sums of a deeper product would not fit 32 bits.
 Precision Used(const Packing& p) {
@@ -43,8 +47,14 @@ Precision Used(const Packing& p) {
 
 int Blocks(const Packing& p) { return p.streamed ? (p.n + kStreamedColumns - 1) / kStreamedColumns : p.parts; }
 
+// Of a streamed weight's blocks.
+int BlockColumns(int n) {
+  const int blocks = (n + kStreamedColumns - 1) / kStreamedColumns, columns = (n + blocks - 1) / blocks;
+  return (columns + 63) / 64 * 64;
+}
+
 // Of one block: those of a streamed weight are whole vectors, the last filled up with zeros.
-int Columns(const Packing& p) { return p.streamed ? Gemm::BlockColumns(p.n) : p.n / p.parts; }
+int Columns(const Packing& p) { return p.streamed ? BlockColumns(p.n) : p.n / p.parts; }
 
 dnnl::matmul::primitive_desc Describe(Precision precision, int rows, int n, int k, int y_stride,
                                       const dnnl::memory::desc& weight) {
@@ -74,6 +84,23 @@ bool RowsAreIndependent() {
 dnnl::memory::desc PackedLayout(const Packing& p) {
   const int columns = Columns(p);
   return Describe(Used(p), kManyRows, columns, p.k, columns, AnyWeight(Used(p), columns, p.k)).weights_desc();
+}
+
+// Of all blocks of a streamed int8 weight at once, where that is no more than the blocks one after the other: it is so
+// of layouts whose outermost stretches are of columns.
+std::optional<dnnl::memory::desc> WholeLayout(const Packing& p) {
+  if (!p.streamed || Used(p) != Precision::kInt8) return std::nullopt;
+  const dnnl::memory::desc block = PackedLayout(p);
+  const int columns = Blocks(p) * Columns(p);
+  const dnnl::memory::desc whole =
+      Describe(Used(p), kManyRows, columns, p.k, columns, AnyWeight(Used(p), columns, p.k)).weights_desc();
+  const auto &a = block.data.format_desc.blocking, &b = whole.data.format_desc.blocking;
+  const bool same = block.data.format_kind == dnnl_blocked && whole.data.format_kind == dnnl_blocked &&
+                    std::equal(a.strides, a.strides + 2, b.strides) && a.inner_nblks == b.inner_nblks &&
+                    std::equal(a.inner_blks, a.inner_blks + a.inner_nblks, b.inner_blks) &&
+                    std::equal(a.inner_idxs, a.inner_idxs + a.inner_nblks, b.inner_idxs) && a.strides[1] > a.strides[0];
+  const bool fills = block.get_size() % 64 == 0 && whole.get_size() == block.get_size() * Blocks(p);
+  return same && fills ? std::optional(whole) : std::nullopt;
 }
 
 // Floats that hold one block, so that the next one is aligned.
@@ -124,6 +151,7 @@ struct PackedMatrix::Impl {
   Buffer bytes;
   dnnl::memory::desc layout;          // of a block
   std::vector<dnnl::memory> weights;  // by block, over `bytes`
+  std::optional<dnnl::memory> whole;  // WholeLayout, over `bytes`
   Buffer scales, sums;                // int8: by column; sums are int32
   std::vector<float> activation_scales;
 
@@ -204,6 +232,7 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(const Wei
       }
       impl->weights.push_back(std::move(to));
     }
+    if (const auto whole = WholeLayout(packing)) impl->whole.emplace(*whole, CpuEngine(), impl->bytes.data());
   });
   if (!status.ok()) return status;
   return std::shared_ptr<const PackedMatrix>(new PackedMatrix(packing, std::move(impl)));
@@ -241,7 +270,7 @@ GemmScratch GemmScratch::Make(const std::vector<Packing>& packings, int max_rows
 
 // The C interface is used to execute: its argument list lives on the stack.
 struct Gemm::Sized {
-  int rows = 0;
+  bool whole = false;
   dnnl::matmul primitive;
   dnnl::memory x, y, scratchpad;
   dnnl::stream stream;
@@ -259,12 +288,19 @@ int Gemm::PaddedRows(int rows) {
   return (rows + 3) / 4 * 4;
 }
 
-int Gemm::BlockColumns(int n) {
-  const int blocks = (n + kStreamedColumns - 1) / kStreamedColumns, columns = (n + blocks - 1) / blocks;
-  return (columns + 63) / 64 * 64;
+std::size_t Gemm::StreamedFloats(int n, int max_rows) {
+  const std::size_t all = (static_cast<std::size_t>(n) + kStreamedColumns + 63) / 64 * 64;
+  return std::max(static_cast<std::size_t>(std::max(kManyRows, PaddedRows(max_rows))) * BlockColumns(n),
+                  kFewRows * all);
 }
 
-int Gemm::BlockSize(int block) const { return std::max(0, std::min(columns_, n() - block * columns_)); }
+bool Gemm::InOne() const {
+  return prepared_rows_ > 0 &&
+         sized_[index_of_rows_[std::min<std::size_t>(prepared_rows_, index_of_rows_.size() - 1)]]->whole;
+}
+int Gemm::blocks() const { return InOne() ? 1 : blocks_; }
+int Gemm::block_columns() const { return InOne() ? blocks_ * columns_ : columns_; }
+int Gemm::BlockSize(int block) const { return InOne() ? n() : std::max(0, std::min(columns_, n() - block * columns_)); }
 
 absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
                                                  GemmScratch* scratch) {
@@ -276,6 +312,10 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
   gemm->index_of_rows_.push_back(-1);
   const absl::Status status = Guard([&] {
     const auto describe = [&](int rows) {
+      if (m.impl_->whole.has_value() && rows <= kFewRows) {
+        const int all = gemm->blocks_ * gemm->columns_;
+        return Describe(precision, rows, all, m.k(), all, m.impl_->whole->get_desc());
+      }
       return Describe(precision, rows, gemm->columns_, m.k(), stride, m.impl_->layout);
     };
     const std::string kernel = describe(kManyRows).impl_info_str();
@@ -290,11 +330,12 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
     int last = 0;
     for (int rows = 1; rows <= MostAtOnce(max_rows); ++rows) {
       const int padded = PaddedRows(std::max(rows, least));
+      const bool whole = m.impl_->whole.has_value() && padded <= kFewRows;
       if (padded != last) {
         CheckThereIsRoomForCode();
         const auto pd = describe(padded);
         auto sized = std::make_unique<Sized>();
-        sized->rows = padded;
+        sized->whole = whole;
         sized->primitive = dnnl::matmul(pd);
         sized->x = dnnl::memory(pd.src_desc(), CpuEngine(), nullptr);
         sized->y = dnnl::memory(pd.dst_desc(), CpuEngine(), nullptr);
@@ -325,6 +366,7 @@ QuantisedRows Gemm::Round(int rows, const float* x) {
 const void* Gemm::Convert(int rows, const float* x, int part) {
   const Precision precision = Used(w_->packing());
   if (precision == Precision::kFloat32) return x;
+  const PartTimer timer(scratch_->parts, Part::kRounding);
   if (precision == Precision::kBfloat16) {
     ToBfloat16(static_cast<std::int64_t>(rows) * k(), x, reinterpret_cast<std::uint16_t*>(scratch_->converted.data()));
     return scratch_->converted.data();
@@ -345,23 +387,25 @@ const void* Gemm::Convert(int rows, const float* x, int part) {
 void Gemm::Multiply(int rows, const void* x, int block, float* y) {
   constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
   const std::size_t row_bytes = kBytes[static_cast<int>(Used(w_->packing()))] * k();
-  const std::size_t stride = w_->packing().streamed ? columns_ : n();
+  const std::size_t stride = w_->packing().streamed ? block_columns() : n();
   const int most = static_cast<int>(index_of_rows_.size()) - 1;
   for (int begin = 0; begin < rows; begin += most) {
     Sized& sized = *sized_[index_of_rows_[std::min(most, rows - begin)]];
     const auto* from = static_cast<const std::byte*>(x) + row_bytes * begin;
     dnnl_memory_set_data_handle(sized.x.get(), const_cast<std::byte*>(from));
     dnnl_memory_set_data_handle(sized.y.get(), y + stride * begin);
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, sized.x.get()},
-                                    {DNNL_ARG_WEIGHTS, w_->impl_->weights[block].get()},
-                                    {DNNL_ARG_DST, sized.y.get()},
-                                    {DNNL_ARG_SCRATCHPAD, sized.scratchpad.get()}};
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, sized.x.get()},
+        {DNNL_ARG_WEIGHTS, sized.whole ? w_->impl_->whole->get() : w_->impl_->weights[block].get()},
+        {DNNL_ARG_DST, sized.y.get()},
+        {DNNL_ARG_SCRATCHPAD, sized.scratchpad.get()}};
     // Fails only on wrong arguments, which Make has ruled out.
     dnnl_primitive_execute(sized.primitive.get(), sized.stream.get(), 4, args);
   }
 }
 
 void Gemm::Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y) {
+  const PartTimer timer(scratch_->parts, Part::kRounding);
   const std::size_t first = static_cast<std::size_t>(block) * columns_;
   const SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
                          w_->impl_->scales.data() + first, w_->impl_->sum() + first};
@@ -389,7 +433,7 @@ void Gemm::Prepare(int rows, const float* x) {
 void Gemm::RunBlock(int block, float* y) {
   Multiply(prepared_rows_, prepared_, block, y);
   if (Used(w_->packing()) == Precision::kInt8) {
-    Dequantise(prepared_rows_, block, columns_, nullptr, Activation::kIdentity, y);
+    Dequantise(prepared_rows_, block, block_columns(), nullptr, Activation::kIdentity, y);
   }
 }
 

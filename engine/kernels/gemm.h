@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/activation.h"
 #include "engine/base/buffer.h"
+#include "engine/base/part_times.h"
 #include "engine/base/precision.h"
 #include "engine/kernels/instruction_set.h"
 #include "engine/kernels/quantise.h"
@@ -81,6 +82,7 @@ struct GemmScratch {
   Buffer converted;  // [rows, k] of u8 or bfloat16
   Buffer scale;      // [rows]
   Buffer zero;       // [rows] int32
+  PartTimes* parts = nullptr;
 };
 
 class Gemm {
@@ -100,14 +102,15 @@ class Gemm {
   void Run(int rows, const float* x, float* y, const float* bias = nullptr, Activation f = Activation::kIdentity);
 
   // Of a streamed weight: takes x in, then gives columns [block * block_columns(), ...) of x W^T, of which
-  // BlockSize(block) count: y [rows, block_columns()], aligned and with room as above. No other product of the same
-  // scratch may run in between.
+  // BlockSize(block) count: y [rows, block_columns()], aligned, StreamedFloats(n, max_rows) in all. No other product of
+  // the same scratch may run in between. Blocks may be wider for few rows: their number and size are the last
+  // Prepare's.
   void Prepare(int rows, const float* x);
   void RunBlock(int block, float* y);
-  int blocks() const { return blocks_; }
-  int block_columns() const { return columns_; }
+  int blocks() const;
+  int block_columns() const;
   int BlockSize(int block) const;
-  static int BlockColumns(int n);
+  static std::size_t StreamedFloats(int n, int max_rows);
 
   // Of an int8 weight of one part: x as it is multiplied, until the next product of the same scratch.
   QuantisedRows Round(int rows, const float* x);
@@ -124,6 +127,7 @@ class Gemm {
   // Rounds rows of x as `part` of the weight's rows has it; what the primitives read.
   const void* Convert(int rows, const float* x, int part);
   void Multiply(int rows, const void* x, int block, float* y);
+  bool InOne() const;  // whether the prepared product is one block
   void Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y);
 
   const std::shared_ptr<const PackedMatrix> w_;

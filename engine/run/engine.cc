@@ -22,14 +22,14 @@ auto Find(Jobs& jobs, JobId id) {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Make(std::shared_ptr<const CompiledModel> model,
                                                      const EngineOptions& options) {
   BufferMaker buffers(BufferMaker::Mode::kMake);
-  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, Block(options), &buffers));
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, Block(options), options.parts, &buffers));
   return std::unique_ptr<Engine>(new Engine(std::move(model), options, std::move(ops), &buffers));
 }
 
 absl::StatusOr<std::int64_t> Engine::Bytes(CompiledModel model, const EngineOptions& options) {
   const auto outline = std::make_shared<const CompiledModel>(std::move(model));
   BufferMaker buffers(BufferMaker::Mode::kAdd);
-  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), &buffers));
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), nullptr, &buffers));
   const Engine engine(outline, options, std::move(ops), &buffers);
   const auto lists = static_cast<std::int64_t>(2 * sizeof(int) * engine.encoder_.max_positions()) +
                      OutputLayer::ListBytes(options.max_rows);
@@ -128,6 +128,7 @@ void Engine::Step(StepReport* report) {
 void Engine::Decode(StepReport* report) {
   ListRows();
   stepper_.Run(rows_);
+  const PartTimer timer(ops_->parts(), Part::kSearch);
   report->rows += static_cast<int>(rows_.size());
   for (Decoding& decoding : decoding_) {
     Choose(decoding);
@@ -139,6 +140,7 @@ void Engine::Decode(StepReport* report) {
 }
 
 void Engine::Encode(StepReport* report) {
+  const PartTimer timer(ops_->parts(), Part::kEncode);
   if (!encoder_.busy()) StartGroup();
   if (!encoder_.busy()) return;
   // A group runs to its end where nothing decodes.

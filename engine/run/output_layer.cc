@@ -9,7 +9,7 @@ OutputLayer::OutputLayer(const CompiledModel& model, RowOps* ops, int max_rows, 
     : model_(model), ops_(ops) {
   const int capacity = ops->block() + RowOps::Slack();
   logits_ = buffers->Make(Floats(max_rows, model.vocabulary));
-  columns_ = buffers->Make(Floats(capacity, Gemm::BlockColumns(model.vocabulary)));
+  columns_ = buffers->Make(Gemm::StreamedFloats(model.vocabulary, ops->block()));
   if (model.output_rows >= 0) dense_ = buffers->Make(Floats(capacity, model.output_inputs.total));
   // 2 * beam candidates for each of beam rows at most, of jobs whose beams are max_rows together.
   best_.resize(2 * static_cast<std::size_t>(max_rows) * max_rows);
@@ -68,7 +68,11 @@ void OutputLayer::RunFull(const float* x, int count) {
   for (int i = 0; i < count; ++i) scans_[i] = {};
   gemm.Prepare(count, x);
   for (int block = 0; block < gemm.blocks(); ++block) {
-    gemm.RunBlock(block, columns_.data());
+    {
+      const PartTimer timer(ops_->parts(), Part::kOutputProduct);
+      gemm.RunBlock(block, columns_.data());
+    }
+    const PartTimer timer(ops_->parts(), Part::kOutputScan);
     const int first = block * gemm.block_columns(), size = gemm.BlockSize(block);
     for (int i = 0; i < count; ++i) {
       float* columns = columns_.data() + Floats(i, gemm.block_columns());
@@ -88,6 +92,7 @@ void OutputLayer::RunFull(const float* x, int count) {
 }
 
 void OutputLayer::RunListed(const float* x, int count) {
+  const PartTimer timer(ops_->parts(), Part::kOutputProduct);
   const RowTable& table = ops_->table(model_.output_rows);
   if (table.precision() == Precision::kInt8) {
     const QuantisedRows rounded = ops_->gemm(model_.output_matrix).Round(count, x);

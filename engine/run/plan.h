@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "engine/base/part_times.h"
 #include "engine/base/precision.h"
 #include "engine/model/bundle.h"
 #include "engine/model/checker.h"
@@ -34,7 +35,8 @@ struct EngineOptions {
   // Of the weights and their products. FAILED_PRECONDITION from Measure and Make where the machine lacks its
   // instructions (CheckPrecision, engine/kernels/gemm.h).
   Precision precision = Precision::kFloat32;
-  Clock* clock = nullptr;  // that encode_time_per_step is of; null: the machine's. It outlives the engines.
+  PartTimes* parts = nullptr;  // that an engine adds its steps' times to; null: nowhere
+  Clock* clock = nullptr;      // that encode_time_per_step is of; null: the machine's. It outlives the engines.
 };
 
 // One `attend` of the step program, as introspection sees it.

@@ -22,11 +22,13 @@ float* Row(float* value, int begin, int size) { return value + static_cast<std::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block, BufferMaker* buffers) {
+absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block, PartTimes* parts,
+                                                     BufferMaker* buffers) {
   std::unique_ptr<RowOps> ops(new RowOps(model, block));
   int widest = 1;
   const std::int64_t gemm_bytes = Gemm::Bytes(block);
   ops->scratch_ = GemmScratch::Make(model.packings, block, buffers);
+  ops->scratch_.parts = parts;
   for (std::size_t i = 0; i < model.packings.size(); ++i) {
     buffers->Count(gemm_bytes);
     widest = std::max(widest, model.packings[i].k);

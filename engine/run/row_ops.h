@@ -29,7 +29,9 @@ class RowOps {
  public:
   // `block` rows at most per call, a multiple of 16. Every buffer of a Frame needs room for Slack() rows more than it
   // holds, since products work on padded rows. Where `buffers` only adds up, there are no primitives either.
-  static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block, BufferMaker* buffers);
+  // `parts` may be null.
+  static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block, PartTimes* parts,
+                                                      BufferMaker* buffers);
   static constexpr int Slack() { return 64; }
 
   // Rows [begin, begin + count) of the op's output; begin is a multiple of 16, count at most block().
@@ -60,6 +62,7 @@ class RowOps {
   const RowTable& table(TableIndex index) const { return *model_.tables[index]; }
   const float* constant(ConstantIndex index) const { return index < 0 ? nullptr : model_.constants[index].data(); }
   int block() const { return block_; }
+  PartTimes* parts() const { return scratch_.parts; }
 
  private:
   RowOps(const CompiledModel& model, int block) : model_(model), block_(block) {}

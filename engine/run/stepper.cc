@@ -14,6 +14,12 @@ std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
   return cells;
 }
 
+Part PartOf(const Op& op) {
+  if (std::holds_alternative<CellOp>(op)) return Part::kCells;
+  if (std::holds_alternative<LinearOp>(op)) return Part::kLinear;
+  return std::holds_alternative<AttendOp>(op) ? Part::kAttention : Part::kOtherOps;
+}
+
 }  // namespace
 
 Stepper::Stepper(const CompiledModel& model, RowOps* ops, int max_rows, int max_source_tokens, BufferMaker* buffers)
@@ -84,6 +90,7 @@ void Stepper::TakeUp(const std::vector<StepRow>& rows) {
 void Stepper::Run(const std::vector<StepRow>& rows) {
   TakeUp(rows);
   for (const Op& op : model_.step_ops) {
+    const PartTimer timer(ops_->parts(), PartOf(op));
     std::visit([&](const auto& o) { RunOp(o, rows); }, op);
   }
   const int count = static_cast<int>(rows.size());
