@@ -4,6 +4,8 @@
 // Plain functions, thread-safe.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace heed {
@@ -20,6 +22,20 @@ struct MemoryRows {
     return {nullptr, bfloat16 + column, stride};
   }
 };
+
+// Asks for those rows to come closer, since they will be read next: as many as leave room in a cache for what works
+// meanwhile. Changes nothing.
+inline void Prefetch(const MemoryRows& rows, int positions) {
+  const std::size_t numbers = static_cast<std::size_t>(positions) * rows.stride;
+  const char* from = reinterpret_cast<const char*>(rows.floats);
+  std::size_t bytes = numbers * sizeof(float);
+  if (from == nullptr) {
+    from = reinterpret_cast<const char*>(rows.bfloat16);
+    bytes = from == nullptr ? 0 : numbers * sizeof(std::uint16_t);
+  }
+  bytes = std::min(bytes, std::size_t{128} << 10);
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, /*rw=*/0, /*locality=*/2);
+}
 
 // e_j = scale * q . k_j for each position j (Luong et al. 2015). q [size], keys [positions] rows of size.
 void DotEnergies(const float* q, const MemoryRows& keys, int positions, int size, float scale, float* e);

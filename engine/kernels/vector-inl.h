@@ -1,6 +1,6 @@
 // Vector helpers shared by the kernels; included once per Highway target, inside foreach_target.
 //
-// LoadAt and StoreAt handle a last partial vector through the stack, so no kernel reads or writes past its arrays.
+// LoadAt and StoreAt mask a last partial vector, so no kernel reads or writes past its arrays.
 #if defined(HEED_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_VECTOR_INL_H_
 #undef HEED_VECTOR_INL_H_
@@ -31,10 +31,8 @@ HWY_INLINE std::size_t Width() { return hn::Lanes(D()); }
 HWY_INLINE V LoadAt(const float* HWY_RESTRICT p, std::size_t i, std::size_t left, float fill = 0.0f) {
   const D d;
   if (HWY_LIKELY(left >= Width())) return hn::LoadU(d, p + i);
-  HWY_ALIGN float last[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(hn::Set(d, fill), d, last);
-  std::memcpy(last, p + i, left * sizeof(float));
-  return hn::Load(d, last);
+  const auto mask = hn::FirstN(d, left);
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, p + i), hn::Set(d, fill));
 }
 
 HWY_INLINE void StoreAt(V v, float* HWY_RESTRICT p, std::size_t i, std::size_t left) {
@@ -43,9 +41,7 @@ HWY_INLINE void StoreAt(V v, float* HWY_RESTRICT p, std::size_t i, std::size_t l
     hn::StoreU(v, d, p + i);
     return;
   }
-  HWY_ALIGN float last[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(v, d, last);
-  std::memcpy(p + i, last, left * sizeof(float));
+  hn::BlendedStore(v, hn::FirstN(d, left), d, p + i);
 }
 
 // How the elements of a row come as floats, whatever it is kept as: elements [i, i + Width()), of which `left` exist.

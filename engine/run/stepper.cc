@@ -154,10 +154,17 @@ void Stepper::RunOp(const AttendOp& op, const std::vector<StepRow>& rows) {
   const int count = static_cast<int>(rows.size());
   const float* query = attention_.Project(op, frame_, 0, count);
   const int stride = Stride(ValueType::kPositions, op.heads);
+  const auto keys = [&](LiveJob& job) { return op.keys < 0 ? MemoryRows() : job.sequence(op.keys); };
   for (int r = 0; r < count; ++r) {
     LiveJob& job = *rows[r].job;
+    // Every row reads a source of its own, from beyond the near caches: the next one's comes meanwhile.
+    if (r + 1 < count && rows[r + 1].job != &job) {
+      LiveJob& next = *rows[r + 1].job;
+      Prefetch(keys(next), next.positions());
+      Prefetch(next.sequence(op.values), next.positions());
+    }
     const AttendRow row{.query = query + Floats(r, op.query_size),
-                        .keys = op.keys < 0 ? MemoryRows() : job.sequence(op.keys),
+                        .keys = keys(job),
                         .values = job.sequence(op.values),
                         .coverage = op.coverage.value < 0 ? nullptr : frame_.at(op.coverage) + Floats(r, stride),
                         .positions = job.positions(),
