@@ -6,10 +6,11 @@
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
+#include "engine/model/check_precision_advice.h"
 #include "engine/model/check_search.h"
 #include "engine/model/check_vocabulary.h"
+#include "engine/model/json_message.h"
 #include "engine/model/spec_fault.h"
-#include "google/protobuf/util/json_util.h"
 
 namespace heed {
 namespace {
@@ -63,19 +64,7 @@ absl::Status CheckShortlist(const ModelSpec& spec) {
 absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
   if (json.size() > kMaxSpecBytes) return SpecFault(json.size(), " bytes, more than the bound of ", kMaxSpecBytes);
   ModelSpec spec;
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = false;
-  const auto status = google::protobuf::util::JsonStringToMessage(
-      google::protobuf::StringPiece(json.data(), json.size()), &spec, options);
-  if (!status.ok()) {
-    // protobuf's own text quotes the place over several lines: keep one.
-    const auto message = status.message();
-    std::string line(message.data(), message.size());
-    std::replace_if(
-        line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
-    absl::RemoveExtraAsciiWhitespace(&line);
-    return SpecFault(line.substr(0, 300));
-  }
+  if (const absl::Status parsed = ParseJsonMessage(json, &spec); !parsed.ok()) return SpecFault(parsed.message());
   return spec;
 }
 
@@ -101,6 +90,7 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   HEED_RETURN_IF_ERROR(CheckVocabulary("source", spec.source(), /*is_source=*/true));
   HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
   HEED_RETURN_IF_ERROR(CheckShortlist(spec));
+  HEED_RETURN_IF_ERROR(CheckPrecisionAdvice(spec));
   return CheckSearchAndLimits(spec);
 }
 

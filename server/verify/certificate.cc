@@ -1,7 +1,5 @@
 #include "server/verify/certificate.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
@@ -9,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
+#include "engine/model/json_message.h"
 
 namespace heed {
 namespace {
@@ -205,14 +203,8 @@ absl::Status ReadTolerances(const Json& json, Tolerances* tolerance) {
 
 absl::Status ReadSearch(const Json& json, model::v1::SearchDefaults* search) {
   if (!json.is_object()) return WrongType("search", json, "an object");
-  const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), search);
-  if (status.ok()) return absl::OkStatus();
-  // protobuf's own text quotes the place over several lines: keep one.
-  std::string line = std::string(status.message());
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return !absl::ascii_isprint(c); }, ' ');
-  absl::RemoveExtraAsciiWhitespace(&line);
-  return Fault("search: ", line.substr(0, 300));
+  const absl::Status parsed = ParseJsonMessage(json.dump(), search);
+  return parsed.ok() ? parsed : Fault("search: ", parsed.message());
 }
 
 // For people and programs that read the file; nothing here depends on it.

@@ -1,0 +1,17 @@
+// A message of protobuf from its JSON form, as files and certificates hold it.
+//
+// Plain function, thread-safe.
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace heed {
+
+// Strict: unknown fields and unknown enum names are INVALID_ARGUMENT, with what protobuf says made one line of at most
+// 300 printable bytes.
+absl::Status ParseJsonMessage(absl::string_view json, google::protobuf::Message* message);
+
+}  // namespace heed
