@@ -44,6 +44,7 @@ Row RowOf(const v1::ModelSummary& model) {
                         ? model.source_language()
                         : absl::StrCat(model.source_language(), "-", model.target_language())),
           absl::StrFormat("%.1f M", static_cast<double>(model.parameters()) / 1e6),
+          model.precision().empty() ? "-" : Printable(model.precision()),
           absl::StrFormat("%.1f MB", static_cast<double>(model.weight_bytes()) / 1e6),
           absl::StrFormat("%.0f ms", model.load_seconds() * 1e3),
           model.attends().empty() ? "-" : Printable(absl::StrJoin(model.attends(), ",")),
@@ -66,7 +67,7 @@ std::string Table(const std::vector<Row>& rows) {
 
 void PrintTable(const v1::ListModelsResponse& response, std::ostream& out) {
   std::vector<Row> rows = {
-      {"NAME", "VERSION", "TASK", "LANGUAGES", "WEIGHTS", "MEMORY", "LOADED IN", "ATTENDS", "LICENSE"}};
+      {"NAME", "VERSION", "TASK", "LANGUAGES", "WEIGHTS", "PRECISION", "MEMORY", "LOADED IN", "ATTENDS", "LICENSE"}};
   std::string failed;
   for (const v1::ModelSummary& model : response.models()) {
     if (model.state() == v1::MODEL_STATE_FAILED) {

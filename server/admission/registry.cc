@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/clock.h"
 #include "engine/base/no_memory.h"
+#include "engine/base/quote.h"
 #include "engine/base/saturating.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/checker.h"
@@ -77,15 +78,50 @@ void FillSummary(const Bundle& bundle, const EngineOptions& options, v1::ModelSu
   summary->set_max_source_tokens(std::min(own_bound, options.max_source_tokens));
   summary->set_source_vocabulary_size(spec.source().size());
   summary->set_target_vocabulary_size(spec.target().size());
+  summary->set_precision(std::string(PrecisionName(options.precision)));
 }
 
-// Loads one bundle into `model`, whose summary says what was learnt before a failure.
-absl::Status LoadModel(const fs::path& folder, const EngineOptions& options, const LoadLimits& limits,
-                       ServedModel* model) {
+// What all models of a server are loaded by.
+struct LoadRules {
+  const EngineOptions& options;
+  const PrecisionSettings& precisions;
+  const MachinePrecision machine = MachinePrecision::Here();
+};
+
+// Loads one bundle into `model`, whose summary says what was learnt before a failure. `misset` is not OK where the
+// failure is that of the settings, which no other bundle makes up for.
+absl::Status LoadModel(const fs::path& folder, const LoadRules& rules, const LoadLimits& limits, ServedModel* model,
+                       absl::Status* misset) {
   return CatchNoMemory([&]() -> absl::Status {
     HEED_ASSIGN_OR_RETURN(Bundle bundle, ReadBundle(folder.string(), {.max_bytes = limits.max_bytes}));
+    absl::StatusOr<ChosenPrecision> chosen = ChoosePrecision(bundle.spec, rules.precisions, rules.machine);
+    if (!chosen.ok()) return *misset = chosen.status();
+    EngineOptions options = rules.options;
+    options.precision = chosen->precision;
+    model->precision_note = std::move(chosen->note);
     return ServeBundle(std::move(bundle), options, model, limits);
   });
+}
+
+// Each setting is of a bundle that there is; which those are is not known where one's name could not be read.
+absl::Status CheckSettings(const PrecisionSettings& settings, const std::vector<v1::ModelSummary>& found) {
+  std::set<std::string> names;
+  for (const v1::ModelSummary& summary : found) {
+    if (summary.name().empty()) return absl::OkStatus();
+    names.insert(absl::StrCat(summary.name(), " ", summary.version()));
+  }
+  for (std::size_t i = 0; i < settings.models.size(); ++i) {
+    const ModelSetting& setting = settings.models[i];
+    const auto is_of = [&setting](const v1::ModelSummary& summary) {
+      return summary.name() == setting.name && (!setting.version.has_value() || summary.version() == setting.version);
+    };
+    if (std::any_of(found.begin(), found.end(), is_of)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--model_settings ", settings.file, ": models[", i, "] is of ", Quote(setting.name),
+                     setting.version.has_value() ? absl::StrCat(" version ", Quote(*setting.version)) : "",
+                     "; it must be of a bundle of --models: ", absl::StrJoin(names, ", ")));
+  }
+  return absl::OkStatus();
 }
 
 // What GetModel returns is checked here once, so that no reply can fail to parse.
@@ -189,17 +225,21 @@ std::int64_t Registry::engine_bytes() const {
 }
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& folder, const EngineOptions& options,
-                                                         const LoadLimits& limits) {
+                                                         const LoadLimits& limits,
+                                                         const PrecisionSettings& precisions) {
   HEED_ASSIGN_OR_RETURN(std::vector<fs::path> folders, BundleFolders(folder));
   std::vector<std::unique_ptr<ServedModel>> models;
   std::vector<v1::ModelSummary> failed;
   std::set<std::pair<std::string, std::string>> taken;
+  const LoadRules rules{.options = options, .precisions = precisions};
   LoadLimits left = limits;
   for (const fs::path& path : folders) {
     auto model = std::make_unique<ServedModel>();
     model->summary.set_folder(Printable(path.filename().string()));
     const absl::Time start = Clock::Real()->Now();
-    absl::Status status = LoadModel(path, options, left, model.get());
+    absl::Status misset;
+    absl::Status status = LoadModel(path, rules, left, model.get(), &misset);
+    HEED_RETURN_IF_ERROR(misset);
     model->summary.set_load_seconds(absl::ToDoubleSeconds(Clock::Real()->Now() - start));
     if (status.ok() && !taken.emplace(model->summary.name(), model->summary.version()).second) {
       status = absl::AlreadyExistsError(absl::StrCat(kSpecFile, ": name ", model->summary.name(), " version ",
@@ -221,7 +261,9 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Load(const std::string& fold
     return absl::FailedPreconditionError(
         absl::StrCat("models folder ", folder, ": no bundle loads: ", absl::StrJoin(reasons, "; ")));
   }
-  return std::make_unique<Registry>(std::move(models), std::move(failed));
+  auto registry = std::make_unique<Registry>(std::move(models), std::move(failed));
+  HEED_RETURN_IF_ERROR(CheckSettings(precisions, registry->summaries()));
+  return registry;
 }
 
 }  // namespace heed

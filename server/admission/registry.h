@@ -16,6 +16,7 @@
 #include "engine/run/plan.h"
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
+#include "server/admission/precision.h"
 #include "server/text/sentences.h"
 #include "server/text/tokenizer.h"
 
@@ -33,6 +34,7 @@ struct ServedModel {
   std::shared_ptr<const Plan> plan;
   std::int64_t memory_bytes = 0;  // that it takes at most, as many engines as the limits said included
   std::int64_t engine_bytes = 0;  // of one engine
+  std::string precision_note;     // as ChosenPrecision has it
 };
 
 struct LoadLimits {
@@ -49,10 +51,13 @@ absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedMode
 class Registry {
  public:
   // Loads every bundle (folder with a model.json) in `folder`, in order of name, each within what those before it have
-  // left of the limit. A bundle that fails is listed, not served. NOT_FOUND when the folder is missing or holds no
-  // bundle, FAILED_PRECONDITION when none of them loads (with each one's reason).
+  // left of the limit. Each has a precision of its own, by the settings, whatever the options say. A bundle that fails
+  // is listed, not served. NOT_FOUND when the folder is missing or holds no bundle, FAILED_PRECONDITION when none of
+  // them loads (with each one's reason), or one is set to a precision that the machine lacks; INVALID_ARGUMENT for a
+  // setting of a model that there is not.
   static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options,
-                                                        const LoadLimits& limits = {});
+                                                        const LoadLimits& limits = {},
+                                                        const PrecisionSettings& precisions = {});
 
   // Of models made elsewhere (tests); `failed` as summaries() lists them.
   Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -41,6 +42,9 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
        "Where /metrics, /livez, /readyz and /startupz are, over HTTP; as --address, or empty: nowhere.",
        Address(HEED_FIELD(metrics_address), true), true},
       {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
+      {"model_settings", "FILE", d.precision.file,
+       "JSON of what holds for single models, read at start: their precision. Empty: none.",
+       Text(HEED_FIELD(precision.file))},
       {"tls_cert", "FILE", d.tls.cert, "PEM certificate chain of the server; needs --tls_key. Empty: plain text.",
        Text(HEED_FIELD(tls.cert))},
       {"tls_key", "FILE", d.tls.key, "PEM private key of --tls_cert.", Text(HEED_FIELD(tls.key))},
@@ -145,6 +149,13 @@ std::vector<Flag> HttpFlags(const ServerOptions& d) {
 
 std::vector<Flag> EngineFlags(const ServerOptions& d) {
   return {
+      {"precision", "float32|bfloat16|int8|auto", "auto",
+       "In what weights are kept and multiplied, of models that --model_settings says nothing of. auto: as each bundle "
+       "recommends, as far as the machine has it, else float32.",
+       OneOf<std::optional<Precision>>(HEED_FIELD(precision.all), {{"float32", Precision::kFloat32},
+                                                                   {"bfloat16", Precision::kBfloat16},
+                                                                   {"int8", Precision::kInt8},
+                                                                   {"auto", std::nullopt}})},
       {"workers", "THREADS", Unparse(d.scheduler.workers), "Step threads; 0: one per core that the quota grants.",
        Number(HEED_FIELD(scheduler.workers), 0, 1024)},
       {"max_rows", "ROWS", Unparse(d.engine.max_rows), "Hypotheses that a worker steps at once, per model.",
@@ -377,7 +388,7 @@ std::string HelpText() {
   std::string text =
       "heed-server serves RNN encoder-decoder models with attention over gRPC.\n\n"
       "Usage: heed-server [--FLAG=VALUE ...]\n"
-      "       heed-server verify FOLDER [--json]   runs a bundle's parity.json on this machine\n\n"
+      "       heed-server verify FOLDER [--precision=P] [--json]   runs a bundle's parity.json on this machine\n\n"
       "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows.\n\n";
   for (const Flag& flag : Flags()) {
     absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (",

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "engine/run/plan.h"
 #include "server/admission/admission.h"
+#include "server/admission/precision.h"
 #include "server/edge/edge.h"
 #include "server/net/tls.h"
 #include "server/scheduler/scheduler.h"
@@ -34,6 +35,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1:8500";          // HOST:PORT of gRPC; port 0 takes a free one
   std::string metrics_address = "127.0.0.1:9500";  // HOST:PORT of /metrics and probes; empty: none
   std::string models = "models";                   // folder of bundles
+  PrecisionSettings precision;                     // .all of --precision, .file of --model_settings, which start reads
   TlsFiles tls;                                    // certificate and key go together; none: plain text
   HttpOptions http;
 

@@ -8,6 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/config/flags.h"
+#include "server/config/model_settings.h"
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/memory_limit.h"
 
@@ -17,12 +18,25 @@ namespace {
 // What remains after the scheduler has ended everything is text work and writing answers.
 constexpr absl::Duration kLastReplies = absl::Seconds(5);
 
+// Notes are of models that serve otherwise than somebody meant them to.
+void LogPrecisions(const Registry& registry) {
+  for (const auto& model : registry.models()) {
+    if (model->precision_note.empty()) continue;
+    Log(LogLevel::kWarning, "precision",
+        {{"model", model->summary.name()},
+         {"version", model->summary.version()},
+         {"precision", model->summary.precision()},
+         {"reason", model->precision_note}});
+  }
+}
+
 void LogModels(const Registry& registry) {
   for (const v1::ModelSummary& summary : registry.summaries()) {
     if (summary.state() == v1::MODEL_STATE_READY) {
       Log(LogLevel::kInfo, "model_loaded",
           {{"model", summary.name()},
            {"version", summary.version()},
+           {"precision", summary.precision()},
            {"parameters", summary.parameters()},
            {"weight_bytes", summary.weight_bytes()},
            {"load_seconds", summary.load_seconds()}});
@@ -76,9 +90,13 @@ absl::Status LoadWithinMemory(Core* core) {
   const ThreadCounts threads = CountThreads(options, bound);
   HEED_ASSIGN_OR_RETURN(const std::int64_t room, RoomForModels(options, bound, threads));
   const int least = std::max(1, options.scheduler.workers);
-  HEED_ASSIGN_OR_RETURN(core->registry,
-                        Registry::Load(options.models, options.engine, {.max_bytes = room, .engines = least}));
+  if (!options.precision.file.empty()) {
+    HEED_ASSIGN_OR_RETURN(options.precision.models, ReadModelSettings(options.precision.file));
+  }
+  HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine,
+                                                       {.max_bytes = room, .engines = least}, options.precision));
   LogModels(*core->registry);
+  LogPrecisions(*core->registry);
   const std::int64_t each = std::max<std::int64_t>(1, core->registry->engine_bytes());
   const auto more = std::min<std::int64_t>(threads.workers - least, (room - core->registry->memory_bytes()) / each);
   options.scheduler.workers = least + static_cast<int>(more);

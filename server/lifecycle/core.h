@@ -50,9 +50,9 @@ struct Core {
 // worker and model, on that worker's thread.
 using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;
 
-// Loads the models, plans the memory and starts everything. The registry's errors; INVALID_ARGUMENT where the options'
-// parts do not fit the memory that there is, INTERNAL or RESOURCE_EXHAUSTED where a worker's engine cannot be made.
-// heed-server itself wraps nothing.
+// Loads the models, plans the memory and starts everything. The registry's errors and those of --model_settings;
+// INVALID_ARGUMENT where the options' parts do not fit the memory that there is, INTERNAL or RESOURCE_EXHAUSTED where a
+// worker's engine cannot be made. heed-server itself wraps nothing.
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap = nullptr);
 
 // Lets nobody in any more, waits at most options.drain_time for those inside, then ends what is left with UNAVAILABLE.

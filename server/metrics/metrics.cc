@@ -246,6 +246,8 @@ class PrometheusMetrics : public Metrics {
                                       model.labels, ShortSecondBuckets());
     model.encoder_positions =
         AddCounter("heed_encoder_positions_total", "What encoding cost, in source positions by layer.", model.labels);
+    AddGauge("heed_model_info", "1, labelled with the precision that the model is served in.",
+             {{"model", summary.name()}, {"version", summary.version()}, {"precision", summary.precision()}}, 1);
     AddGauge("heed_model_load_seconds", "Time that loading the bundle took.", model.labels, summary.load_seconds());
     AddGauge("heed_model_weight_bytes", "Memory of the model's weights.", model.labels,
              static_cast<double>(summary.weight_bytes()));

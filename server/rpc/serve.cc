@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/base/status_macros.h"
+#include "engine/kernels/instruction_set.h"
 #include "server/config/flags.h"
 #include "server/http/http_listener.h"
 #include "server/http/pages.h"
@@ -61,6 +62,7 @@ void LogCores(const ServerOptions& options) {
       {{"affinity", std::int64_t{AffinityCores()}},
        {"quota", quota == kNoQuota ? "none" : absl::StrCat(quota)},
        {"workers", std::int64_t{Workers(options)}},
+       {"instruction_set", InstructionSet()},
        {"variables_removed", RemovedPinning()}});
 }
 

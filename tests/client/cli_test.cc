@@ -631,7 +631,8 @@ v1::ListModelsResponse TwoModels() {
   good->set_source_language("ko");
   good->set_target_language("en");
   good->set_parameters(5500000);
-  good->set_weight_bytes(22000000);
+  good->set_weight_bytes(5500000);
+  good->set_precision("int8");
   good->set_load_seconds(0.25);
   good->add_attends("c");
   good->set_license("Apache-2.0");
@@ -646,8 +647,8 @@ TEST_F(Cli, ListsModelsAndWhyOthersFailed) {
   server_.SetModels(TwoModels());
   EXPECT_EQ(Run({"models"}), 0);
   EXPECT_EQ(out_,
-            "NAME          VERSION  TASK       LANGUAGES  WEIGHTS  MEMORY   LOADED IN  ATTENDS  LICENSE\n"
-            "pydocs-ko-en  1        translate  ko-en      5.5 M    22.0 MB  250 ms     c        Apache-2.0\n"
+            "NAME          VERSION  TASK       LANGUAGES  WEIGHTS  PRECISION  MEMORY  LOADED IN  ATTENDS  LICENSE\n"
+            "pydocs-ko-en  1        translate  ko-en      5.5 M    int8       5.5 MB  250 ms     c        Apache-2.0\n"
             "failed to load: broken: model.json: not JSON\n");
   EXPECT_EQ(Run({"models", "--output=json"}), 0);
   EXPECT_EQ(nlohmann::json::parse(out_)["models"][1]["error"], "model.json: not JSON");
@@ -661,12 +662,13 @@ TEST_F(Cli, ShowsOneModel) {
 TEST(CertificateOutline, SaysWhoComputedItAndHowFarTheEngineWas) {
   EXPECT_EQ(CertificateOutline(R"({"reference": "NumPy, float64", "toolkit": "OpenNMT-py 3.5.1", "cases": [{}],
                                    "tolerance": {"weight": 1e-05, "margin": 0.001},
-                                   "measured": {"by": "heed-server 0.1.0", "precision": "f32", "instruction_set": "AVX2",
+                                   "measured": {"by": "heed-server 0.1.0", "precision": "float32",
+                                                "instruction_set": "AVX2",
                                                 "values": {"log_probability": 3.25e-06, "c.weights": 0}}})"),
             "parity: 1 cases by NumPy, float64; toolkit OpenNMT-py 3.5.1\n"
             "  tolerances: weight 1e-05, margin 0.001\n"
             "  measured: log_probability 3.2e-06, c.weights 0\n"
-            "  measured by: heed-server 0.1.0, f32, AVX2\n");
+            "  measured by: heed-server 0.1.0, float32, AVX2\n");
   EXPECT_EQ(CertificateOutline(R"({"reference": "so\u001bmebody", "cases": []})"),
             "parity: 0 cases by so\uFFFDmebody\n"
             "  measured: heed-server verify FOLDER says, on the serving machine\n");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "server/admission/admission.h"
 #include "tests/support/bundle_folder.h"
@@ -44,7 +45,9 @@ class RegistryTest : public ::testing::Test {
     WriteBundleFolder(temp_.path() + "/" + folder, files);
   }
 
-  absl::StatusOr<std::unique_ptr<Registry>> Load() { return Registry::Load(temp_.path(), {}); }
+  absl::StatusOr<std::unique_ptr<Registry>> Load(const PrecisionSettings& precisions = {}) {
+    return Registry::Load(temp_.path(), {}, {}, precisions);
+  }
 
   TempFolder temp_;
 };
@@ -171,6 +174,58 @@ TEST_F(RegistryTest, AFolderThatIsNotUtf8IsListedEscapedAndItsLicenceMayBeLatin1
   EXPECT_EQ(parsed.models(0).folder(), "mod\\xe8le\\x1b[31m");
   EXPECT_EQ(parsed.models(0).state(), v1::MODEL_STATE_READY);
   EXPECT_EQ(parsed.models(1).folder(), "\\xff");
+}
+
+TEST_F(RegistryTest, EachModelHasThePrecisionThatIsSetForItAndAnOtherwiseAdvisedOneFloat32) {
+  Write("one", Files(Builder("one")));
+  Write("two", Files(Builder("two")));
+  BundleBuilder advised = Builder("three");
+  advised.spec().mutable_precision()->add_recommended("float32");
+  advised.spec().mutable_precision()->add_recommended("int8");
+  Write("three", Files(advised));
+  PrecisionSettings settings;
+  settings.models = {{.name = "one", .version = std::nullopt, .precision = Precision::kInt8}};
+  const auto registry = Load(settings);
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  std::map<std::string, std::string> precisions;
+  for (const v1::ModelSummary& summary : (*registry)->summaries()) precisions[summary.name()] = summary.precision();
+  EXPECT_THAT(precisions, ::testing::ElementsAre(::testing::Pair("one", "int8"), ::testing::Pair("three", "float32"),
+                                                 ::testing::Pair("two", "float32")));
+  settings.all = Precision::kInt8;
+  EXPECT_EQ((*Load(settings))->summaries()[2].precision(), "int8");
+}
+
+TEST_F(RegistryTest, ASettingOfAModelThatThereIsNotIsRefusedWithThoseThatThereAre) {
+  Write("one", Files(Builder("one")));
+  Write("two", Files(Builder("two")));
+  PrecisionSettings settings;
+  settings.file = "s.json";
+  settings.models = {{.name = "one", .version = "1", .precision = Precision::kFloat32},
+                     {.name = "tow", .version = std::nullopt, .precision = Precision::kFloat32}};
+  EXPECT_EQ(Load(settings).status().message(),
+            "--model_settings s.json: models[1] is of \"tow\"; it must be of a bundle of --models: one 1, two 1");
+  settings.models[1] = {.name = "two", .version = "2", .precision = std::nullopt};
+  EXPECT_EQ(
+      Load(settings).status().message(),
+      "--model_settings s.json: models[1] is of \"two\" version \"2\"; it must be of a bundle of --models: one 1, "
+      "two 1");
+}
+
+// One that fails after its name was read is known; where a name could not be read, any setting may be of that bundle.
+TEST_F(RegistryTest, ASettingOfABundleThatFailedKeepsNobodyFromServing) {
+  Write("a-good", Files(Builder("good")));
+  BundleFileMap tokenizer = Files(Builder("tokenizer"));
+  tokenizer["source.spm"] = "no model";
+  Write("b-tokenizer", tokenizer);
+  PrecisionSettings settings;
+  settings.models = {{.name = "tokenizer", .version = std::nullopt, .precision = Precision::kFloat32}};
+  EXPECT_TRUE(Load(settings).ok());
+  settings.models[0].name = "cut";
+  EXPECT_FALSE(Load(settings).ok());
+  BundleFileMap cut = Files(Builder("cut"));
+  cut["model.json"].resize(10);
+  Write("c-cut", cut);
+  EXPECT_TRUE(Load(settings).ok());
 }
 
 TEST_F(RegistryTest, AMissingFolderAndOneWithoutBundlesAreNotFound) {

@@ -43,6 +43,16 @@ TEST(Flags, AreReadWithEqualsOrAsTwoArguments) {
   EXPECT_EQ(options->admission.max_reply_bytes, 99999999);
 }
 
+TEST(Flags, APrecisionIsOneOfFourAndAutoByDefault) {
+  EXPECT_EQ(Read({})->precision.all, std::nullopt);
+  EXPECT_EQ(Read({"--precision=auto"}, {{"HEED_PRECISION", "int8"}})->precision.all, std::nullopt);
+  EXPECT_EQ(Read({"--precision=bfloat16"})->precision.all, Precision::kBfloat16);
+  EXPECT_EQ(Read({}, {{"HEED_PRECISION", "int8"}})->precision.all, Precision::kInt8);
+  EXPECT_EQ(Read({"--precision=half"}).status().message(),
+            "--precision is \"half\"; it must be float32 or bfloat16 or int8 or auto");
+  EXPECT_EQ(Read({"--model_settings=/etc/models.json"})->precision.file, "/etc/models.json");
+}
+
 TEST(Flags, TheEnvironmentCountsAndTheCommandLineWins) {
   const Variables variables = {{"HEED_MAX_ROWS", "20"}, {"HEED_ADDRESS", "0.0.0.0:1"}};
   const auto options = Read({"--max_rows=40"}, variables);

@@ -27,6 +27,7 @@ MetricsOptions Options() {
   summary.set_version("1");
   summary.set_load_seconds(0.25);
   summary.set_weight_bytes(4096);
+  summary.set_precision("int8");
   options.models.push_back(summary);
   return options;
 }
@@ -117,6 +118,7 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("# TYPE heed_log_lines_dropped_total counter\nheed_log_lines_dropped_total 9\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE heed_refused_connections_total counter\nheed_refused_connections_total 7\n"));
   EXPECT_THAT(text, HasSubstr("heed_model_load_seconds{model=\"koen\",version=\"1\"} 0.25"));
+  EXPECT_THAT(text, HasSubstr("heed_model_info{model=\"koen\",precision=\"int8\",version=\"1\"} 1"));
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));
   EXPECT_THAT(text, HasSubstr("heed_models_failed 2"));
   EXPECT_THAT(text, HasSubstr("heed_build_info{version=\"9.9.9\"} 1"));
