@@ -41,7 +41,7 @@ struct CertifiedCase {
   std::vector<CertifiedAttention> attentions;
 };
 
-// |a - b| <= tolerance * max(1, |b|), b the certificate's.
+// |a - b| <= tolerance * max(1, |b|), b the certificate's; the defaults are float32's.
 struct Tolerances {
   double log_probability = 1e-4;
   double weight = 1e-5;  // and of copy gates

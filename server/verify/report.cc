@@ -12,16 +12,26 @@
 namespace heed {
 namespace {
 
-constexpr char kPrecision[] = "f32";
 constexpr std::size_t kFaultsShown = 20;
+
+std::string NameOf(Precision precision) { return std::string(PrecisionName(precision)); }
+
+// What the tolerances are, where they are not the certificate's.
+std::string ToleranceLine(const VerifyReport& report) {
+  if (report.precision == Precision::kFloat32) return "";
+  return absl::StrFormat(
+      "tolerances of %s, whose weights are rounded; a case may part from its tokens where the one it has is within %g "
+      "of the best here\n",
+      NameOf(report.precision), report.margin);
+}
 
 }  // namespace
 
 std::string ReportText(const VerifyReport& report) {
-  std::string text =
-      absl::StrCat(report.model, " ", report.version, ": ", report.cases, " cases by ", Quote(report.reference, 200),
-                   report.toolkit.empty() ? "" : absl::StrCat(", toolkit ", Quote(report.toolkit)), "\n",
-                   "heed-server ", Version(), ", ", kPrecision, ", ", report.instruction_set, "\n\n");
+  std::string text = absl::StrCat(
+      report.model, " ", report.version, ": ", report.cases, " cases by ", Quote(report.reference, 200),
+      report.toolkit.empty() ? "" : absl::StrCat(", toolkit ", Quote(report.toolkit)), "\n", "heed-server ", Version(),
+      ", ", NameOf(report.precision), ", ", report.instruction_set, "\n", ToleranceLine(report), "\n");
   std::size_t width = 16;
   for (const VerifiedValue& value : report.values) width = std::max(width, value.name.size());
   absl::StrAppendFormat(&text, "%-*s  max error  tolerance  where\n", static_cast<int>(width), "value");
@@ -46,10 +56,14 @@ std::string ReportText(const VerifyReport& report) {
 }
 
 std::string ReportJson(const VerifyReport& report) {
-  nlohmann::ordered_json json = {{"ok", report.ok()},         {"model", report.model},
-                                 {"version", report.version}, {"reference", report.reference},
-                                 {"toolkit", report.toolkit}, {"by", absl::StrCat("heed-server ", Version())},
-                                 {"precision", kPrecision},   {"instruction_set", report.instruction_set}};
+  nlohmann::ordered_json json = {{"ok", report.ok()},
+                                 {"model", report.model},
+                                 {"version", report.version},
+                                 {"reference", report.reference},
+                                 {"toolkit", report.toolkit},
+                                 {"by", absl::StrCat("heed-server ", Version())},
+                                 {"precision", NameOf(report.precision)},
+                                 {"instruction_set", report.instruction_set}};
   for (const char* key : {"values", "tolerances", "where"}) json[key] = nlohmann::ordered_json::object();
   for (const VerifiedValue& value : report.values) {
     json["values"][value.name] =
@@ -57,6 +71,7 @@ std::string ReportJson(const VerifyReport& report) {
     json["tolerances"][value.name] = value.tolerance;
     json["where"][value.name] = value.where;
   }
+  json["margin"] = report.margin;
   json["cases"] = report.cases;
   json["same"] = report.same;
   json["ties"] = report.ties;

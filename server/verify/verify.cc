@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@
 #include "server/admission/search_fields.h"
 #include "server/admission/source.h"
 #include "server/reply/typed.h"
+#include "server/verify/tolerance.h"
 
 namespace heed {
 namespace {
@@ -31,8 +33,9 @@ absl::Status Fault(const Args&... what) {
   return absl::InvalidArgumentError(absl::StrCat(kFile, ": ", what...));
 }
 
-EngineOptions OptionsFor(const Certificate& certificate) {
+EngineOptions OptionsFor(const Certificate& certificate, Precision precision) {
   EngineOptions options;
+  options.precision = precision;
   options.max_rows = std::max(options.max_rows, certificate.search.beam_size());
   for (const CertifiedCase& example : certificate.cases) {
     options.max_source_tokens = std::max(options.max_source_tokens, static_cast<int>(example.source_ids.size()));
@@ -44,7 +47,7 @@ EngineOptions OptionsFor(const Certificate& certificate) {
 
 class Verifier {
  public:
-  Verifier(const ServedModel& model, const Certificate& certificate);
+  Verifier(const ServedModel& model, const Certificate& certificate, Precision precision);
 
   // Checks each case against the model and makes its two jobs.
   absl::Status MakeJobs();
@@ -60,7 +63,9 @@ class Verifier {
   absl::StatusOr<Capture> CheckAttentions(const std::string& path, const CertifiedCase& example) const;
   absl::Status MakeJob(int number);
 
-  void CompareFree(int number, const DecodedHypothesis& got);
+  void CompareFree(int number);
+  // Whether parting from the target ids at this step is a tie.
+  bool IsTie(int number, std::size_t parted) const;
   void CompareForced(int number, const DecodedHypothesis& got);
   void CompareSource(int number);
   void CompareOutput(int number, const DecodedHypothesis& got);
@@ -75,15 +80,25 @@ class Verifier {
 
   const ServedModel& model_;
   const Certificate& certificate_;
+  const Tolerances tolerance_;
   const bool copies_;
   std::vector<DecodeJob> jobs_;  // two for each case: free, forced
+  // By case, absent where the search found none; of forced ones no attention.
+  std::vector<std::optional<DecodedHypothesis>> free_, forced_;
   VerifyReport report_;
 };
 
 std::string Path(int number) { return absl::StrCat("cases[", number, "]"); }
 
-Verifier::Verifier(const ServedModel& model, const Certificate& certificate)
-    : model_(model), certificate_(certificate), copies_(model.plan->copies()) {
+Verifier::Verifier(const ServedModel& model, const Certificate& certificate, Precision precision)
+    : model_(model),
+      certificate_(certificate),
+      tolerance_(TolerancesOf(precision, certificate.tolerance)),
+      copies_(model.plan->copies()),
+      free_(certificate.cases.size()),
+      forced_(certificate.cases.size()) {
+  report_.precision = precision;
+  report_.margin = tolerance_.margin;
   report_.model = model.summary.name();
   report_.version = model.summary.version();
   report_.reference = certificate.reference;
@@ -212,23 +227,46 @@ absl::StatusOr<VerifyReport> Verifier::Run() && {
     step.Clear();
     engine->Step(&step);
     for (const JobId id : step.finished) {
-      const DecodeResult result = engine->Take(id);
+      DecodeResult result = engine->Take(id);
       const int number = static_cast<int>(id / 2);
       if (result.hypotheses.empty()) {
         Say(Path(number), ": the search found no hypothesis");
-      } else if (id % 2 == 0) {
-        CompareFree(number, result.hypotheses[0]);
-      } else {
-        CompareForced(number, result.hypotheses[0]);
+        continue;
       }
+      DecodedHypothesis& got = result.hypotheses[0];
+      if (id % 2 == 1) {
+        CompareForced(number, got);
+        got.attentions.clear();
+      }
+      (id % 2 == 0 ? free_ : forced_)[static_cast<std::size_t>(number)] = std::move(got);
     }
   }
-  for (int i = 0; i < report_.cases; ++i) CompareSource(i);
+  for (int i = 0; i < report_.cases; ++i) {
+    CompareFree(i);
+    CompareSource(i);
+  }
   return std::move(report_);
 }
 
-void Verifier::CompareFree(int number, const DecodedHypothesis& got) {
+bool Verifier::IsTie(int number, std::size_t parted) const {
   const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  if (report_.precision == Precision::kFloat32 || certificate_.search.beam_size() > 1) {
+    for (std::size_t t = 0; t <= parted && t < example.margins.size(); ++t) {
+      if (example.margins[t] < tolerance_.margin) return true;
+    }
+    return false;
+  }
+  // Until there both say the same, so their log-probabilities there are of one distribution.
+  const DecodedHypothesis& free = *free_[static_cast<std::size_t>(number)];
+  const std::optional<DecodedHypothesis>& forced = forced_[static_cast<std::size_t>(number)];
+  if (!forced.has_value() || parted >= free.tokens.size() || parted >= forced->tokens.size()) return false;
+  return static_cast<double>(free.log_probabilities[parted] - forced->log_probabilities[parted]) < tolerance_.margin;
+}
+
+void Verifier::CompareFree(int number) {
+  const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
+  if (!free_[static_cast<std::size_t>(number)].has_value()) return;
+  const DecodedHypothesis& got = *free_[static_cast<std::size_t>(number)];
   const auto [mine, wanted] =
       std::mismatch(got.tokens.begin(), got.tokens.end(), example.target_ids.begin(), example.target_ids.end());
   const std::ptrdiff_t parted = mine - got.tokens.begin();
@@ -239,15 +277,9 @@ void Verifier::CompareFree(int number, const DecodedHypothesis& got) {
       Say(Path(number), ".finish is ", example.finish == FinishReason::kEos ? "eos" : "length", ", here it is ",
           got.finish == FinishReason::kEos ? "eos" : "length");
     }
-    return;
-  }
-  for (std::ptrdiff_t t = 0; t <= parted && t < static_cast<std::ptrdiff_t>(example.margins.size()); ++t) {
-    if (example.margins[static_cast<std::size_t>(t)] < certificate_.tolerance.margin) {
-      ++report_.ties;
-      return;
-    }
-  }
-  if (wanted == example.target_ids.end()) {
+  } else if (IsTie(number, static_cast<std::size_t>(parted))) {
+    ++report_.ties;
+  } else if (wanted == example.target_ids.end()) {
     Say(Path(number), ".target_ids has ", example.target_ids.size(), " ids, decoding here goes on with ", *mine);
   } else if (mine == got.tokens.end()) {
     Say(Path(number), ".target_ids has ", example.target_ids.size(), " ids, decoding here ends after ", parted);
@@ -287,14 +319,13 @@ void Verifier::CompareMatrix(const std::string& name, double tolerance, const st
 
 void Verifier::CompareForced(int number, const DecodedHypothesis& got) {
   const CertifiedCase& example = certificate_.cases[static_cast<std::size_t>(number)];
-  const Tolerances& tolerance = certificate_.tolerance;
   for (std::size_t t = 0; t < example.log_probabilities.size(); ++t) {
-    Compare("log_probability", tolerance.log_probability, static_cast<double>(got.log_probabilities[t]),
+    Compare("log_probability", tolerance_.log_probability, static_cast<double>(got.log_probabilities[t]),
             example.log_probabilities[t], Path(number), static_cast<int>(t));
   }
   for (std::size_t t = 0; t < example.copy_gates.size(); ++t) {
-    Compare("copy_gate", tolerance.weight, static_cast<double>(got.copies[t].gate), example.copy_gates[t], Path(number),
-            static_cast<int>(t));
+    Compare("copy_gate", tolerance_.weight, static_cast<double>(got.copies[t].gate), example.copy_gates[t],
+            Path(number), static_cast<int>(t));
   }
   using Component = AttentionMatrix::Component;
   for (const CertifiedAttention& attention : example.attentions) {
@@ -306,11 +337,11 @@ void Verifier::CompareForced(int number, const DecodedHypothesis& got) {
       return nullptr;
     };
     const std::string where = attention.head == 0 ? Path(number) : absl::StrCat(Path(number), " head ", attention.head);
-    CompareMatrix(attention.attend + ".weights", tolerance.weight, where, attention.weights,
+    CompareMatrix(attention.attend + ".weights", tolerance_.weight, where, attention.weights,
                   matrix(Component::kWeights));
-    CompareMatrix(attention.attend + ".energies", tolerance.energy, where, attention.energies,
+    CompareMatrix(attention.attend + ".energies", tolerance_.energy, where, attention.energies,
                   matrix(Component::kEnergies));
-    CompareMatrix(attention.attend, tolerance.context, where, attention.contexts, matrix(Component::kContexts));
+    CompareMatrix(attention.attend, tolerance_.context, where, attention.contexts, matrix(Component::kContexts));
   }
   CompareOutput(number, got);
 }
@@ -352,7 +383,7 @@ bool VerifyReport::ok() const {
   return faults.empty() && std::all_of(values.begin(), values.end(), [](const VerifiedValue& v) { return v.ok(); });
 }
 
-absl::StatusOr<VerifyReport> Verify(Bundle bundle) {
+absl::StatusOr<VerifyReport> Verify(Bundle bundle, Precision precision) {
   const auto file = bundle.files.find(kFile);
   if (file == bundle.files.end()) {
     return absl::NotFoundError(absl::StrCat(kFile, ": the bundle has none: there is nothing to verify it by"));
@@ -364,8 +395,8 @@ absl::StatusOr<VerifyReport> Verify(Bundle bundle) {
     return Fault(absl::StripPrefix(status.message(), "model.json: "));
   }
   ServedModel model;
-  HEED_RETURN_IF_ERROR(ServeBundle(std::move(bundle), OptionsFor(certificate), &model));
-  Verifier verifier(model, certificate);
+  HEED_RETURN_IF_ERROR(ServeBundle(std::move(bundle), OptionsFor(certificate, precision), &model));
+  Verifier verifier(model, certificate, precision);
   HEED_RETURN_IF_ERROR(verifier.MakeJobs());
   return std::move(verifier).Run();
 }

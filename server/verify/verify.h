@@ -4,6 +4,9 @@
 // the first step on whose margin is below the tolerance it may part from them (a tie). And forced along the target ids:
 // every value that the certificate gives is compared there.
 //
+// Tolerances are the precision's (tolerance.h). In bfloat16 and int8 it is a tie of greedy search where this machine
+// gives the certificate's token almost the log-probability of its own: a difference below the tolerance of margins.
+//
 // Plain functions, thread-safe. They take CPU time in proportion to the cases and memory in proportion to the file.
 #pragma once
 
@@ -12,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/precision.h"
 #include "engine/model/bundle.h"
 #include "server/verify/certificate.h"
 
@@ -32,7 +36,9 @@ struct VerifiedValue {
 struct VerifyReport {
   std::string model, version;      // of the bundle
   std::string reference, toolkit;  // as the certificate says
-  std::string instruction_set;     // of this machine
+  Precision precision = Precision::kFloat32;
+  double margin = 0;            // tolerance of margins
+  std::string instruction_set;  // of this machine
   int cases = 0;
   int same = 0;  // cases whose free decoding gave the target ids
   int ties = 0;  // cases that parted from them at a tie
@@ -43,7 +49,7 @@ struct VerifyReport {
 };
 
 // NOT_FOUND without a parity.json, INVALID_ARGUMENT where it is faulty or does not fit the model, and what loading the
-// model says. A report, ok or not, wherever there was something to compare.
-absl::StatusOr<VerifyReport> Verify(Bundle bundle);
+// model in this precision says. A report, ok or not, wherever there was something to compare.
+absl::StatusOr<VerifyReport> Verify(Bundle bundle, Precision precision = Precision::kFloat32);
 
 }  // namespace heed

@@ -96,12 +96,21 @@ TEST_F(ShippedModels, AttentionRowsSumToOne) {
 
 TEST_F(ShippedModels, SayWhatTheirCertificatesSay) {
   for (const std::string model : {kTranslation, kSummaries}) {
-    const Finished text = RunProgram(ServerProgram(), {"verify", std::string(kModels) + "/" + model});
+    const std::string folder = std::string(kModels) + "/" + model;
+    const Finished text = RunProgram(ServerProgram(), {"verify", folder, "--precision=float32"});
     EXPECT_EQ(text.code, 0) << text.out << text.err;
     EXPECT_THAT(text.out, HasSubstr("passed: 20 of 20 cases gave the same tokens, 0 parted at a tie"));
-    const Finished json = RunProgram(ServerProgram(), {"verify", "--json", std::string(kModels) + "/" + model});
-    EXPECT_EQ(json.code, 0);
+    const Finished json = RunProgram(ServerProgram(), {"verify", "--json", folder});
+    EXPECT_EQ(json.code, 0) << "in the precision that serves: " << json.out << json.err;
     EXPECT_THAT(json.out, HasSubstr("\"ok\":true"));
+    const Finished int8 = RunProgram(ServerProgram(), {"verify", folder, "--precision=int8"});
+    EXPECT_EQ(int8.code, 0) << int8.out << int8.err;
+    const Finished bfloat16 = RunProgram(ServerProgram(), {"verify", folder, "--precision=bfloat16"});
+    if (bfloat16.code == 2) {
+      EXPECT_THAT(bfloat16.err, HasSubstr("bfloat16 needs AVX512_BF16"));
+    } else {
+      EXPECT_EQ(bfloat16.code, 0) << bfloat16.out << bfloat16.err;
+    }
   }
 }
 
@@ -113,6 +122,9 @@ TEST_F(ShippedModels, VerifyTellsWhatItCannotReadFromWhatIsWrong) {
   EXPECT_EQ(nothing.out, "");
   EXPECT_EQ(RunProgram(ServerProgram(), {"verify"}).code, 2);
   EXPECT_EQ(RunProgram(ServerProgram(), {"verify", folder, "--max_rows=3"}).code, 2);
+  const Finished half = RunProgram(ServerProgram(), {"verify", folder, "--precision=half"});
+  EXPECT_EQ(half.code, 2);
+  EXPECT_EQ(half.err, "heed-server: --precision is \"half\"; it must be float32 or bfloat16 or int8 or auto\n");
   BundleFileMap files = LuongFiles("luong");
   files["parity.json"] =
       R"({"format_version": 1, "reference": "nobody", "search": {}, "tolerance": {}, "cases": [{"source_ids": [5, 2],

@@ -23,7 +23,7 @@ Json Good() {
     "format_version": 1, "reference": "a reference, float64", "toolkit": "OpenNMT-py 3.5.1",
     "search": {"beam_size": 5, "length_alpha": 0.6},
     "tolerance": {"log_probability": 2e-4, "margin": 0.01},
-    "measured": {"by": "heed-server 0.1.0", "precision": "f32", "instruction_set": "AVX2",
+    "measured": {"by": "heed-server 0.1.0", "precision": "float32", "instruction_set": "AVX2",
                  "values": {"log_probability": 1e-6}},
     "cases": [
       {"source_ids": [4, 2], "target_ids": [5, 6, 2], "log_probabilities": [-1, -2.5, -0.5], "finish": "eos"},

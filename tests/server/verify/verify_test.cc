@@ -89,9 +89,10 @@ Json CertificateOf(const Bundle& bundle) {
           {"cases", {CaseOf(bundle, {7, 40, 12, 2}), CaseOf(bundle, {300, 2}), CaseOf(bundle, {9, 9, 9, 9, 9, 2})}}};
 }
 
-absl::StatusOr<VerifyReport> VerifyBy(Bundle bundle, const Json& certificate) {
+absl::StatusOr<VerifyReport> VerifyBy(Bundle bundle, const Json& certificate,
+                                      Precision precision = Precision::kFloat32) {
   bundle.files["parity.json"] = certificate.dump();
-  return Verify(std::move(bundle));
+  return Verify(std::move(bundle), precision);
 }
 
 std::vector<std::string> Beyond(const VerifyReport& report) {
@@ -104,8 +105,8 @@ std::vector<std::string> Beyond(const VerifyReport& report) {
 
 class VerifyTest : public ::testing::Test {
  protected:
-  VerifyReport Checked(const Json& certificate) {
-    auto report = VerifyBy(bundle_, certificate);
+  VerifyReport Checked(const Json& certificate, Precision precision = Precision::kFloat32) {
+    auto report = VerifyBy(bundle_, certificate, precision);
     EXPECT_TRUE(report.ok()) << report.status();
     return report.ok() ? *std::move(report) : VerifyReport{};
   }
@@ -202,6 +203,53 @@ TEST_F(VerifyTest, OtherTokensThanTheCertificatesAreAFaultUnlessTheirMarginIsSma
 
   wrong["cases"][0]["margins"] = {1, 0.0005, 1};
   EXPECT_FALSE(Checked(wrong).ok()) << "they part before the tie";
+}
+
+// int8 of a machine of any kind: what differs from the certificate is far more, or far less, than rounding.
+TEST_F(VerifyTest, ARoundedPrecisionHasTolerancesOfItsOwnWhichAFaultIsBeyond) {
+  VerifyReport report = Checked(good_, Precision::kInt8);
+  EXPECT_TRUE(report.ok()) << ReportText(report);
+  ASSERT_EQ(report.values[0].name, "log_probability");
+  EXPECT_EQ(report.values[0].tolerance, 0.5);
+  EXPECT_EQ(report.margin, 0.5);
+  Json wrong = good_;
+  const double x = wrong["cases"][1]["log_probabilities"][0];
+  wrong["cases"][1]["log_probabilities"][0] = x - 0.01;
+  EXPECT_THAT(Beyond(Checked(wrong)), ElementsAre("log_probability at cases[1] step 0"));
+  EXPECT_THAT(Beyond(Checked(wrong, Precision::kInt8)), IsEmpty());
+  wrong["cases"][1]["log_probabilities"][0] = 3 * x - 3;
+  EXPECT_THAT(Beyond(Checked(wrong, Precision::kInt8)), ElementsAre("log_probability at cases[1] step 0"));
+  wrong = good_;
+  wrong["tolerance"] = {{"log_probability", 0.9}};
+  EXPECT_EQ(Checked(wrong, Precision::kInt8).values[0].tolerance, 0.9) << "the certificate's own, where it is wider";
+}
+
+// The first token of the certificate is taken for another: one that is nearly as probable, or is not.
+TEST_F(VerifyTest, ARoundedPrecisionMayPartWhereTheCertifiedTokenIsNearlyAsProbable) {
+  const auto along = [&](TokenId first) { return CaseOf(bundle_, {7, 40, 12, 2}, {first, 44, 2}); };
+  const TokenId best = good_["cases"][0]["target_ids"][0];
+  const double of_best = good_["cases"][0]["log_probabilities"][0];
+  TokenId near = best, far = best;
+  for (TokenId other = 3; other < kPieces && (near == best || far == best); ++other) {
+    if (other == best) continue;
+    const double behind = of_best - along(other)["log_probabilities"][0].get<double>();
+    if (behind < 0.4) near = other;
+    if (behind > 1) far = other;
+  }
+  ASSERT_NE(near, best);
+  ASSERT_NE(far, best);
+  Json parted = good_;
+  parted["cases"][0] = along(near);
+  EXPECT_FALSE(Checked(parted).ok()) << "float32 has the certificate's margins alone";
+  const VerifyReport report = Checked(parted, Precision::kInt8);
+  EXPECT_TRUE(report.ok()) << ReportText(report);
+  EXPECT_GE(report.ties, 1);
+  EXPECT_THAT(ReportText(report), HasSubstr("tolerances of int8, whose weights are rounded; a case may part from its "
+                                            "tokens where the one it has is within 0.5 of the best here\n"));
+  parted["cases"][0] = along(far);
+  parted["cases"][0]["margins"] = {0, 0, 0};
+  EXPECT_THAT(Checked(parted, Precision::kInt8).faults, ElementsAre(HasSubstr("cases[0].target_ids[0] is ")))
+      << "what counts is this machine's";
 }
 
 TEST_F(VerifyTest, AnEndElsewhereIsAFault) {
@@ -331,7 +379,9 @@ TEST_F(VerifyTest, TheReportsSayTheSameToPeopleAndPrograms) {
   EXPECT_EQ(json["ok"], false);
   EXPECT_EQ(json["cases"], 3);
   EXPECT_EQ(json["same"], 2);
-  EXPECT_EQ(json["precision"], "f32");
+  EXPECT_EQ(json["precision"], "float32");
+  EXPECT_EQ(json["margin"], 1e-3);
+  EXPECT_EQ(Json::parse(ReportJson(Checked(good_, Precision::kInt8)))["precision"], "int8");
   EXPECT_EQ(json["where"]["log_probability"], "cases[1] step 0");
   EXPECT_NEAR(json["values"]["log_probability"].get<double>(), 1 / std::max(1.0, std::abs(x - 1)), 1e-6);
   EXPECT_EQ(json["faults"].size(), 1U);
