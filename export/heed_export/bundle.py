@@ -52,8 +52,24 @@ def write(
 ) -> str:
     """Writes (or replaces) a bundle; `files` are its tokenisers and documents by name. Returns its digest."""
     content = dict(files)
-    content[MODEL] = (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
+    content[MODEL] = dumps_spec(spec)
     content[WEIGHTS] = _weights(tensors, bf16)
+    return _place(folder, content)
+
+
+def replace(folder: pathlib.Path, changed: Mapping[str, bytes]) -> str:
+    """Writes a bundle again with these files in place of those it has, the others byte for byte. Returns its digest."""
+    names = [line.split("  ", 1)[1] for line in (folder / SUMS).read_text(encoding="utf-8").splitlines()]
+    return _place(folder, {name: (folder / name).read_bytes() for name in names} | dict(changed))
+
+
+def dumps_spec(spec: dict) -> bytes:
+    """model.json's bytes."""
+    return (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _place(folder: pathlib.Path, content: dict[str, bytes]) -> str:
+    """Writes the folder, SHA256SUMS included, beside its place and renames it; returns the digest."""
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(content.items()))
     content[SUMS] = sums.encode()
     part = folder.parent / f".{folder.name}.part"

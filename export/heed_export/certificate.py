@@ -126,9 +126,9 @@ def find_server(given: str | None, root: pathlib.Path) -> pathlib.Path | None:
 
 
 def verify(server: pathlib.Path, folder: pathlib.Path) -> dict:
-    """What `heed-server verify FOLDER --json` measured, as parity.json's `measured`. Raises ValueError with one line
-    where the bundle is refused or the engine is further from the certificate than it may be."""
-    command = [str(server), "verify", str(folder), "--json"]
+    """What `heed-server verify FOLDER --json` measured in float32, as parity.json's `measured`. Raises ValueError with
+    one line where the bundle is refused or the engine is further from the certificate than it may be."""
+    command = [str(server), "verify", str(folder), "--precision=float32", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS)
     try:
         report = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The command heed-export: a sub-command for each toolkit whose models it imports."""
+"""The command heed-export: a sub-command for each toolkit whose models it imports, and one that measures a bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from . import importer
+from . import importer, precision
 from .shown import MAX_LINE, escaped, say
 
 # Modules of this package in the order of --help.
@@ -24,13 +24,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser; each sub-command's `module` is its toolkit's."""
+    """The parser; each sub-command's `run` does it, with the arguments."""
     parser = _Parser(
         prog="heed-export",
         description="Turns a model that another toolkit trained into a bundle that heed-server serves, with a file "
         "(parity.json) that proves it says the same. Nothing of a checkpoint is executed.",
     )
-    commands = parser.add_subparsers(metavar="TOOLKIT", required=True, dest="toolkit")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for name in TOOLKITS:
         if importlib.util.find_spec(f"{__package__}.{name}") is None:
             continue
@@ -38,7 +38,10 @@ def make_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         importer.add_common_arguments(command)
-        command.set_defaults(module=module)
+        command.set_defaults(run=lambda args, read=module.read: importer.run(args, read))
+    command = commands.add_parser(precision.NAME, help=precision.HELP, description=precision.HELP)
+    precision.add_arguments(command)
+    command.set_defaults(run=precision.run)
     return parser
 
 
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.insert(0, export)
     args = make_parser().parse_args(arguments)
     try:
-        importer.run(args, args.module.read)
+        args.run(args)
         return 0
     except Exception as error:
         if args.debug:
@@ -59,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         line = str(error)[:MAX_LINE].strip()
         if not isinstance(error, (ValueError, OSError)):
             line = f"{type(error).__name__}: {line} (unexpected; --debug shows where)"
-        say(f"heed-export {args.toolkit}: {line}", sys.stderr)
+        say(f"heed-export {args.command}: {line}", sys.stderr)
         return 1
 
 

@@ -50,21 +50,33 @@ class Process:
         return self.process.wait(wait)
 
 
-class Server:
-    """A server with one worker; use it as a context. `build` is a CMake build folder, `models` a folder of bundles."""
+def find_build(root: pathlib.Path) -> pathlib.Path | None:
+    """The newest CMake build folder below root/build that has heed-server and heed."""
+    built = [p.parents[1] for p in root.glob("build/*/server/heed-server") if (p.parents[1] / "client/heed").is_file()]
+    return max(built, key=lambda p: (p / "server/heed-server").stat().st_mtime, default=None)
 
-    def __init__(self, build: pathlib.Path, models: pathlib.Path):
+
+class Server:
+    """A server with one worker; use it as a context. `build` is a CMake build folder, `models` a folder of bundles,
+    `flags` are further ones of heed-server."""
+
+    def __init__(self, build: pathlib.Path, models: pathlib.Path, *flags: str):
         self._build = build
         self._models = models
+        self._flags = flags
 
     def __enter__(self) -> Server:
-        program = self._build / "server/heed-server"
-        self._server = Process([program, f"--models={self._models}", "--text_threads=1", "--metrics_address="])
+        command = [self._build / "server/heed-server", f"--models={self._models}", "--text_threads=1"]
+        self._server = Process([*command, "--metrics_address=", *self._flags])
         self.address = self._server.address
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(wait=None)
+
+    def log(self, event: str) -> list[dict]:
+        """The entries so far of this event."""
+        return [entry for entry in self._server.log() if entry.get("event") == event]
 
     def cpu_seconds(self) -> float:
         """The processor time that the server has used, all threads: what other work on the machine does not change."""

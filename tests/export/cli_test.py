@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import cli
+from heed_export import cli, precision
 
 EXPORT = presets.ROOT / "export"
 
@@ -28,6 +28,13 @@ class Command(unittest.TestCase):
         for name in cli.TOOLKITS:
             module = importlib.import_module(f"heed_export.{name}")
             self.assertIn(f"{module.NAME} {' '.join(module.HELP.split())}", flat)
+        self.assertIn(f"{precision.NAME} {precision.HELP}", flat)
+
+    def test_precision_lists_its_flags(self):
+        shown = run("precision", "--help")
+        self.assertEqual((0, ""), (shown.returncode, shown.stderr))
+        for flag in ("BUNDLE", "--test", "--reference", "--test-set", "--build", "--dry-run"):
+            self.assertIn(flag, shown.stdout)
 
     def test_every_toolkits_help_lists_its_own_and_the_common_flags(self):
         for name in cli.TOOLKITS:
@@ -38,7 +45,7 @@ class Command(unittest.TestCase):
                 self.assertIn(flag, shown.stdout, module.NAME)
 
     def test_a_wrong_command_line_is_exit_code_2(self):
-        for arguments in ([], ["nothing"], ["opennmt-py"], ["opennmt-py", "m.pt", "--out", "x"]):
+        for arguments in ([], ["nothing"], ["opennmt-py"], ["opennmt-py", "m.pt", "--out", "x"], ["precision", "x"]):
             self.assertEqual(2, run(*arguments).returncode, arguments)
 
     def test_a_missing_file_is_one_line(self):

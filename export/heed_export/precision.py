@@ -1,0 +1,219 @@
+"""What each precision costs a bundle: a test set through a server in float32, bfloat16 and int8, scored, and written
+into the bundle as advice (model.json's `precision`) and as a table of its model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import pathlib
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
+
+from . import bundle, files, importer, metrics, served
+from .serving import Server, find_build
+from .shown import quoted, say
+
+NAME = "precision"
+HELP = "measures a bundle in float32, bfloat16 and int8 on a test set, and writes into it which of them to serve it in"
+# From the least to the most rounded. What is recommended loses at most so much of these against float32.
+PRECISIONS = ("float32", "bfloat16", "int8")
+MAX_LOSS = {"BLEU": 0.2, "exact match %": 0.5}
+CARD = "README.md"
+HEADING = "## Precision"
+_TASKS = {"TASK_TRANSLATE": "translate", "TASK_SUMMARIZE": "summarize"}
+
+
+@dataclass
+class Run:
+    """One pass over the test set. `same_lines` is the share of lines whose output is float32's without a shortlist."""
+
+    precision: str
+    shortlist: bool
+    metrics: dict[str, float]
+    same_lines: float
+
+
+@dataclass
+class Measured:
+    """All passes, what measured them ("heed-server 0.1.0, AVX512_CORE_AMX"), and a line for each precision left out."""
+
+    runs: list[Run] = field(default_factory=list)
+    by: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("bundle", type=pathlib.Path, metavar="BUNDLE", help="the bundle's folder; it is written again")
+    parser.add_argument("--test", required=True, type=pathlib.Path, metavar="FILE", help="source texts, a line each")
+    parser.add_argument("--reference", required=True, type=pathlib.Path, metavar="FILE", help="references, a line each")
+    parser.add_argument("--test-set", metavar="NAME", help="the test set's name; default: --test's folder and stem")
+    parser.add_argument(
+        "--build", type=pathlib.Path, metavar="FOLDER", help="CMake's build folder; default: the newest below build/"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what was measured and write nothing")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def _lacks(error: RuntimeError, precision: str) -> str:
+    """What the machine lacks, where that kept the server from starting. Raises ValueError where it was something
+    else."""
+    found = re.search(rf"\b{precision} needs [^\n]*", str(error))
+    if found is None:
+        raise ValueError(str(error).strip().splitlines()[-1]) from error
+    return found[0]
+
+
+def _ask(server: Server, spec: Mapping, test: pathlib.Path, shortlist: bool) -> list[str]:
+    """The outputs for the test set, with the model's own search. Raises ValueError unless every line has one."""
+    flags = [f"--shortlist={str(shortlist).lower()}"] if "shortlist" in spec else []
+    try:
+        replies = served.parse(server.ask(_TASKS[spec["task"]], spec["name"], test, *flags))
+    except subprocess.CalledProcessError as error:
+        raise ValueError(f"heed ended with exit code {error.returncode}; what it said stands above") from None
+    return [reply.text for reply in replies]
+
+
+def _passes(server: Server, precision: str, spec: Mapping, test: pathlib.Path) -> list[tuple[bool, list[str]]]:
+    """(with shortlist, outputs) of each pass through a server that was told this precision. Raises RuntimeError where
+    that is one which the machine has not in full."""
+    notes, loaded = server.log("precision"), server.log("model_loaded")[0]
+    if notes:
+        raise RuntimeError(notes[0]["reason"])
+    if loaded["precision"] != precision:
+        raise ValueError(f"the server was told {precision} and took {loaded['precision']}")
+    shortlists = (False, True) if "shortlist" in spec else (False,)
+    return [(shortlist, _ask(server, spec, test, shortlist)) for shortlist in shortlists]
+
+
+def measure(
+    folder: pathlib.Path, spec: Mapping, test: pathlib.Path, references: Sequence[str], build: pathlib.Path
+) -> Measured:
+    """Serves the bundle in each precision that this machine has in full, without and with its shortlist. Raises
+    ValueError where that fails."""
+    found = Measured()
+    base: list[str] = []
+    for precision in PRECISIONS:
+        with tempfile.TemporaryDirectory() as models:
+            (pathlib.Path(models) / "bundle").symlink_to(folder, target_is_directory=True)
+            try:
+                with Server(build, pathlib.Path(models), f"--precision={precision}") as server:
+                    passes = _passes(server, precision, spec, test)
+                    version, machine = server.log("serving")[0]["version"], server.log("cores")[0]["instruction_set"]
+            except RuntimeError as error:
+                found.left_out.append(f"{precision}: {_lacks(error, precision)}")
+                continue
+        found.by = f"heed-server {version}, {machine}"
+        for shortlist, outputs in passes:
+            base = base or outputs
+            scores = metrics.for_task(_TASKS[spec["task"]], outputs, references)
+            same = sum(a == b for a, b in zip(base, outputs, strict=True)) / len(base)
+            found.runs.append(Run(precision, shortlist, scores, same))
+            say(_line(found.runs[-1]))
+    return found
+
+
+def _title(run: Run) -> str:
+    return f"{run.precision}, shortlist" if run.shortlist else run.precision
+
+
+def _line(run: Run) -> str:
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
+    return f"{_title(run)}: {scores}, {100 * run.same_lines:.1f} % of lines as in float32"
+
+
+def recommended(runs: Sequence[Run]) -> list[str]:
+    """What a server may take, best first: those within MAX_LOSS of float32, without a shortlist and with it. float32
+    where there is none."""
+    of = {(run.precision, run.shortlist): run.metrics for run in runs}
+
+    def is_near(precision: str) -> bool:
+        pairs = [(of["float32", s], scores) for (p, s), scores in of.items() if p == precision]
+        losses = [(name, base[name] - scores[name]) for base, scores in pairs for name in MAX_LOSS if name in base]
+        # Decimals of percentages are not exact: a loss of 0.5 is one of at most 0.5.
+        return bool(losses) and all(loss <= MAX_LOSS[name] + 1e-9 for name, loss in losses)
+
+    return [p for p in reversed(PRECISIONS[1:]) if is_near(p)] or ["float32"]
+
+
+def advice(found: Measured, test_set: str, lines: int) -> dict:
+    """model.json's `precision`."""
+    measured = [
+        {
+            "precision": run.precision,
+            **({"shortlist": True} if run.shortlist else {}),
+            "metrics": {name: round(value, 4) for name, value in run.metrics.items()},
+            "same_lines": round(run.same_lines, 4),
+        }
+        for run in found.runs
+    ]
+    head = {"recommended": recommended(found.runs), "test_set": test_set, "lines": lines, "by": found.by}
+    return {**head, "measured": measured}
+
+
+def table(told: Mapping) -> str:
+    """The model card's section on advice()."""
+    names = list(told["measured"][0]["metrics"])
+    rows = [["precision", *names, "lines as in float32"], ["---"] * (len(names) + 2)]
+    for entry in told["measured"]:
+        title = entry["precision"] + (", shortlist" if entry.get("shortlist") else "")
+        scores = [f"{entry['metrics'][name]:.4g}" for name in names]
+        rows.append([title, *scores, f"{100 * entry['same_lines']:.1f} %"])
+    return "\n".join(
+        [
+            HEADING,
+            "",
+            f"On the {told['lines']:,} lines of {told['test_set']}, with the model's own search, through a server",
+            f"({told['by']}):",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in rows),
+            "",
+            f"A server that is told no precision takes the first of these that its machine has, else float32: "
+            f"{', '.join(told['recommended'])}.",
+        ]
+    )
+
+
+def with_section(card: str, section: str) -> str:
+    """The model card with this section in place of one of its heading, else after `## Quality`, else at its end."""
+    for heading, keeps in ((HEADING, False), ("## Quality", True)):
+        there = re.search(rf"^{heading}\n.*?(?=^## |\Z)", card, re.M | re.S)
+        if there:
+            before = card[: there.end() if keeps else there.start()].rstrip("\n")
+            after = card[there.end() :]
+            return f"{before}\n\n{section}\n" + (f"\n{after}" if after else "")
+    return card.rstrip("\n") + f"\n\n{section}\n"
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures and writes; prints what was done. Raises ValueError, for what is missing; then nothing is written."""
+    folder = args.bundle.resolve()
+    if not (folder / bundle.SUMS).is_file():
+        raise ValueError(f"{args.bundle}: is no bundle")
+    build = args.build or find_build(importer.ROOT)
+    if build is None or not (build / "server/heed-server").is_file():
+        raise ValueError(f"--build: {build or 'no folder below build/'} has no heed-server and heed: make build")
+    sources, references = files.read_lines(args.test), files.read_lines(args.reference)
+    if not sources or len(sources) != len(references):
+        raise ValueError(f"{args.test} has {len(sources)} lines and {args.reference} {len(references)}")
+    test_set = args.test_set or "/".join(args.test.resolve().with_suffix("").parts[-2:])
+    if not test_set.isprintable() or not 1 <= len(test_set.encode()) <= 200:
+        raise ValueError(f"--test-set: {quoted(test_set)} must be 1 to 200 printable bytes")
+    spec = files.read_json(folder / bundle.MODEL)
+    if spec.get("task") == "TASK_TRANSLATE" and importlib.util.find_spec("sacrebleu") is None:
+        raise ValueError("sacrebleu is not installed: python3 -m pip install sacrebleu")
+    found = measure(folder, spec, args.test, references, build)
+    told = advice(found, test_set, len(references))
+    for line in found.left_out:
+        say(f"left out: {line}")
+    say(f"recommended: {', '.join(told['recommended'])}")
+    if args.dry_run:
+        return
+    card = with_section(files.read_text(folder / CARD), table(told))
+    changed = {bundle.MODEL: bundle.dumps_spec({**spec, "precision": told}), CARD: card.encode()}
+    digest = bundle.replace(folder, changed)
+    say(f"{args.bundle}: written with its precision measured, digest {digest[:12]}")
