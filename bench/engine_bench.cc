@@ -263,7 +263,7 @@ int Main() {
                        {"rows_per_step", static_cast<double>(run.rows) / run.steps},
                        {"ms_per_step", 1e3 * run.seconds / run.steps}});
     for (int part = 0; options.parts != nullptr && part < kParts; ++part) {
-      const auto of = static_cast<Part>(part);
+      const auto of = static_cast<StepPart>(part);
       results.back()["us_per_token"][std::string(PartName(of))] = 1e6 * parts.seconds(of) / counted;
     }
   }

@@ -9,7 +9,7 @@
 
 namespace heed {
 
-enum class Part {
+enum class StepPart {
   kEncode,         // sources, first states, attention keys
   kCells,          // of the step program
   kLinear,         // likewise
@@ -20,9 +20,9 @@ enum class Part {
   kSearch,         // candidates, what goes on, results
   kRounding,       // of what products read and give, part of all of the above
 };
-inline constexpr int kParts = static_cast<int>(Part::kRounding) + 1;
+inline constexpr int kParts = static_cast<int>(StepPart::kRounding) + 1;
 
-constexpr std::string_view PartName(Part part) {
+constexpr std::string_view PartName(StepPart part) {
   constexpr std::string_view kNames[] = {"encode",         "cells",       "linear", "attention", "other_ops",
                                          "output_product", "output_scan", "search", "rounding"};
   return kNames[static_cast<int>(part)];
@@ -32,8 +32,8 @@ class PartTimes {
  public:
   using Clock = std::chrono::steady_clock;
 
-  void Add(Part part, Clock::duration time) { times_[static_cast<int>(part)] += time; }
-  double seconds(Part part) const { return std::chrono::duration<double>(times_[static_cast<int>(part)]).count(); }
+  void Add(StepPart part, Clock::duration time) { times_[static_cast<int>(part)] += time; }
+  double seconds(StepPart part) const { return std::chrono::duration<double>(times_[static_cast<int>(part)]).count(); }
   void Clear() { times_ = {}; }
 
  private:
@@ -43,7 +43,7 @@ class PartTimes {
 // Adds the time of its life to a part; `times` may be null.
 class PartTimer {
  public:
-  PartTimer(PartTimes* times, Part part) : times_(times), part_(part) {
+  PartTimer(PartTimes* times, StepPart part) : times_(times), part_(part) {
     if (times_ != nullptr) begin_ = PartTimes::Clock::now();
   }
   ~PartTimer() {
@@ -54,7 +54,7 @@ class PartTimer {
 
  private:
   PartTimes* const times_;
-  const Part part_;
+  const StepPart part_;
   PartTimes::Clock::time_point begin_;
 };
 

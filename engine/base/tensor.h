@@ -24,7 +24,7 @@ struct Tensor {
   // each row of what it is multiplied with has a scale of its own.
   std::vector<float> activation_scales;
 
-  bool is_int8() const { return !quantised.empty(); }
+  bool IsInt8() const { return !quantised.empty(); }
   // Of any two-dimensional tensor: its elements.
   std::vector<float> Floats() const;
   std::int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
@@ -32,7 +32,7 @@ struct Tensor {
 };
 
 inline std::vector<float> Tensor::Floats() const {
-  if (!is_int8()) return data;
+  if (!IsInt8()) return data;
   std::vector<float> floats(quantised.size());
   const auto width = static_cast<std::size_t>(columns());
   for (std::size_t i = 0; i < floats.size(); ++i) floats[i] = static_cast<float>(quantised[i]) * scales[i / width];

@@ -6,7 +6,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/gather.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target, which decides for what each inclusion compiles.
-#include "engine/kernels/vector-inl.h"
+#include "engine/kernels/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed {

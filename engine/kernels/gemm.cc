@@ -366,7 +366,7 @@ QuantisedRows Gemm::Round(int rows, const float* x) {
 const void* Gemm::Convert(int rows, const float* x, int part) {
   const Precision precision = Used(w_->packing());
   if (precision == Precision::kFloat32) return x;
-  const PartTimer timer(scratch_->parts, Part::kRounding);
+  const PartTimer timer(scratch_->parts, StepPart::kRounding);
   if (precision == Precision::kBfloat16) {
     ToBfloat16(static_cast<std::int64_t>(rows) * k(), x, reinterpret_cast<std::uint16_t*>(scratch_->converted.data()));
     return scratch_->converted.data();
@@ -405,7 +405,7 @@ void Gemm::Multiply(int rows, const void* x, int block, float* y) {
 }
 
 void Gemm::Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y) {
-  const PartTimer timer(scratch_->parts, Part::kRounding);
+  const PartTimer timer(scratch_->parts, StepPart::kRounding);
   const std::size_t first = static_cast<std::size_t>(block) * columns_;
   const SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
                          w_->impl_->scales.data() + first, w_->impl_->sum() + first};

@@ -44,26 +44,6 @@ HWY_INLINE void StoreAt(V v, float* HWY_RESTRICT p, std::size_t i, std::size_t l
   hn::BlendedStore(v, hn::FirstN(d, left), d, p + i);
 }
 
-// How the elements of a row come as floats, whatever it is kept as: elements [i, i + Width()), of which `left` exist.
-struct FloatRow {
-  const float* p;
-  HWY_INLINE V At(std::size_t i, std::size_t left) const { return LoadAt(p, i, left); }
-};
-struct Bfloat16Row {
-  const std::uint16_t* p;
-  HWY_INLINE V At(std::size_t i, std::size_t left) const {
-    const hn::Rebind<std::uint16_t, D> half;
-    if (HWY_LIKELY(left >= Width())) return Widened(hn::LoadU(half, p + i));
-    HWY_ALIGN std::uint16_t last[HWY_MAX_BYTES / 2] = {};
-    std::memcpy(last, p + i, left * sizeof(std::uint16_t));
-    return Widened(hn::LoadU(half, last));
-  }
-  template <typename H>
-  static HWY_INLINE V Widened(H half) {
-    return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<D>(), half)));
-  }
-};
-
 // e^x; x is clamped to where the result is a normal float.
 HWY_INLINE V Exp(V x) {
   const D d;

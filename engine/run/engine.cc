@@ -128,7 +128,7 @@ void Engine::Step(StepReport* report) {
 void Engine::Decode(StepReport* report) {
   ListRows();
   stepper_.Run(rows_);
-  const PartTimer timer(ops_->parts(), Part::kSearch);
+  const PartTimer timer(ops_->parts(), StepPart::kSearch);
   report->rows += static_cast<int>(rows_.size());
   for (Decoding& decoding : decoding_) {
     Choose(decoding);
@@ -140,7 +140,7 @@ void Engine::Decode(StepReport* report) {
 }
 
 void Engine::Encode(StepReport* report) {
-  const PartTimer timer(ops_->parts(), Part::kEncode);
+  const PartTimer timer(ops_->parts(), StepPart::kEncode);
   if (!encoder_.busy()) StartGroup();
   if (!encoder_.busy()) return;
   // A group runs to its end where nothing decodes.

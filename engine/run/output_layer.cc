@@ -69,10 +69,10 @@ void OutputLayer::RunFull(const float* x, int count) {
   gemm.Prepare(count, x);
   for (int block = 0; block < gemm.blocks(); ++block) {
     {
-      const PartTimer timer(ops_->parts(), Part::kOutputProduct);
+      const PartTimer timer(ops_->parts(), StepPart::kOutputProduct);
       gemm.RunBlock(block, columns_.data());
     }
-    const PartTimer timer(ops_->parts(), Part::kOutputScan);
+    const PartTimer timer(ops_->parts(), StepPart::kOutputScan);
     const int first = block * gemm.block_columns(), size = gemm.BlockSize(block);
     for (int i = 0; i < count; ++i) {
       float* columns = columns_.data() + Floats(i, gemm.block_columns());
@@ -92,7 +92,7 @@ void OutputLayer::RunFull(const float* x, int count) {
 }
 
 void OutputLayer::RunListed(const float* x, int count) {
-  const PartTimer timer(ops_->parts(), Part::kOutputProduct);
+  const PartTimer timer(ops_->parts(), StepPart::kOutputProduct);
   const RowTable& table = ops_->table(model_.output_rows);
   if (table.precision() == Precision::kInt8) {
     const QuantisedRows rounded = ops_->gemm(model_.output_matrix).Round(count, x);

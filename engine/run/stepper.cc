@@ -14,10 +14,10 @@ std::vector<const CellOp*> CellsOf(const CompiledModel& model) {
   return cells;
 }
 
-Part PartOf(const Op& op) {
-  if (std::holds_alternative<CellOp>(op)) return Part::kCells;
-  if (std::holds_alternative<LinearOp>(op)) return Part::kLinear;
-  return std::holds_alternative<AttendOp>(op) ? Part::kAttention : Part::kOtherOps;
+StepPart PartOf(const Op& op) {
+  if (std::holds_alternative<CellOp>(op)) return StepPart::kCells;
+  if (std::holds_alternative<LinearOp>(op)) return StepPart::kLinear;
+  return std::holds_alternative<AttendOp>(op) ? StepPart::kAttention : StepPart::kOtherOps;
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ std::vector<float> Columns(const Tensor& w, int begin, int size) {
 // What a tensor is, without a copy.
 Weight WeightOf(const Tensor& t) {
   Weight weight{static_cast<int>(t.rows()), static_cast<int>(t.columns())};
-  if (t.is_int8()) {
+  if (t.IsInt8()) {
     weight.quantised = t.quantised.data();
     weight.scales = t.scales.data();
     weight.activation_scales = t.activation_scales;

@@ -34,7 +34,7 @@ class WeightStore {
   absl::StatusOr<MatrixIndex> PackStacked(const std::vector<const Tensor*>& all);
   // Whether products of this tensor are to be the bundle's own integer arithmetic, which nothing may tabulate.
   bool IsFixed(const Tensor& w) const {
-    return model_.precision == Precision::kInt8 && w.is_int8() && !w.activation_scales.empty();
+    return model_.precision == Precision::kInt8 && w.IsInt8() && !w.activation_scales.empty();
   }
 
   // A table of rows; listed once however many ops name it.
