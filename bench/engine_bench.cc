@@ -32,12 +32,14 @@ ABSL_FLAG(std::string, bundle, "models/pydocs-ko-en", "bundle folder");
 ABSL_FLAG(std::string, texts, "", "source sentences, a line each");
 ABSL_FLAG(std::vector<std::string>, rows, std::vector<std::string>({"1", "8", "64"}), "rows that the engine steps");
 ABSL_FLAG(int, sentences, 1024, "sentences per run; with 1 row an eighth of them");
+ABSL_FLAG(int, warmup_sentences, 0, "sentences of the run that is not counted; 0: all");
 ABSL_FLAG(int, concurrency, 0, "most sentences inside the engine at once; 0: as many as it takes in");
 ABSL_FLAG(int, repeats, 3, "runs that are counted, after one that is not");
 ABSL_FLAG(int, beam_size, 1, "hypotheses per sentence");
 ABSL_FLAG(double, max_length_a, 2, "most target tokens: max_length_a * n + max_length_b of n source ids");
 ABSL_FLAG(double, max_length_b, 20, "see max_length_a");
 ABSL_FLAG(absl::Duration, encode_time_per_step, heed::EngineOptions().encode_time_per_step, "see EngineOptions");
+ABSL_FLAG(bool, exact_length, false, "every target has as many tokens, none ends before");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
@@ -83,6 +85,7 @@ std::vector<DecodeJob> ReadJobs(const Bundle& bundle, const Plan& plan) {
     job.search.beam_size = absl::GetFlag(FLAGS_beam_size);
     job.search.max_length =
         static_cast<int>(absl::GetFlag(FLAGS_max_length_a) * length + absl::GetFlag(FLAGS_max_length_b));
+    if (absl::GetFlag(FLAGS_exact_length)) job.search.min_length = job.search.max_length;
     job.capture.weights = absl::GetFlag(FLAGS_attention);
     for (std::size_t i = 0; i < plan.attends().size(); ++i) job.capture.attends.push_back(static_cast<int>(i));
     jobs.push_back(std::move(job));
@@ -240,7 +243,8 @@ int Main() {
     const int wanted = absl::GetFlag(FLAGS_sentences) / (options.max_rows == 1 ? 8 : 1);
     const std::vector<DecodeJob> jobs = TakeEvenly(ReadJobs(*bundle, **plan), wanted);
     if (jobs.empty()) return std::cerr << "--texts: no sentences in '" << absl::GetFlag(FLAGS_texts) << "'\n", 1;
-    Decode(*engine, jobs);
+    const int warmup = absl::GetFlag(FLAGS_warmup_sentences);
+    Decode(*engine, TakeEvenly(jobs, warmup > 0 ? static_cast<std::size_t>(warmup) : jobs.size()));
     std::vector<double> rates, medians;
     double cpu_rate = 0;
     long counted = 0;

@@ -1,0 +1,33 @@
+"""PyTorch, one thread: greedy as in heed_export.decode (sorted by length, rows that have ended dropped), beams as in
+torch_program.beam. Tokens alone are computed for greedy, no log-probabilities."""
+
+import pathlib
+import warnings
+
+import torch
+
+import torch_program
+import work
+from heed_export import bundle, decode, text
+
+
+def main():
+    warnings.simplefilter("ignore")
+    spec = work.specification()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    source = bundle.read(pathlib.Path(spec["bundle"]))
+    model, words = torch_program.Model(source, spec["precision"]), text.Text(source)
+
+    def run(sources, rows, beam):
+        if beam > 1:
+            return torch_program.beam(model, sources, max(1, rows // beam), beam)
+        with torch.inference_mode():
+            return sum(len(d.tokens) for d in decode.greedy(model, sources, rows, scores=False))
+
+    versions = {"torch": torch.__version__, "quantised engine": torch.backends.quantized.engine}
+    work.serve(versions, lambda lines: [words.encode(line) for line in lines], run)
+
+
+if __name__ == "__main__":
+    main()
