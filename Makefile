@@ -48,6 +48,13 @@ bench: build ## Measure engine and server: make bench TEXTS=FILE [TORCH=PYTHON];
 bench-serving: build ## Compare batching policies under load: make bench-serving TEXTS=FILE; about 20 minutes
 	@bench/serving.py --build $(BUILD) --texts $(TEXTS)
 
+.PHONY: bench-peers
+bench-peers: ## Measure heed beside its peers, 18 minutes a call: make bench-peers [ONLY=REGEX] [TEXTS="MODEL=FILE ..."]
+	@scripts/install-deps bench build
+	@cmake --preset release
+	@cmake --build $(BUILD) --target engine_bench kernel_bench heed-server heed
+	@bench/peers.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)') $(foreach text,$(TEXTS),--texts $(text))
+
 .PHONY: soak
 soak: build ## Mixed load with cancelled and killed clients: make soak TEXTS=FILE [MINUTES=10]
 	@bench/soak.py --build $(BUILD) --texts $(TEXTS) $(if $(MINUTES),--minutes $(MINUTES))

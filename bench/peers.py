@@ -75,7 +75,7 @@ class Run:
         """The file of a contest's texts; None for a shipped model without."""
         count = shapes.per_length(contest.at_once)
         if contest.kind != "shipped":
-            path = self.arguments.environments / f"texts-{shapes.VERSION}.{count}"
+            path = self.arguments.environments / f"texts.{count}"
             path.write_text("".join(f"{line}\n" for line in shapes.texts(count)), encoding="utf-8")
             return path
         given = self.texts.get(contest.shape)

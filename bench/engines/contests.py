@@ -130,6 +130,9 @@ class Engines:
             for precision in self._precisions if knows else ("float32",):
                 found.append((f"{which} {precision}", lambda b=build, p=precision: running.HeedEngine(
                     b, self.bundle(contest), p, lengths, self._core), (contest.search == "shortlist",)))  # fmt: skip
+            if knows and contest.kind == "student" and contest.search != "shortlist":
+                found.append((f"{which} int8, Firefox's own weights", lambda b=build: running.HeedEngine(
+                    b, self.bundle(contest, "int8"), "int8", lengths, self._core), ()))  # fmt: skip
             if contest.beam == 1 and contest.rows in running.CALLERS:
                 precision = self._precisions[-1] if knows else "float32"
                 found.append((f"{which} {precision} through gRPC", lambda b=build, p=precision: running.HeedServer(
@@ -180,7 +183,7 @@ class Engines:
 
     def _onnx(self, contest, precision):
         bundle = self.bundle(contest)
-        model = self._cache / f"onnx-{shapes.VERSION}" / f"{contest.shape}.onnx"
+        model = shapes.home(self._cache) / "onnx" / f"{contest.shape}.onnx"
         if not model.exists():
             self._environments.make("torch")
             running.export_onnx(self._environments.python("torch"), bundle, model)
@@ -193,10 +196,10 @@ class Engines:
         })  # fmt: skip
 
     def _ctranslate2(self, contest, precision):
-        words = self._cache / "words.txt"
+        words = shapes.home(self._cache) / "words.txt"
         words.write_text("".join(f"{shapes.word(i)}\n" for i in range(2, shapes.PIECES)), encoding="utf-8")
         return self._python("ctranslate2", "ctranslate2_worker.py", {
-            "folder": str(self._cache / f"ctranslate2-{shapes.VERSION}" / contest.shape), "words": str(words),
+            "folder": str(shapes.home(self._cache) / "ctranslate2" / contest.shape), "words": str(words),
             "sizes": shapes.SHAPES[contest.shape].sizes, "precision": precision,
             "a": shapes.TARGET_A, "b": shapes.TARGET_B,
         })  # fmt: skip

@@ -24,7 +24,8 @@ def process_seconds(stat):
     return sum(int(f) for f in fields[11:15]) / TICK
 
 
-def _own_seconds(pids):
+def own_seconds(pids):
+    """What this process, its children that have ended and the processes `pids` have used."""
     total = 0.0
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         used = resource.getrusage(who)
@@ -43,7 +44,7 @@ class Watch:
         self.cores = 0.0
 
     def _now(self):
-        return busy_seconds(pathlib.Path("/proc/stat").read_text()), _own_seconds(self._pids()), time.monotonic()
+        return busy_seconds(pathlib.Path("/proc/stat").read_text()), own_seconds(self._pids()), time.monotonic()
 
     def __enter__(self):
         self._before = self._now()

@@ -28,10 +28,11 @@ class Worker:
         self._log = tempfile.NamedTemporaryFile("r", suffix=".log", encoding="utf-8")
         command = [self._spec.name if c == "SPEC" else c for c in command]
         one_thread = {n: "1" for n in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        self._process = subprocess.Popen(
-            pinned(core, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=open(self._log.name, "w"), env={**os.environ, **one_thread, **(environment or {})},
-        )  # fmt: skip
+        with open(self._log.name, "w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                pinned(core, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, **one_thread, **(environment or {})},
+            )  # fmt: skip
         self.about = self._answer()
 
     def _answer(self):
@@ -39,7 +40,7 @@ class Worker:
         for line in self._process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        self._process.wait()
+        self.stop()
         last = pathlib.Path(self._log.name).read_text(encoding="utf-8").strip().splitlines()[-3:]
         raise RuntimeError(f"{' '.join(map(str, self._process.args[3:6]))}: ended: {' / '.join(last)}")
 
@@ -53,8 +54,10 @@ class Worker:
         return [self._process.pid]
 
     def stop(self):
+        """Its input ends, and so does it."""
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
 
 def export_onnx(python, bundle, model):

@@ -7,6 +7,7 @@ where fxtranslate stops, so that all engines do the same work.
 """
 
 import dataclasses
+import hashlib
 import importlib.util
 import pathlib
 import random
@@ -22,7 +23,6 @@ from heed_export import bundle, marian, publish, tensorflow_nmt  # noqa: E402
 from heed_export.checkpoint import Weights  # noqa: E402
 from heed_export.vocabulary import Vocabulary, sentencepiece  # noqa: E402
 
-VERSION = 1  # of what is in the cache: raise it where it changes
 PIECES = 32000
 LENGTHS = (15, 27, 39)  # source ids of a text, </s> included
 TARGET_A, TARGET_B = 2, 4  # target tokens: 2 n + 4
@@ -198,10 +198,17 @@ def _make_recurrent(name, sizes, folder):
     _publish(tensorflow_nmt.build(options, weights, vocabulary, vocabulary), folder / "bundle" / name)
 
 
+def home(cache):
+    """The folder in the cache of what this code makes: another for each change of it. Any may be deleted."""
+    sources = [pathlib.Path(__file__), ROOT / "tests/data/marian/make.py", *sorted((ROOT / "export/heed_export").glob("*.py"))]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sources)).hexdigest()
+    return cache / f"shapes-{digest[:12]}"
+
+
 def make(name, cache):
     """The folder of a shape of random weights in the cache, made where it is not there yet. The bundles in it are
     bundle/NAME and, of students, shortlist/NAME and int8/NAME, which is Firefox's int8 file imported."""
-    shape, folder = SHAPES[name], cache / f"shapes-{VERSION}" / name
+    shape, folder = SHAPES[name], home(cache) / name
     if not folder.is_dir():
         part = folder.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
