@@ -19,6 +19,7 @@ is said and left out. --write puts tables and plots of what was measured into be
 import argparse
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -59,16 +60,33 @@ def flags():
     return parser
 
 
+def pairs(flag, given):
+    """{NAME: path} of a flag's NAME=PATHs; ends the program where one is none."""
+    for one in given:
+        if not re.fullmatch(r"[^=]+=.+", one):
+            sys.exit(f"{flag}: '{one}' is no NAME=PATH")
+    return {name: pathlib.Path(path) for name, _, path in (one.partition("=") for one in given)}
+
+
 class Run:
+    """Measures the contests that the command line names."""
+
     def __init__(self, arguments):
         self.arguments = arguments
-        builds = {"heed": arguments.build}
-        builds |= {name: pathlib.Path(folder) for name, _, folder in (a.partition("=") for a in arguments.also)}
+        builds = {"heed": arguments.build, **pairs("--also", arguments.also)}
+        for build in builds.values():
+            if not (build / "bench/engine_bench").is_file():
+                sys.exit(f"{build}: no build of heed: bench/engine_bench is not there")
         self.engines = contests.Engines(
             environments.Environments(arguments.environments, arguments.python), builds, arguments.models,
             arguments.environments, arguments.core,
         )  # fmt: skip
-        self.texts = dict(given.split("=", 1) for given in arguments.texts)
+        self.texts = pairs("--texts", arguments.texts)
+        for model, path in self.texts.items():
+            if model not in shapes.SHAPES or shapes.SHAPES[model].kind != "shipped":
+                sys.exit(f"--texts: '{model}' is no shipped model")
+            if not path.is_file():
+                sys.exit(f"--texts: {model}: '{path}' is no file")
         self.results = servers.Results(arguments.out / "peers.json")
 
     def texts_of(self, contest):
@@ -81,7 +99,7 @@ class Run:
         given = self.texts.get(contest.shape)
         if given is None:
             return None
-        lines = pathlib.Path(given).read_text(encoding="utf-8").splitlines()
+        lines = given.read_text(encoding="utf-8").splitlines()
         path = self.arguments.environments / f"texts-{contest.shape}.{count}"
         kept = servers.evenly([line for line in lines if line.strip()], len(shapes.LENGTHS) * count)
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
@@ -98,8 +116,11 @@ class Run:
         def one_round():
             figures, watch = {}, rounds.Watch(self.engines.pids)
             with watch:
-                for name, engine in engines.items():
-                    figures[name] = engine.measure(texts, contest.rows, contest.beam)
+                for name, engine in list(engines.items()):
+                    try:
+                        figures[name] = engine.measure(texts, contest.rows, contest.beam)
+                    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+                        self.engines.drop(contest, engines.pop(name), str(error))
             said = ", ".join(f"{name} {f['tokens_per_s']:,.0f}" for name, f in figures.items())
             print(f"  strangers {watch.cores:.3f}: {said}", file=sys.stderr, flush=True)
             return figures, watch.cores

@@ -113,6 +113,17 @@ class Engines:
                 found[name] = self._kept[key]
         return found
 
+    def drop(self, contest, engine, why):
+        """Leaves out an engine that failed while it was measured."""
+        for key, kept in self._kept.items():
+            if kept is engine:
+                self._kept[key] = None
+                self.missing[f"{contest.name}: {key[0]}"] = why
+        try:
+            engine.stop()
+        except OSError:
+            pass  # it has ended
+
     def pids(self):
         return [pid for engine in self._kept.values() if engine is not None for pid in engine.pids()]
 

@@ -79,12 +79,13 @@ def quiet_rounds(measure, wanted, tries, limit):
 
 
 def medians(rounds):
-    """{engine: median tokens a second}, in the order of the rounds."""
-    return {name: statistics.median(r[name]["tokens_per_s"] for r in rounds) for name in rounds[0]} if rounds else {}
+    """{engine: median tokens a second} of the engines that every round has, in the order of the first."""
+    names = [n for n in rounds[0] if all(n in r for r in rounds)] if rounds else []
+    return {name: statistics.median(r[name]["tokens_per_s"] for r in rounds) for name in names}
 
 
 def ratio(rounds, one, other):
     """The median of `one` over `other` within each round; None where one of them was not measured."""
-    if not rounds or one not in rounds[0] or other not in rounds[0]:
+    if not rounds or not all(one in r and other in r for r in rounds):
         return None
     return statistics.median(r[one]["tokens_per_s"] / r[other]["tokens_per_s"] for r in rounds)
