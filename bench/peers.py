@@ -119,8 +119,10 @@ class Run:
                 for name, engine in list(engines.items()):
                     try:
                         figures[name] = engine.measure(texts, contest.rows, contest.beam)
-                    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+                    except (RuntimeError, OSError) as error:
                         self.engines.drop(contest, engines.pop(name), str(error))
+                    except subprocess.CalledProcessError as error:
+                        self.engines.drop(contest, engines.pop(name), f"ended with {error.returncode}")
             said = ", ".join(f"{name} {f['tokens_per_s']:,.0f}" for name, f in figures.items())
             print(f"  strangers {watch.cores:.3f}: {said}", file=sys.stderr, flush=True)
             return figures, watch.cores

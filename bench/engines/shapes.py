@@ -26,7 +26,7 @@ from heed_export.vocabulary import Vocabulary, sentencepiece  # noqa: E402
 PIECES = 32000
 LENGTHS = (15, 27, 39)  # source ids of a text, </s> included
 TARGET_A, TARGET_B = 2, 4  # target tokens: 2 n + 4
-_EOS, _UNK, BOS = 0, 1, 2
+_EOS, _UNK = 0, 1
 SHIPPED, SPM, SHORTLIST = "model.enxx.intgemm.alphas.bin", "vocab.enxx.spm", "lex.50.50.enxx.s2t.bin"
 
 
@@ -94,7 +94,7 @@ def spm_model(size=PIECES):
 def texts(per_length, seed=7):
     """`per_length` texts of each of LENGTHS, mixed."""
     numbers = random.Random(seed)
-    lines = [[word(numbers.randrange(BOS + 1, PIECES)) for _ in range(n - 1)] for n in LENGTHS for _ in range(per_length)]
+    lines = [[word(numbers.randrange(2, PIECES)) for _ in range(n - 1)] for n in LENGTHS for _ in range(per_length)]
     numbers.shuffle(lines)
     return [" ".join(line) for line in lines]
 
@@ -193,9 +193,10 @@ def _make_recurrent(name, sizes, folder):
         encoder_type=sizes["encoder"], num_layers=sizes["layers"], num_residual_layers=2 if gnmt else 0,
         attention="normed_bahdanau" if gnmt else "luong", attention_architecture=sizes["architecture"],
     )  # fmt: skip
-    vocabulary = Vocabulary(_UNK, size=PIECES, bos=BOS, eos=_EOS, add_eos=True, tokenizer=sentencepiece(spm_model()))
+    target = Vocabulary(_UNK, size=PIECES, bos=_EOS, eos=_EOS, tokenizer=sentencepiece(spm_model()))
+    source = dataclasses.replace(target, add_eos=True)
     weights = Weights(recurrent_weights(sizes, np.random.default_rng(6)), name)
-    _publish(tensorflow_nmt.build(options, weights, vocabulary, vocabulary), folder / "bundle" / name)
+    _publish(tensorflow_nmt.build(options, weights, source, target), folder / "bundle" / name)
 
 
 def home(cache):

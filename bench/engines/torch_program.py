@@ -54,7 +54,7 @@ class Model(nn.Module):
     # Making the modules.
 
     def _array(self, name):
-        return torch.from_numpy(self._tensors[name].copy())
+        return torch.from_numpy(self._tensors[name]).clone()  # where PyTorch likes it: at a multiple of 64 bytes
 
     def _linear(self, weight, bias=None):
         w = self._array(weight)
@@ -259,28 +259,31 @@ class Model(nn.Module):
             values[name], values[f"{name}.c"] = self.parts[key](x, (values[f"{name}'"], values[f"{name}.c'"]))
 
     def _keys(self, name, spec, fixed):
-        """An attend's keys and values: [B, N, S, n], keys [B, S, A] for the additive score."""
+        """An attend's keys and values: [B, S, n], of several heads [B, N, S, n]."""
         memory, key = fixed[spec["memory"]], f"step_{name}"
         keys = self.parts[f"{key}_key"](memory) if "key_weight" in spec else memory
         made = self.parts[f"{key}_value"](memory) if "value_weight" in spec else memory
         heads = spec.get("heads", 1)
-        if spec["score"] != "SCORE_ADDITIVE":
-            keys = keys.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous()
-        return {f"{name}.keys": keys, f"{name}.values": made.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous()}
+        if heads > 1:
+            keys, made = (x.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous() for x in (keys, made))
+        return {f"{name}.keys": keys, f"{name}.values": made}
 
     def _run_attend(self, key, name, spec, values):
         query = self._read(spec["query"], values)
         if "query_weight" in spec:
             query = self.parts[f"{key}_query"](query)
-        keys, mask = values[f"{name}.keys"], values[".mask"][:, None]
-        if spec["score"] == "SCORE_ADDITIVE":
-            energies = (torch.tanh(keys + query[:, None]) @ self._vectors[f"{key}_v"])[:, None] + mask
-            context = torch.softmax(energies, -1)[:, :, None] @ values[f"{name}.values"]
+        keys, made, mask = values[f"{name}.keys"], values[f"{name}.values"], values[".mask"]
+        heads, scale = spec.get("heads", 1), spec.get("scale", 1)
+        if heads > 1:
+            query = query.unflatten(-1, (heads, -1))[:, :, None]
+            context = F.scaled_dot_product_attention(query, keys, made, mask[:, None, None], scale=scale)
             values[name] = context.flatten(1)
             return
-        query = query.unflatten(-1, (spec.get("heads", 1), -1))
-        energies = (keys @ query[..., None])[..., 0] * spec.get("scale", 1) + mask
-        values[name] = (torch.softmax(energies, -1)[:, :, None] @ values[f"{name}.values"]).flatten(1)
+        if spec["score"] == "SCORE_ADDITIVE":
+            energies = torch.tanh(keys + query[:, None]) @ self._vectors[f"{key}_v"] + mask
+        else:
+            energies = torch.baddbmm(mask[:, :, None], keys, query[:, :, None], alpha=scale)[:, :, 0]
+        values[name] = torch.bmm(torch.softmax(energies, 1)[:, None], made)[:, 0]
 
 
 @torch.inference_mode()
