@@ -9,8 +9,8 @@ A contest is SHAPE/SEARCH/ROWS. In each of its rounds every engine translates th
 the same core; a round in which anybody else took more than --strangers cores is thrown out and repeated, at most until
 --tries rounds were made. What is kept are medians over the rounds, ratios within each round, the machine and its load.
 Models of random weights have their lengths forced, so that every engine makes as many tokens. Results are kept in
---out/peers.json as they come: contests that are there are not measured again (--again), so that a run that was cut short
-goes on. No contest begins after --minutes.
+--out/peers.json as they come: contests that are there are not measured again (--again), so that a run that was cut
+short goes on. No contest begins after --minutes.
 
 The peers' environments are made under --environments at first use (pip, cargo, npm; minutes, 8 GB); what cannot be had
 is said and left out. --write puts tables and plots of what was measured into bench/README.md.
@@ -40,23 +40,25 @@ def flags():
     parser.add_argument("--build", type=pathlib.Path, default=servers.ROOT / "build/release", help="of heed")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=FOLDER",
                         help="another build of heed, measured beside it as NAME; may be repeated")  # fmt: skip
-    parser.add_argument("--models", type=pathlib.Path, default=servers.ROOT / "models", help="folder of shipped bundles")
+    parser.add_argument("--models", type=pathlib.Path, default=servers.ROOT / "models", help="the shipped bundles")
     parser.add_argument("--texts", action="append", default=[], metavar="MODEL=FILE",
-                        help="source texts of a shipped model, a line each: without it that model is left out")  # fmt: skip
+                        help="source texts of a shipped model, a line each; without it that is left out")  # fmt: skip
     parser.add_argument("--environments", type=pathlib.Path, default=CACHE, help=f"cache folder (default {CACHE})")
     parser.add_argument("--python", default="/usr/bin/python3", help="what makes the peers' virtual environments")
     parser.add_argument("--out", type=pathlib.Path, default=servers.ROOT / "out/bench", help="folder of peers.json")
     parser.add_argument("--only", default=".", metavar="REGEX", help="of contests' names")
-    parser.add_argument("--engines", default=".", metavar="REGEX", help="of engines' names, heed's and bounds' included")
+    parser.add_argument("--engines", default=".", metavar="REGEX", help="of engines' names, heed's included")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that are kept of each contest (default 5)")
     parser.add_argument("--tries", type=int, help="rounds that are made at most (default 3 times --rounds)")
+    parser.add_argument("--batches", type=int, metavar="N",
+                        help="full batches of each length (default 3 of one text, 2 of up to 8, else 1)")  # fmt: skip
     parser.add_argument("--strangers", type=float, default=0.05, metavar="CORES",
                         help="what others may take of the machine in a round (default 0.05)")  # fmt: skip
     parser.add_argument("--minutes", type=float, default=18, help="no contest begins after this (default 18)")
     parser.add_argument("--core", type=int, default=0, help="what everything runs on; callers have the other one")
     parser.add_argument("--again", action="store_true", help="measure contests anew that are there")
     parser.add_argument("--list", action="store_true", help="print the contests' names")
-    parser.add_argument("--write", action="store_true", help="write bench/README.md's tables and plots; measure nothing")
+    parser.add_argument("--write", action="store_true", help="write what there is into bench/README.md")
     return parser
 
 
@@ -91,7 +93,7 @@ class Run:
 
     def texts_of(self, contest):
         """The file of a contest's texts; None for a shipped model without."""
-        count = shapes.per_length(contest.at_once)
+        count = shapes.per_length(contest.at_once, self.arguments.batches)
         if contest.kind != "shipped":
             path = self.arguments.environments / f"texts.{count}"
             path.write_text("".join(f"{line}\n" for line in shapes.texts(count)), encoding="utf-8")
@@ -133,7 +135,8 @@ class Run:
         return {
             "machine": tables.machine(before), "loadavg_after": servers.machine()["loadavg"],
             "core": self.arguments.core, "strangers_limit": self.arguments.strangers, "strangers": kept.strangers,
-            "thrown_out": kept.thrown_out, "rounds": kept.rounds, "medians": rounds.medians(kept.rounds),
+            "texts": len(texts.read_text(encoding="utf-8").splitlines()), "thrown_out": kept.thrown_out,
+            "rounds": kept.rounds, "medians": rounds.medians(kept.rounds),
             "versions": {name: engine.about["versions"] for name, engine in engines.items()},
             "complete": len(kept.rounds) >= self.arguments.rounds,
         }  # fmt: skip

@@ -170,8 +170,8 @@ class Engines:
             return found
         if plain:
             for precision in ("float32", "int8"):
-                found.append((f"CTranslate2 {precision}, Transformer", lambda p=precision: self._ctranslate2(contest, p),
-                              ()))  # fmt: skip
+                name = f"CTranslate2 {precision}, Transformer"
+                found.append((name, lambda p=precision: self._ctranslate2(contest, p), ()))
         files = shapes.make(contest.shape, self._cache) / "marian"
         lex = None if plain else files / shapes.SHORTLIST
         if contest.beam == 1:
@@ -199,9 +199,10 @@ class Engines:
             self._environments.make("torch")
             running.export_onnx(self._environments.python("torch"), bundle, model)
         spec = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
+        pieces = bundle / spec["source"]["sentencepiece"]["file"]
         shipped = contest.kind == "shipped"
         return self._python("onnxruntime", "onnxruntime_worker.py", {
-            "model": str(model), "precision": precision, "pieces": str(bundle / spec["source"]["sentencepiece"]["file"]),
+            "model": str(model), "precision": precision, "pieces": str(pieces),
             # What a shipped model says is about as long as what it reads; to a step it makes no difference.
             "a": 1 if shipped else shapes.TARGET_A, "b": 0 if shipped else shapes.TARGET_B,
         })  # fmt: skip

@@ -1,5 +1,5 @@
-"""The decoder step of a bundle as ONNX, exported from PyTorch: ids and the state in, the best ids and the next state out.
-Run in PyTorch's environment: onnx_export.py BUNDLE OUT.onnx"""
+"""The decoder step of a bundle as ONNX, exported from PyTorch: ids and the state in, the best ids and the next state
+out. Run in PyTorch's environment: onnx_export.py BUNDLE OUT.onnx"""
 
 import pathlib
 import sys

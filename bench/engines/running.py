@@ -1,8 +1,10 @@
-"""Engines that peers.py measures, each behind measure(texts, rows, beam) -> {"tokens_per_s", "tokens", "seconds", ..}."""
+"""Engines that peers.py measures, each behind measure(texts, rows, beam) -> {"tokens_per_s", "tokens", "seconds", ...}.
+"""
 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -74,9 +76,9 @@ def export_onnx(python, bundle, model):
 
 
 def has_flag(program, name):
-    """Whether a program of Abseil's flags has this one."""
-    found = subprocess.run([str(program), f"--help={name}"], stdout=subprocess.PIPE, text=True, check=False)
-    return f"--{name} (" in found.stdout
+    """Whether a program's --help names this flag."""
+    found = subprocess.run([str(program), "--help"], stdout=subprocess.PIPE, text=True, check=False)
+    return re.search(rf"--{name}\b", found.stdout) is not None
 
 
 class HeedEngine:

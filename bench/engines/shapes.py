@@ -1,8 +1,8 @@
 """The models that peers.py measures: the shipped ones, and others by their shape alone, with random weights.
 
 A shape is a folder of the cache: `bundle` for heed and whoever reads bundles, for students also Marian's files
-(`marian`), and `texts.N` with source texts. Pieces are words of four letters, so that a text of n - 1 words has n source
-ids, </s> counted, in every engine. No model of random weights ends by itself: every target has 2 n + 4 tokens, which is
+(`marian`). Pieces are words of four letters, so that a text of n - 1 words has n source ids, </s> counted, in every
+engine. No model of random weights ends by itself: every target has 2 n + 4 tokens, which is
 where fxtranslate stops, so that all engines do the same work.
 """
 
@@ -99,10 +99,10 @@ def texts(per_length, seed=7):
     return [" ".join(line) for line in lines]
 
 
-def per_length(at_once):
-    """How many texts of each length a measurement has that works on `at_once` of them: full batches of one length for
-    whoever pads, and enough of them for a second or so."""
-    return at_once * (3 if at_once == 1 else 2 if at_once <= 8 else 1)
+def per_length(at_once, batches=None):
+    """How many texts of each length a measurement has that works on `at_once` of them: `batches` full batches of one
+    length for whoever pads. Without, enough of them for a second or so."""
+    return at_once * (batches or (3 if at_once == 1 else 2 if at_once <= 8 else 1))
 
 
 def _marian_maker():
@@ -117,7 +117,7 @@ def _own_lengths(folder):
     """Gives a bundle the lengths of this benchmark, so that a server that is asked for nothing else has them."""
     read = bundle.read(folder)
     read.spec["search"] = {"beam_size": 1, "max_length_a": TARGET_A, "max_length_b": TARGET_B,
-                           "min_length_a": TARGET_A, "min_length_b": TARGET_B}  # fmt: skip
+                           "min_length_a": TARGET_A, "min_length_b": TARGET_B - 1}  # fmt: skip
     bundle.write(folder, read.spec, read.tensors, read.files, bf16=False)
 
 
@@ -201,7 +201,8 @@ def _make_recurrent(name, sizes, folder):
 
 def home(cache):
     """The folder in the cache of what this code makes: another for each change of it. Any may be deleted."""
-    sources = [pathlib.Path(__file__), ROOT / "tests/data/marian/make.py", *sorted((ROOT / "export/heed_export").glob("*.py"))]
+    exporter = sorted((ROOT / "export/heed_export").glob("*.py"))
+    sources = [pathlib.Path(__file__), ROOT / "tests/data/marian/make.py", *exporter]
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sources)).hexdigest()
     return cache / f"shapes-{digest[:12]}"
 

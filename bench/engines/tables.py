@@ -12,8 +12,9 @@ import shapes  # noqa: E402
 from heed_export import chart  # noqa: E402
 
 BEGIN, END = "<!-- peers.py writes this -->", "<!-- to here -->"
-SEARCHES = {"greedy": "greedy", "shortlist": "greedy, with the lexical shortlist", "beam5": "beam 5", "beam10": "beam 10"}
-INSTRUCTIONS = {"avx512_vnni": "AVX-512 VNNI", "avx512_bf16": "AVX-512 BF16", "amx_int8": "AMX INT8", "amx_bf16": "AMX BF16"}
+SEARCHES = {"greedy": "greedy", "shortlist": "greedy, lexical shortlist", "beam5": "beam 5", "beam10": "beam 10"}
+# What matters to products of small numbers, by /proc/cpuinfo's names.
+INSTRUCTIONS = {"avx512_vnni": "AVX-512 VNNI", "avx512_bf16": "AVX-512 BF16", "amx_int8": "AMX"}
 LINES = 5  # of a plot: as many as chart.py has colours
 
 
@@ -85,20 +86,15 @@ def _where(results):
     seen = [r["machine"] for r in results.values()]
     loads = [float(m["loadavg"][0]) for m in seen]
     days = sorted({m["time"][:10] for m in seen})
-    first = seen[0]
+    machines = {f"{m['cpu']}, {m['cores']} cores ({m['instructions']}), caches {', '.join(m['caches'])}" for m in seen}
     thrown = sum(r["thrown_out"] for r in results.values())
     fewest = min(len(r["rounds"]) for r in results.values())
+    limit = max(r["strangers_limit"] for r in results.values())
     return (
-        f"{' and '.join(days)}: {first['cpu']}, {first['cores']} cores ({first['instructions']}), caches "
-        f"{', '.join(first['caches'])}; load before the contests {min(loads):.2f} to {max(loads):.2f}. All on one core, in "
-        f"turn, medians of at least {fewest} rounds; {thrown} rounds in which strangers took over "
-        f"{first_limit(results):g} cores were thrown out."
+        f"{' and '.join(days)}: {' and '.join(sorted(machines))}; load before the contests {min(loads):.2f} to "
+        f"{max(loads):.2f}. All on one core, in turn, medians of at least {fewest} rounds; {thrown} rounds in which "
+        f"strangers took over {limit:g} cores were thrown out."
     )
-
-
-def first_limit(results):
-    """The largest bound on strangers that any contest had."""
-    return max(r["strangers_limit"] for r in results.values())
 
 
 def _versions(results):
