@@ -49,7 +49,7 @@ bench-serving: build ## Compare batching policies under load: make bench-serving
 	@bench/serving.py --build $(BUILD) --texts $(TEXTS)
 
 .PHONY: bench-peers
-bench-peers: ## Measure heed beside its peers, 18 minutes a call: make bench-peers [ONLY=REGEX] [TEXTS="MODEL=FILE ..."]
+bench-peers: ## Measure heed beside its peers, at most 19 minutes a call: make bench-peers [ONLY=REGEX] [TEXTS="MODEL=FILE ..."]
 	@scripts/install-deps bench build
 	@cmake --preset release
 	@cmake --build $(BUILD) --target engine_bench kernel_bench heed-server heed

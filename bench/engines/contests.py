@@ -34,6 +34,11 @@ class Contest:
         return max(1, self.rows // self.beam)
 
     @property
+    def step_rows(self):
+        """Rows of a full step: whole beams."""
+        return self.at_once * self.beam
+
+    @property
     def kind(self):
         return shapes.SHAPES[self.shape].kind
 

@@ -1,8 +1,8 @@
 """What every peer's process speaks, so that peers.py can measure them in turn: its one argument is a JSON file, the
 specification. When the model is loaded it prints {"versions": {...}, "notes": [...]}; then, for each line
-TEXTS<tab>ROWS<tab>BEAM on standard input, it translates the texts of that file and prints {"seconds": .., "tokens": ..},
-target tokens of the best hypotheses. It ends when its input does. Loading the model is not timed, nor where the engine
-takes ids, cutting texts into pieces.
+TEXTS<tab>ROWS<tab>BEAM on standard input, it translates the texts of that file and prints {"seconds": .., "tokens":
+..}, target tokens of the best hypotheses. It ends when its input does. Loading is not timed, nor, where an engine takes
+ids, cutting texts into pieces.
 
 The workers that are no Python (fxtranslate/src/main.rs, marian.cjs) say the same.
 """

@@ -157,7 +157,8 @@ class Shapes(unittest.TestCase):
         every = contests.every()
         self.assertEqual(len(every), len({c.name for c in every}))
         self.assertEqual({"student"}, {c.kind for c in every if c.search == "shortlist"})
-        self.assertEqual({12}, {c.at_once for c in every if (c.search, c.rows) == ("beam5", 64)})
+        beams = {(c.at_once, c.step_rows) for c in every if (c.search, c.rows) == ("beam5", 64)}
+        self.assertEqual({(12, 60)}, beams)
 
     def test_the_products_of_a_step(self):
         lstm = [(1024, 1536), (768, 384), (384, 256), (256, 5000)]
