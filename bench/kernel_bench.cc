@@ -18,6 +18,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -30,6 +31,7 @@
 #include "engine/kernels/attention.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/output.h"
+#include "engine/kernels/quantise.h"
 
 ABSL_FLAG(std::string, step, "", "products of one step, KxN by commas; empty: no benchmark of a step");
 ABSL_FLAG(int, step_rows, 1, "rows of a step");
@@ -139,26 +141,49 @@ std::vector<float> Numbers(std::size_t count) {
   return numbers;
 }
 
-// A whole attention of one query: energies, softmax, context. size elements in all, of `heads`.
-void Attention(benchmark::State& state, int positions, int size, int heads, bool additive) {
-  const auto elements = static_cast<std::size_t>(positions) * size;
-  const std::vector<float> keys = Numbers(elements), values = Numbers(elements), query = Numbers(size), v = query;
-  std::vector<float> energies(positions), context(size);
-  const int head = size / heads;
+// Rows of a source's memory in either form, and what they are made of.
+struct Memory {
+  std::vector<float> floats;
+  std::vector<std::uint16_t> bfloat16;
+  MemoryRows rows;
+};
+
+Memory MakeMemory(int positions, int size, Precision precision) {
+  Memory memory = {.floats = Numbers(static_cast<std::size_t>(positions) * size)};
+  memory.rows = {.floats = memory.floats.data(), .stride = size};
+  if (precision == Precision::kFloat32) return memory;
+  memory.bfloat16.resize(memory.floats.size());
+  ToBfloat16(static_cast<std::int64_t>(memory.floats.size()), memory.floats.data(), memory.bfloat16.data());
+  memory.rows = {.bfloat16 = memory.bfloat16.data(), .stride = size};
+  return memory;
+}
+
+struct AttentionShape {
+  int positions = 0, size = 0, heads = 1;  // size: of all heads together
+  bool additive = false;
+};
+
+// A whole attention of one query: energies, softmax, context.
+void Attention(benchmark::State& state, AttentionShape shape, Precision precision) {
+  const int positions = shape.positions, head = shape.size / shape.heads;
+  const Memory keys = MakeMemory(positions, shape.size, precision),
+               values = MakeMemory(positions, shape.size, precision);
+  const std::vector<float> query = Numbers(shape.size);
+  std::vector<float> energies(positions), context(shape.size);
   for (auto _ : state) {
-    for (int at = 0; at < size; at += head) {
-      if (additive) {
-        AdditiveEnergies(query.data(), keys.data(), v.data(), 0, positions, size, size, energies.data());
+    for (int at = 0; at < shape.size; at += head) {
+      if (shape.additive) {
+        AdditiveEnergies(query.data(), keys.rows, query.data(), 0, positions, head, energies.data());
       } else {
-        DotEnergies(query.data() + at, keys.data() + at, positions, head, size, 0.1f, energies.data());
+        DotEnergies(query.data() + at, keys.rows.From(at), positions, head, 0.1f, energies.data());
       }
       Softmax(energies.data(), positions, energies.data());
-      WeightedSum(energies.data(), values.data() + at, positions, head, size, context.data() + at);
+      WeightedSum(energies.data(), values.rows.From(at), positions, head, context.data() + at);
     }
     benchmark::DoNotOptimize(context.data());
   }
-  state.counters["GB/s"] =
-      benchmark::Counter(8e-9 * static_cast<double>(elements), benchmark::Counter::kIsIterationInvariantRate);
+  const double bytes = (precision == Precision::kFloat32 ? 8.0 : 4.0) * positions * shape.size;
+  state.counters["GB/s"] = benchmark::Counter(bytes / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void SoftmaxOf(benchmark::State& state, int n) {
@@ -200,12 +225,16 @@ void Scan(benchmark::State& state, int n, int k) {
 
 void RegisterKernels() {
   for (const int positions : {10, 27, 100}) {
-    benchmark::RegisterBenchmark(absl::StrCat("attention/general/384/", positions).c_str(), Attention, positions, 384,
-                                 1, false);
-    benchmark::RegisterBenchmark(absl::StrCat("attention/additive/1024/", positions).c_str(), Attention, positions,
-                                 1024, 1, true);
-    benchmark::RegisterBenchmark(absl::StrCat("attention/8 heads/512/", positions).c_str(), Attention, positions, 512,
-                                 8, false);
+    const std::pair<const char*, AttentionShape> kinds[] = {{"general/384", {positions, 384, 1, false}},
+                                                            {"additive/1024", {positions, 1024, 1, true}},
+                                                            {"8 heads/512", {positions, 512, 8, false}}};
+    for (const auto& [kind, shape] : kinds) {
+      for (const Precision memory : {Precision::kFloat32, Precision::kBfloat16}) {
+        const std::string name =
+            absl::StrCat("attention/", std::string(PrecisionName(memory)), "/", kind, "/", positions);
+        benchmark::RegisterBenchmark(name.c_str(), Attention, shape, memory);
+      }
+    }
     benchmark::RegisterBenchmark(absl::StrCat("softmax/", positions).c_str(), SoftmaxOf, positions);
   }
   for (const int n : {5000, 32000}) {
