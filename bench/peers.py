@@ -33,6 +33,9 @@ import shapes  # noqa: E402
 import tables  # noqa: E402
 
 CACHE = pathlib.Path.home() / ".cache/heed-peers"
+# heed takes texts in one by one, so that its first and last steps are not full: it gets so many times the texts of
+# those whose batches are full throughout, and both show how fast they are in the long run.
+STEADY = 3
 
 
 def flags():
@@ -81,7 +84,7 @@ class Run:
                 sys.exit(f"{build}: no build of heed: bench/engine_bench is not there")
         self.engines = contests.Engines(
             environments.Environments(arguments.environments, arguments.python), builds, arguments.models,
-            arguments.environments, arguments.core,
+            arguments.environments, arguments.core, arguments.engines,
         )  # fmt: skip
         self.texts = pairs("--texts", arguments.texts)
         for model, path in self.texts.items():
@@ -91,9 +94,9 @@ class Run:
                 sys.exit(f"--texts: {model}: '{path}' is no file")
         self.results = servers.Results(arguments.out / "peers.json")
 
-    def texts_of(self, contest):
-        """The file of a contest's texts; None for a shipped model without."""
-        count = shapes.per_length(contest.at_once, self.arguments.batches)
+    def texts_of(self, contest, times=1):
+        """The file of a contest's texts, or of `times` as many alike; None for a shipped model without."""
+        count = times * shapes.per_length(contest.at_once, self.arguments.batches)
         if contest.kind != "shipped":
             path = self.arguments.environments / f"texts.{count}"
             path.write_text("".join(f"{line}\n" for line in shapes.texts(count)), encoding="utf-8")
@@ -103,24 +106,26 @@ class Run:
             return None
         lines = given.read_text(encoding="utf-8").splitlines()
         path = self.arguments.environments / f"texts-{contest.shape}.{count}"
-        kept = servers.evenly([line for line in lines if line.strip()], len(shapes.LENGTHS) * count)
+        count *= len(shapes.LENGTHS) * shapes.SHIPPED_TEXTS
+        kept = servers.evenly([line for line in lines if line.strip()], count)
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         return path
 
     def measure(self, contest, texts):
-        """A contest's results, or None where no engine is there."""
-        wanted = re.compile(self.arguments.engines)
-        engines = {n: e for n, e in self.engines.of(contest).items() if wanted.search(n)}
+        """A contest's results, or None where no engine is there. `texts` are the peers'."""
+        engines = self.engines.of(contest)
         if not engines:
             return None
         before = servers.machine()
+        longer = self.texts_of(contest, STEADY if contest.at_once > 1 else 1)
 
         def one_round():
             figures, watch = {}, rounds.Watch(self.engines.pids)
             with watch:
                 for name, engine in list(engines.items()):
                     try:
-                        figures[name] = engine.measure(texts, contest.step_rows, contest.beam)
+                        file = longer if engine.fills_slowly else texts
+                        figures[name] = engine.measure(file, contest.step_rows, contest.beam)
                     except (RuntimeError, OSError) as error:
                         self.engines.drop(contest, engines.pop(name), str(error))
                     except subprocess.CalledProcessError as error:

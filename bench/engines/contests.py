@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import struct
 
 import running
@@ -86,11 +87,12 @@ def products(bundle):
 
 class Engines:
     """Makes the engines of contests, and keeps their processes while one shape is measured. `builds` are heed's, by
-    name: the first is called heed. `precisions` are those that it is measured in."""
+    name: the first is called heed. `wanted` is a regular expression of engines' names, `precisions` are heed's."""
 
-    def __init__(self, environments, builds, models, cache, core, precisions=HEED):
+    def __init__(self, environments, builds, models, cache, core, wanted=".", precisions=HEED):
         self._environments, self._builds, self._models = environments, builds, models
         self._cache, self._core, self._precisions = cache, core, precisions
+        self._wanted = re.compile(wanted)
         self._kept, self._shape = {}, None
         self.missing = {}  # why an engine is not there, by its name
 
@@ -107,6 +109,8 @@ class Engines:
             self._shape = contest.shape
         found = {}
         for name, make, key in [*self._heed(contest), *self._peers(contest), *self._bounds(contest)]:
+            if not self._wanted.search(name):
+                continue
             key = (name, *key)
             if key not in self._kept:
                 try:

@@ -1,5 +1,5 @@
 """Engines that peers.py measures, each behind measure(texts, rows, beam) -> {"tokens_per_s", "tokens", "seconds", ...}.
-"""
+`fills_slowly`: its first and last steps have fewer rows than those between, so that it gets more texts."""
 
 import json
 import os
@@ -22,6 +22,8 @@ def pinned(core, command):
 
 class Worker:
     """A peer's process on a core, which stays between measurements; it speaks as work.py says."""
+
+    fills_slowly = False
 
     def __init__(self, command, specification, core, environment=None):
         self._spec = tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8")
@@ -84,6 +86,7 @@ def has_flag(program, name):
 class HeedEngine:
     """engine_bench, started for each measurement. `lengths`: (a, b) of targets of exactly a n + b tokens, or None."""
 
+    fills_slowly = True
     about = {"versions": {}, "notes": []}
 
     def __init__(self, build, bundle, precision, lengths, core):
@@ -113,6 +116,7 @@ class HeedEngine:
 class HeedServer:
     """heed-server with one worker on the core, asked by `heed bench` on the other: what callers get through gRPC."""
 
+    fills_slowly = True
     about = {"versions": {}, "notes": []}
 
     def __init__(self, build, bundle, precision, core):
@@ -143,6 +147,7 @@ class Bound:
     """kernel_bench: what the products of a decoder step alone would give, `products` being (k, n) of each. The model's
     own weights over and over, as in decoding, or with `cold` a set larger than the last cache."""
 
+    fills_slowly = False
     about = {"versions": {}, "notes": []}
 
     def __init__(self, build, products, precision, core, cold=False):

@@ -43,6 +43,8 @@ def _student(dim, ffn):
     return {"size": PIECES, "dim": dim, "ffn": ffn, "encoder": 6, "decoder": 2, "heads": 8}
 
 
+# How many times the texts of a measurement a shipped model gets: they are short, and it is fast.
+SHIPPED_TEXTS = 5
 SHAPES = {
     "pydocs-ko-en": Shape("shipped", "`pydocs-ko-en`: LSTM 384, V 5,000"),
     "sae4k-ko": Shape("shipped", "`sae4k-ko`: GRU 256, V 4,000"),

@@ -136,7 +136,9 @@ def lines_of(by_rows):
 
 def plot(name, by_rows):
     """An SVG: tokens a second over rows of a step."""
-    series = [chart.Series(line, [r["medians"].get(line) for r in by_rows.values()]) for line in lines_of(by_rows)]
+    # A plot has room for short names.
+    series = [chart.Series(line.split(",")[0], [r["medians"].get(line) for r in by_rows.values()])
+              for line in lines_of(by_rows)]  # fmt: skip
     return chart.svg(chart.Chart(f"{name}: target tokens a second, one core", "rows of a step", "tokens/s",
                                  [str(rows) for rows in by_rows], series, logarithmic=True))  # fmt: skip
 
