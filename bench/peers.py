@@ -136,6 +136,9 @@ class Run:
 
         one_round()  # warms everything up
         tries = self.arguments.tries or 3 * self.arguments.rounds
+        # Taken before the rounds: it is no figure that others are held to.
+        best = tables.best_heed(engines)
+        parts = engines[best].parts(longer, contest.step_rows, contest.beam) if best else {}
         kept = rounds.quiet_rounds(one_round, self.arguments.rounds, tries, self.arguments.strangers)
         return {
             "machine": tables.machine(before), "loadavg_after": servers.machine()["loadavg"],
@@ -143,7 +146,7 @@ class Run:
             "texts": len(texts.read_text(encoding="utf-8").splitlines()), "thrown_out": kept.thrown_out,
             "rounds": kept.rounds, "medians": rounds.medians(kept.rounds),
             "versions": {name: engine.about["versions"] for name, engine in engines.items()},
-            "complete": len(kept.rounds) >= self.arguments.rounds,
+            "parts": {best: parts} if parts else {}, "complete": len(kept.rounds) >= self.arguments.rounds,
         }  # fmt: skip
 
     def all(self):

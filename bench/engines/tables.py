@@ -81,6 +81,21 @@ def table(by_rows):
     return "\n".join(lines)
 
 
+def parts_table(by_rows):
+    """Where heed's time goes, by part of a step: us a target token. Empty where it was not taken."""
+    known = {rows: next(iter(r.get("parts", {}).items()), None) for rows, r in by_rows.items()}
+    known = {rows: found for rows, found in known.items() if found}
+    if not known:
+        return ""
+    names = list(dict.fromkeys(part for _, parts in known.values() for part in parts))
+    engine = next(iter(known.values()))[0]
+    lines = [f"| {engine}, us a token at rows | " + " | ".join(map(str, known)) + " |", "|---" * (1 + len(known)) + "|"]
+    for name in names:
+        cells = [f"{parts[name]:.1f}" if name in parts else "-" for _, parts in known.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _where(results):
     """A sentence on the machine and the load of the contests."""
     seen = [r["machine"] for r in results.values()]
@@ -113,6 +128,7 @@ def page(results):
     parts = [_where(results), f"Peers: {_versions(results)}."]
     for (name, search), by_rows in grouped(results).items():
         parts += [f"**{shapes.SHAPES[name].says}; {SEARCHES[search]}**", table(by_rows)]
+        parts += [timed] if (timed := parts_table(by_rows)) else []
         if search == "greedy" and len(by_rows) > 1:
             parts.append(f"![{name}: tokens a second by rows](images/peers-{name}.svg)")
     return "\n\n".join(parts)

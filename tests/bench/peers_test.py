@@ -114,6 +114,13 @@ class Tables(unittest.TestCase):
         by_rows = tables.grouped(results)["base-student", "greedy"]
         self.assertIn("| PyTorch int8 | - | 600 | - | 2.00 |", tables.table(by_rows))
 
+    def test_where_the_time_goes_is_said_where_it_was_taken(self):
+        results = self.results()
+        results["base-student/greedy/8"]["parts"] = {"heed int8": {"output": 12.34, "attention": 5}}
+        self.assertIn("| heed int8, us a token at rows | 8 |\n|---|---|\n| output | 12.3 |\n| attention | 5.0 |",
+                      tables.page(results))  # fmt: skip
+        self.assertNotIn("us a token", tables.page(self.results()))
+
     def test_a_plot_has_heed_its_bound_and_each_peers_fastest(self):
         rates = {"heed int8": 9, "bound int8": 12, "PyTorch float32": 1, "PyTorch int8": 5, "Marian, WebAssembly": 2,
                  "fxtranslate crate": 4, "CTranslate2 int8, Transformer": 3}  # fmt: skip
