@@ -17,7 +17,7 @@ using ::testing::StartsWith;
 std::string Fault(const std::string& json) {
   const auto settings = ParseModelSettings(json, "s.json");
   EXPECT_EQ(settings.status().code(), absl::StatusCode::kInvalidArgument) << json;
-  const std::string message(settings.status().message());
+  std::string message(settings.status().message());
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   return message;
 }
