@@ -29,6 +29,12 @@ struct Tensor {
   std::vector<float> Floats() const;
   std::int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
   std::int64_t columns() const { return shape.size() < 2 ? 1 : shape[1]; }
+  std::int64_t elements() const { return static_cast<std::int64_t>(IsInt8() ? quantised.size() : data.size()); }
+  // Of memory.
+  std::int64_t bytes() const {
+    return static_cast<std::int64_t>(quantised.size() +
+                                     sizeof(float) * (data.size() + scales.size() + activation_scales.size()));
+  }
 };
 
 inline std::vector<float> Tensor::Floats() const {

@@ -44,9 +44,7 @@ absl::StatusOr<Bundle> ParseBundle(BundleFiles read, const BundleLimits& limits)
   if (bundle.spec.has_shortlist()) {
     const std::string& file = bundle.spec.shortlist().file();
     std::int64_t needed = SaturatingAdd(read.bytes, Saturated(bundle.files[file].size()));
-    for (const auto& [name, tensor] : bundle.tensors) {
-      needed = SaturatingAdd(needed, SaturatingMultiply(Saturated(tensor.data.size()), sizeof(float)));
-    }
+    for (const auto& [name, tensor] : bundle.tensors) needed = SaturatingAdd(needed, tensor.bytes());
     if (needed > limits.max_bytes) {
       return absl::ResourceExhaustedError(absl::StrCat(file, ": with it files and tensors need ", needed,
                                                        " bytes of memory, more than the bound of ", limits.max_bytes));

@@ -24,7 +24,7 @@ struct Bundle {
   std::string folder;                        // path it was read from
   model::v1::ModelSpec spec;                 // parsed model.json
   std::map<std::string, std::string> files;  // every file but the weights, by name
-  std::map<std::string, Tensor> tensors;     // by name; widened to f32
+  std::map<std::string, Tensor> tensors;     // by name; f32 or int8
   std::optional<Shortlist> shortlist;        // where model.json names one
   std::string digest;                        // lower-case hex SHA-256 of SHA256SUMS
 };

@@ -1,6 +1,5 @@
 #include "engine/model/safetensors.h"
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -11,289 +10,172 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
-#include "nlohmann/json.hpp"
+#include "engine/model/safetensors_header.h"
 
 namespace heed {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors stores little-endian values");
 
-constexpr std::size_t kLengthBytes = 8;
-constexpr std::uint64_t kMaxDimension = std::uint64_t{1} << 30;
-constexpr std::size_t kMaxNameBytes = 200;
-constexpr std::uint64_t kMaxHeaderBytes = 8 << 20;
+constexpr absl::string_view kScales = ".scales";
+constexpr absl::string_view kActivationScales = ".activation_scales";
 
-struct Entry {
-  std::string name;
-  std::string dtype;
-  std::vector<std::uint64_t> shape;
-  std::vector<std::uint64_t> offsets;
+// A tensor of the file: an entry and, where it is int8, those that belong to it.
+struct Parts {
+  const SafetensorsEntry* numbers = nullptr;
+  const SafetensorsEntry* scales = nullptr;
+  const SafetensorsEntry* activation_scales = nullptr;  // or null
 };
 
-bool IsTensorName(const std::string& name) {
-  return !name.empty() && name.size() <= kMaxNameBytes &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127; });
+// The entry of `name` with `suffix`, null if there is none; it must be an F32 vector.
+absl::StatusOr<const SafetensorsEntry*> Companion(absl::string_view file,
+                                                  const std::map<absl::string_view, const SafetensorsEntry*>& by_name,
+                                                  const SafetensorsEntry& of, absl::string_view suffix) {
+  const auto found = by_name.find(absl::StrCat(of.name, suffix));
+  if (found == by_name.end()) return nullptr;
+  const SafetensorsEntry& entry = *found->second;
+  if (entry.dtype != "F32" || entry.shape.size() != 1) {
+    return TensorFault(file, entry.name, "is ", entry.dtype, " of shape [", absl::StrJoin(entry.shape, ","),
+                       "], expected F32 of 1 dimension, for ", of.name, " is int8");
+  }
+  return &entry;
 }
 
-// Takes the header's JSON event by event and refuses at once what is not of the one form it may have, so that nothing
-// is built for nested or repeated nonsense: {"name": {"dtype": "F32", "shape": [n], "data_offsets": [begin, end]}}.
-class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit HeaderHandler(int max_tensors) : max_tensors_(max_tensors) {}
-
-  std::vector<Entry> TakeEntries() { return std::move(entries_); }
-  // What is wrong, without the file's name; set when sax_parse returned false.
-  const std::string& fault() const { return fault_; }
-
-  bool null() override { return Unexpected("null"); }
-  bool boolean(bool) override { return Unexpected("true or false"); }
-  bool number_integer(number_integer_t) override { return Unexpected("a negative number"); }
-  bool number_float(number_float_t, const string_t&) override { return Unexpected("a fraction or too large a number"); }
-  bool binary(binary_t&) override { return Unexpected("binary data"); }
-
-  bool number_unsigned(number_unsigned_t value) override {
-    if (list_ == nullptr) return Unexpected("a number");
-    if (list_->size() == 2) return Fault(absl::StrCat(Where(), ": more than 2 numbers"));
-    list_->push_back(value);
-    return true;
-  }
-
-  bool string(string_t& value) override {
-    if (in_metadata_ && depth_ == 2) return true;
-    if (list_ != nullptr || depth_ != 2 || field_ != "dtype") return Unexpected("a string");
-    entries_.back().dtype = value;
-    return true;
-  }
-
-  bool start_object(std::size_t) override {
-    if (list_ != nullptr || depth_ == 2) return Unexpected("an object");
-    ++depth_;
-    return true;
-  }
-
-  bool end_object() override {
-    if (depth_ == 2 && !in_metadata_ && fields_.size() != 3) {
-      return Fault(absl::StrCat("tensor ", entries_.back().name, " has no ", MissingField()));
+// The tensors that the entries make, in their order. After this an int8 one has scales of the shapes that it may have.
+absl::StatusOr<std::vector<Parts>> Assemble(absl::string_view file, const std::vector<SafetensorsEntry>& entries) {
+  std::map<absl::string_view, const SafetensorsEntry*> by_name;
+  for (const SafetensorsEntry& entry : entries) by_name.emplace(entry.name, &entry);
+  std::set<const SafetensorsEntry*> companions;
+  std::vector<Parts> found;
+  for (const SafetensorsEntry& entry : entries) {
+    if (!entry.IsInt8()) continue;
+    Parts parts{.numbers = &entry};
+    HEED_ASSIGN_OR_RETURN(parts.scales, Companion(file, by_name, entry, kScales));
+    HEED_ASSIGN_OR_RETURN(parts.activation_scales, Companion(file, by_name, entry, kActivationScales));
+    if (parts.scales == nullptr) return TensorFault(file, entry.name, "is int8, but there is no ", entry.name, kScales);
+    const std::uint64_t rows = entry.shape[0];
+    if (parts.scales->shape[0] != 1 && parts.scales->shape[0] != rows) {
+      return TensorFault(file, parts.scales->name, "has ", parts.scales->shape[0], " elements, expected 1, or ", rows,
+                         " as ", entry.name, " has rows");
     }
-    --depth_;
-    in_metadata_ = false;
-    return true;
+    companions.insert({parts.scales, parts.activation_scales});
+    found.push_back(parts);
   }
-
-  bool start_array(std::size_t) override {
-    if (list_ != nullptr || depth_ != 2 || in_metadata_) return Unexpected("a list");
-    if (field_ == "shape") list_ = &entries_.back().shape;
-    if (field_ == "data_offsets") list_ = &entries_.back().offsets;
-    return list_ != nullptr || Unexpected("a list");
+  for (const SafetensorsEntry& entry : entries) {
+    if (!entry.IsInt8() && !companions.contains(&entry)) found.push_back({.numbers = &entry});
   }
-
-  bool end_array() override {
-    list_ = nullptr;
-    return true;
-  }
-
-  bool key(string_t& value) override {
-    if (depth_ == 1) return TensorKey(value);
-    if (in_metadata_) return true;
-    if (value != "dtype" && value != "shape" && value != "data_offsets") {
-      return Fault(absl::StrCat("tensor ", entries_.back().name, " has an unknown field ", Quote(value)));
-    }
-    field_ = value;
-    return fields_.insert(value).second ||
-           Fault(absl::StrCat("tensor ", entries_.back().name, " has ", value, " twice"));
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    return Fault(absl::StrCat("not JSON at byte ", position));
-  }
-
- private:
-  bool TensorKey(const std::string& name) {
-    field_.clear();
-    if (name == "__metadata__") {
-      in_metadata_ = true;
-      return true;
-    }
-    if (!IsTensorName(name)) {
-      return Fault(absl::StrCat("tensor name ", Quote(name), " is not 1 to ", kMaxNameBytes, " printable characters"));
-    }
-    if (!names_.insert(name).second) return Fault(absl::StrCat("tensor ", name, " stands twice"));
-    if (names_.size() > static_cast<std::size_t>(max_tensors_)) {
-      return Fault(absl::StrCat("more than ", max_tensors_, " tensors"));
-    }
-    fields_.clear();
-    entries_.push_back({.name = name});
-    return true;
-  }
-
-  const char* MissingField() const {
-    for (const char* field : {"dtype", "shape", "data_offsets"}) {
-      if (!fields_.contains(field)) return field;
-    }
-    return "";
-  }
-
-  std::string Where() const {
-    if (in_metadata_) return "__metadata__";
-    if (entries_.empty()) return "the header";
-    return absl::StrCat("tensor ", entries_.back().name, field_.empty() ? "" : ": ", field_);
-  }
-
-  bool Unexpected(const char* what) { return Fault(absl::StrCat(Where(), ": did not expect ", what)); }
-
-  bool Fault(std::string what) {
-    fault_ = std::move(what);
-    return false;
-  }
-
-  const int max_tensors_;
-  std::vector<Entry> entries_;
-  std::set<std::string> names_;
-  std::set<std::string> fields_;  // that the last entry has
-  std::string field_;             // its current one
-  std::vector<std::uint64_t>* list_ = nullptr;
-  int depth_ = 0;
-  bool in_metadata_ = false;
-  std::string fault_;
-};
-
-absl::StatusOr<std::vector<Entry>> ParseHeader(absl::string_view file, absl::string_view header, int max_tensors) {
-  if (header.empty() || header[0] != '{') {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": header: expected JSON that starts with {"));
-  }
-  HeaderHandler handler(max_tensors);
-  if (!nlohmann::json::sax_parse(header.begin(), header.end(), &handler)) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": header: ", handler.fault()));
-  }
-  return handler.TakeEntries();
+  return found;
 }
 
-// Checks one entry against the data area by itself: after this, offsets.size() == 2 and the shape's bytes lie inside.
-absl::Status CheckEntry(absl::string_view file, const Entry& entry, std::uint64_t data_bytes) {
-  const auto fault = [&](const auto&... what) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": tensor ", entry.name, ": ", what...));
-  };
-  if (entry.dtype != "F32" && entry.dtype != "BF16") {
-    return fault("dtype is ", Quote(entry.dtype), ", expected F32 or BF16");
-  }
-  if (entry.shape.empty()) return fault("shape has no dimensions, expected 1 or 2");
-  const std::uint64_t element_bytes = entry.dtype == "F32" ? 4 : 2;
-  std::uint64_t bytes = element_bytes;
-  for (const std::uint64_t n : entry.shape) {
-    if (n < 1 || n > kMaxDimension) return fault("dimension ", n, " is not 1 to ", kMaxDimension);
-    bytes *= n;  // two dimensions of 2^30 and 4 bytes an element: at most 2^62
-  }
-  if (entry.offsets.size() != 2) return fault("data_offsets: expected 2 numbers");
-  const std::uint64_t begin = entry.offsets[0];
-  const std::uint64_t end = entry.offsets[1];
-  if (begin > end || end > data_bytes) {
-    return fault("data_offsets [", begin, ",", end, "] lie outside the ", data_bytes, " bytes of data");
-  }
-  if (begin % element_bytes != 0) return fault("data_offsets begin at ", begin, ", no multiple of ", element_bytes);
-  if (end - begin != bytes) {
-    return fault("shape [", absl::StrJoin(entry.shape, ","), "] takes ", bytes, " bytes, data_offsets give ",
-                 end - begin);
-  }
-  return absl::OkStatus();
-}
-
-// `entries` sorted by offset must follow each other from 0 to the end of the data.
-absl::Status CheckCoverage(absl::string_view file, const std::vector<Entry>& entries, std::uint64_t data_bytes) {
-  std::uint64_t covered = 0;
-  for (const Entry& entry : entries) {
-    const std::uint64_t begin = entry.offsets[0];
-    if (begin < covered) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": tensor ", entry.name, ": begins at ", begin,
-                                                     ", inside the tensor before it, which ends at ", covered));
-    }
-    if (begin > covered) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": bytes ", covered, " to ", begin, " of the data belong to no tensor"));
-    }
-    covered = entry.offsets[1];
-  }
-  if (covered != data_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": bytes ", covered, " to ", data_bytes, " of the data belong to no tensor"));
-  }
-  return absl::OkStatus();
-}
-
-Tensor Widen(const Entry& entry, const char* data) {
-  Tensor tensor;
-  tensor.name = entry.name;
-  tensor.shape.assign(entry.shape.begin(), entry.shape.end());
+std::vector<float> Floats(const SafetensorsEntry& entry, const char* data) {
   const char* source = data + entry.offsets[0];
-  const std::uint64_t bytes = entry.offsets[1] - entry.offsets[0];
+  const std::uint64_t bytes = entry.bytes();
+  std::vector<float> floats(bytes / entry.ElementBytes());
   if (entry.dtype == "F32") {
-    tensor.data.resize(bytes / sizeof(float));
-    std::memcpy(tensor.data.data(), source, bytes);
-    return tensor;
+    std::memcpy(floats.data(), source, bytes);
+    return floats;
   }
-  tensor.data.resize(bytes / sizeof(std::uint16_t));
-  for (float& x : tensor.data) {
+  for (float& x : floats) {
     std::uint16_t half;
     std::memcpy(&half, source, sizeof half);
     source += sizeof half;
     x = std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
   }
+  return floats;
+}
+
+Tensor MakeTensor(const Parts& parts, const char* data) {
+  const SafetensorsEntry& entry = *parts.numbers;
+  Tensor tensor;
+  tensor.name = entry.name;
+  tensor.shape.assign(entry.shape.begin(), entry.shape.end());
+  if (!entry.IsInt8()) {
+    tensor.data = Floats(entry, data);
+    return tensor;
+  }
+  tensor.quantised.resize(entry.bytes());
+  std::memcpy(tensor.quantised.data(), data + entry.offsets[0], tensor.quantised.size());
+  tensor.scales = Floats(*parts.scales, data);
+  if (tensor.scales.size() == 1) tensor.scales.resize(entry.shape[0], tensor.scales[0]);
+  if (parts.activation_scales != nullptr) tensor.activation_scales = Floats(*parts.activation_scales, data);
   return tensor;
+}
+
+// Of memory, once made. Whole entries: what CheckEntry has checked cannot overflow.
+std::int64_t BytesOf(const Parts& parts) {
+  const auto stored = [](const SafetensorsEntry* entry) { return entry == nullptr ? 0 : Saturated(entry->bytes()); };
+  if (!parts.numbers->IsInt8()) return stored(parts.numbers) * (parts.numbers->dtype == "F32" ? 1 : 2);
+  return SaturatingAdd(stored(parts.numbers), stored(parts.activation_scales),
+                       SaturatingMultiply(Saturated(parts.numbers->shape[0]), sizeof(float)));
+}
+
+absl::Status CheckScales(absl::string_view file, const std::string& name, const std::vector<float>& scales) {
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    if (scales[i] >= kMinScale && scales[i] <= kMaxScale) continue;  // NaN is not
+    return TensorFault(file, name, "element [", i, "] is ", scales[i], ", expected ", kMinScale, " to ", kMaxScale);
+  }
+  return absl::OkStatus();
+}
+
+// "17,3" of the i-th element.
+std::string IndexOf(const Tensor& tensor, std::size_t i) {
+  const std::size_t columns = static_cast<std::size_t>(tensor.columns());
+  return tensor.shape.size() < 2 ? absl::StrCat(i) : absl::StrCat(i / columns, ",", i % columns);
+}
+
+absl::Status CheckInt8(absl::string_view file, const Tensor& tensor) {
+  if (tensor.shape.size() != 2)
+    return TensorFault(file, tensor.name, "is int8 of ", tensor.shape.size(), " dimension, expected 2");
+  for (std::size_t i = 0; i < tensor.quantised.size(); ++i) {
+    if (tensor.quantised[i] != -128) continue;
+    return TensorFault(file, tensor.name, "element [", IndexOf(tensor, i), "] is -128, expected -127 to 127");
+  }
+  if (static_cast<std::int64_t>(tensor.scales.size()) != tensor.rows()) {
+    return TensorFault(file, tensor.name, tensor.scales.size(), " scales, expected ", tensor.rows(), ", one a row");
+  }
+  const std::int64_t activations = static_cast<std::int64_t>(tensor.activation_scales.size());
+  if (activations > kMaxActivationScales || (activations > 0 && tensor.rows() % activations != 0)) {
+    return TensorFault(file, absl::StrCat(tensor.name, kActivationScales), "has ", activations,
+                       " elements, expected 1 to ", kMaxActivationScales, ", a divisor of ", tensor.name, "'s ",
+                       tensor.rows(), " rows");
+  }
+  HEED_RETURN_IF_ERROR(CheckScales(file, absl::StrCat(tensor.name, kScales), tensor.scales));
+  return CheckScales(file, absl::StrCat(tensor.name, kActivationScales), tensor.activation_scales);
 }
 
 }  // namespace
 
-absl::Status CheckFinite(absl::string_view file, const Tensor& tensor) {
+absl::Status CheckNumbers(absl::string_view file, const Tensor& tensor) {
+  std::int64_t count = 1;
+  for (const std::int64_t n : tensor.shape) count *= n;
+  if (tensor.elements() != count) {
+    return TensorFault(file, tensor.name, tensor.elements(), " elements, expected ", count);
+  }
+  if (tensor.IsInt8()) return CheckInt8(file, tensor);
   for (std::size_t i = 0; i < tensor.data.size(); ++i) {
     if (std::isfinite(tensor.data[i])) continue;
-    const std::size_t columns = static_cast<std::size_t>(tensor.columns());
-    const std::string index = tensor.shape.size() < 2 ? absl::StrCat(i) : absl::StrCat(i / columns, ",", i % columns);
-    return absl::InvalidArgumentError(absl::StrCat(file, ": tensor ", tensor.name, ": element [", index, "] is ",
-                                                   std::isnan(tensor.data[i]) ? "NaN" : "infinite"));
+    return TensorFault(file, tensor.name, "element [", IndexOf(tensor, i), "] is ",
+                       std::isnan(tensor.data[i]) ? "NaN" : "infinite");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::map<std::string, Tensor>> ParseSafetensors(absl::string_view file, absl::string_view bytes,
                                                                int max_tensors, std::int64_t max_bytes) {
-  if (bytes.size() < kLengthBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": ", bytes.size(), " bytes, expected at least the ", kLengthBytes, " of a header length"));
-  }
-  std::uint64_t header_bytes;
-  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
-  bytes.remove_prefix(kLengthBytes);
-  if (header_bytes > bytes.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": header length is ", header_bytes, ", but only ", bytes.size(), " bytes follow"));
-  }
-  if (header_bytes > kMaxHeaderBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": header length is ", header_bytes, ", more than the bound of ", kMaxHeaderBytes));
-  }
-  HEED_ASSIGN_OR_RETURN(std::vector<Entry> entries, ParseHeader(file, bytes.substr(0, header_bytes), max_tensors));
-  bytes.remove_prefix(header_bytes);
-
-  for (const Entry& entry : entries) HEED_RETURN_IF_ERROR(CheckEntry(file, entry, bytes.size()));
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets[0] < b.offsets[0]; });
-  HEED_RETURN_IF_ERROR(CheckCoverage(file, entries, bytes.size()));
-
-  // Whole entries: what CheckEntry has checked cannot overflow.
+  HEED_ASSIGN_OR_RETURN(const SafetensorsContents contents, ParseSafetensorsHeader(file, bytes, max_tensors));
+  HEED_ASSIGN_OR_RETURN(const std::vector<Parts> all, Assemble(file, contents.entries));
   std::int64_t needed = 0;
-  for (const Entry& entry : entries) {
-    const std::uint64_t stored = entry.offsets[1] - entry.offsets[0];
-    needed = SaturatingAdd(needed, Saturated(entry.dtype == "F32" ? stored : 2 * stored));
-  }
+  for (const Parts& parts : all) needed = SaturatingAdd(needed, BytesOf(parts));
   if (needed > max_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
         file, ": its tensors need ", needed, " bytes of memory beside the files, more than the bound of ", max_bytes));
   }
   std::map<std::string, Tensor> tensors;
-  for (const Entry& entry : entries) {
-    Tensor tensor = Widen(entry, bytes.data());
-    HEED_RETURN_IF_ERROR(CheckFinite(file, tensor));
-    tensors.emplace(entry.name, std::move(tensor));
+  for (const Parts& parts : all) {
+    Tensor tensor = MakeTensor(parts, contents.data.data());
+    HEED_RETURN_IF_ERROR(CheckNumbers(file, tensor));
+    tensors.emplace(parts.numbers->name, std::move(tensor));
   }
   return tensors;
 }

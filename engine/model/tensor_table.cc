@@ -22,15 +22,7 @@ std::string ExpectedShape(std::initializer_list<std::int64_t> expected) {
 }  // namespace
 
 absl::Status TensorTable::CheckData() const {
-  for (const auto& [name, tensor] : tensors_) {
-    std::int64_t count = 1;
-    for (const std::int64_t n : tensor.shape) count *= n;
-    if (static_cast<std::int64_t>(tensor.data.size()) != count) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(kWeightsFile, ": tensor ", name, ": ", tensor.data.size(), " elements, expected ", count));
-    }
-    HEED_RETURN_IF_ERROR(CheckFinite(kWeightsFile, tensor));
-  }
+  for (const auto& [name, tensor] : tensors_) HEED_RETURN_IF_ERROR(CheckNumbers(kWeightsFile, tensor));
   return absl::OkStatus();
 }
 

@@ -30,7 +30,7 @@ class TensorTable {
   // `tensors` must outlive the table and what it returns.
   explicit TensorTable(const std::map<std::string, Tensor>& tensors) : tensors_(tensors) {}
 
-  // INVALID_ARGUMENT if any tensor's data does not fit its shape, or is NaN or infinite.
+  // INVALID_ARGUMENT if any tensor's numbers are not as CheckNumbers (safetensors.h) wants them.
   absl::Status CheckData() const;
 
   // The tensor that `field` of the op at `place` names. INVALID_ARGUMENT if `name` is empty, unknown or of another

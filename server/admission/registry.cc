@@ -71,7 +71,7 @@ void FillSummary(const Bundle& bundle, const EngineOptions& options, v1::ModelSu
   summary->set_license(spec.license());
   summary->set_bundle_digest(bundle.digest);
   std::int64_t parameters = 0;
-  for (const auto& [name, tensor] : bundle.tensors) parameters += static_cast<std::int64_t>(tensor.data.size());
+  for (const auto& [name, tensor] : bundle.tensors) parameters += tensor.elements();
   summary->set_parameters(parameters);
   const int own_bound =
       spec.limits().has_max_source_tokens() ? spec.limits().max_source_tokens() : kDefaultMaxSourceTokens;
@@ -144,9 +144,7 @@ absl::Status CheckMemory(const Bundle& bundle, const CheckedProgram& program, co
   HEED_ASSIGN_OR_RETURN(const PlanMemory plan, Plan::Measure(bundle, program, options));
   std::int64_t files = 0, tensors = 0;
   for (const auto& [name, file] : bundle.files) files = SaturatingAdd(files, Saturated(file.size()));
-  for (const auto& [name, tensor] : bundle.tensors) {
-    tensors = SaturatingAdd(tensors, SaturatingMultiply(Saturated(tensor.data.size()), sizeof(float)));
-  }
+  for (const auto& [name, tensor] : bundle.tensors) tensors = SaturatingAdd(tensors, tensor.bytes());
   // Texts that replies hold, model.json as a message, the shortlist.
   std::int64_t kept = SpecBytes(Saturated(FileOr(bundle, kSpecFile).size()));
   for (const std::string& name :

@@ -1,8 +1,9 @@
 // A bundle with one of its files replaced, through everything that loading it does: reader, checker, tokenisers, plan.
 // Nothing in a file crashes it, and what is wrong is said in one line.
 //
-// An input: a byte for the file, a byte for the bundle that it is put into and how far it goes, then the file. A
-// model.json is also tried in protobuf's binary form (kSpec), where a changed byte more often makes another valid one.
+// An input: a byte for the file, a byte for the bundle that it is put into, whether that has int8 weights and how far
+// it goes, then the file. A model.json is also tried in protobuf's binary form (kSpec), where a changed byte more often
+// makes another valid one.
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -45,7 +46,7 @@ constexpr int kFiles = kAnyOnDisk + 1;
 
 constexpr EngineOptions kEngine = {
     .max_rows = 4, .max_source_tokens = 12, .max_target_tokens = 12, .max_table_bytes = 1 << 16};
-constexpr BundleLimits kLimits = {.max_file_bytes = 1 << 20, .max_files = 12, .max_tensors = 100};
+constexpr BundleLimits kLimits = {.max_file_bytes = 1 << 20, .max_files = 12, .max_tensors = 200};
 constexpr TestSizes kSmall = {.source_vocabulary = 7,
                               .target_vocabulary = 7,
                               .embedding = 4,
@@ -54,7 +55,8 @@ constexpr TestSizes kSmall = {.source_vocabulary = 7,
                               .attention = 4};
 
 // A vocabulary of four characters; the source side may be a SentencePiece model instead.
-BundleFileMap FilesOfModel(BundleBuilder builder, bool with_model) {
+BundleFileMap FilesOfModel(BundleBuilder builder, bool with_model, bool int8) {
+  if (int8) builder.Quantise(/*activation_scale=*/with_model ? 0 : 0.05f);
   for (model::v1::Vocabulary* side : {builder.spec().mutable_source(), builder.spec().mutable_target()}) {
     if (with_model && side == builder.spec().mutable_source()) continue;
     side->mutable_characters();
@@ -75,23 +77,28 @@ BundleFileMap FilesOfModel(BundleBuilder builder, bool with_model) {
   return FilesOfBundle(builder.Build(), files);
 }
 
-const std::vector<BundleFileMap>& Models() {
-  static const auto* const models = new std::vector<BundleFileMap>{
-      FilesOfModel(LuongLstm(kSmall), true),
-      FilesOfModel(BahdanauGru(kSmall), false),
-      FilesOfModel(NoAttention(kSmall), false),
-      FilesOfModel(Marian(kSmall), false),
-      FilesOfModel(Variety(kSmall), false),
-      FilesOfModel(Student(kSmall), false),
-      FilesOfModel(CellModel({.kind = "SSRU", .norm = "BLOCKS"}, kSmall), false),
-      FilesOfModel(CellModel({.kind = "LSTM", .norm = "ALL", .norm_cell = true}, kSmall), false),
-      FilesOfModel(AttentionModel({.score = "LOCATION"}, kSmall), false),
-      FilesOfModel(AttentionModel({.heads = 2, .sparsemax = true, .coverage = true, .in_init = true}, kSmall), false),
-      FilesOfModel(PointerGenerator(kSmall), false),
-      FilesOfModel(CopyAttention(true, kSmall), false),
-      FilesOfModel(Shortlisted(kSmall), false),
+std::vector<BundleFileMap> MakeModels(bool int8) {
+  return {
+      FilesOfModel(LuongLstm(kSmall), true, int8),
+      FilesOfModel(BahdanauGru(kSmall), false, int8),
+      FilesOfModel(NoAttention(kSmall), false, int8),
+      FilesOfModel(Marian(kSmall), false, int8),
+      FilesOfModel(Variety(kSmall), false, int8),
+      FilesOfModel(Student(kSmall), false, int8),
+      FilesOfModel(CellModel({.kind = "SSRU", .norm = "BLOCKS"}, kSmall), false, int8),
+      FilesOfModel(CellModel({.kind = "LSTM", .norm = "ALL", .norm_cell = true}, kSmall), false, int8),
+      FilesOfModel(AttentionModel({.score = "LOCATION"}, kSmall), false, int8),
+      FilesOfModel(AttentionModel({.heads = 2, .sparsemax = true, .coverage = true, .in_init = true}, kSmall), false,
+                   int8),
+      FilesOfModel(PointerGenerator(kSmall), false, int8),
+      FilesOfModel(CopyAttention(true, kSmall), false, int8),
+      FilesOfModel(Shortlisted(kSmall), false, int8),
   };
-  return *models;
+}
+
+const std::vector<BundleFileMap>& Models(bool int8 = false) {
+  static const auto* const models = new std::vector<BundleFileMap>[2] { MakeModels(false), MakeModels(true) };
+  return models[int8 ? 1 : 0];
 }
 
 // Making a plan takes ten times what all else does, so only some inputs ask for it.
@@ -144,7 +151,8 @@ void Try(Input input) {
   const int file = input.Byte() % kFiles;
   const std::size_t which = input.Byte();
   const bool with_plan = which / Models().size() % 2 == 1;
-  BundleFileMap files = Models()[which % Models().size()];
+  const bool int8 = which / Models().size() / 2 % 2 == 1;
+  BundleFileMap files = Models(int8)[which % Models().size()];
   std::string bytes = input.Rest();
   switch (file) {
     case kJson:

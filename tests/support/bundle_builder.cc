@@ -1,5 +1,6 @@
 #include "tests/support/bundle_builder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -89,6 +90,24 @@ void BundleBuilder::RoundToBf16() {
       bits &= 0xffff0000u;
       std::memcpy(&x, &bits, sizeof bits);
     }
+  }
+}
+
+void BundleBuilder::Quantise(float activation_scale) {
+  for (auto& [name, tensor] : bundle_.tensors) {
+    if (tensor.shape.size() != 2) continue;
+    const std::size_t columns = static_cast<std::size_t>(tensor.columns());
+    for (std::size_t at = 0; at < tensor.data.size(); at += columns) {
+      float largest = 0;
+      for (std::size_t i = at; i < at + columns; ++i) largest = std::max(largest, std::abs(tensor.data[i]));
+      const float scale = largest > 0 ? largest / 127 : 1;
+      tensor.scales.push_back(scale);
+      for (std::size_t i = at; i < at + columns; ++i) {
+        tensor.quantised.push_back(static_cast<std::int8_t>(std::lrint(tensor.data[i] / scale)));
+      }
+    }
+    tensor.data.clear();
+    if (activation_scale > 0) tensor.activation_scales = {activation_scale};
   }
 }
 

@@ -61,6 +61,9 @@ class BundleBuilder {
   // Drops the low 16 bits of every value, so that a bf16 file holds the very same weights.
   void RoundToBf16();
 
+  // Makes int8 of every matrix: each row's largest number is 127. With an activation_scale, each has that one.
+  void Quantise(float activation_scale = 0);
+
   // A copy of what has been built; files is empty and digest 64 zeros.
   Bundle Build() const { return bundle_; }
 

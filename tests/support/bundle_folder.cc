@@ -35,15 +35,34 @@ std::string SafetensorsBytes(const std::string& header, const std::string& data)
 std::string SafetensorsBytes(const std::map<std::string, Tensor>& tensors, TestDtype dtype) {
   std::string data;
   std::string header = "{\"__metadata__\":{\"format\":\"pt\"}";
+  const auto add = [&](const std::string& name, const char* type, const std::vector<std::int64_t>& shape,
+                       const std::string& bytes) {
+    absl::StrAppend(&header, ",\"", name, R"(":{"dtype":")", type, R"(","shape":[)", absl::StrJoin(shape, ","),
+                    R"(],"data_offsets":[)", data.size(), ",", data.size() + bytes.size(), "]}");
+    data += bytes;
+  };
+  const auto add_floats = [&](const std::string& name, const std::vector<float>& floats) {
+    if (floats.empty()) return;
+    add(name, "F32", {static_cast<std::int64_t>(floats.size())},
+        std::string(reinterpret_cast<const char*>(floats.data()), floats.size() * sizeof(float)));
+  };
   for (const auto& [name, tensor] : tensors) {
-    const std::size_t begin = data.size();
+    if (tensor.IsInt8()) {
+      add_floats(name + ".scales", tensor.scales);
+      add_floats(name + ".activation_scales", tensor.activation_scales);
+      continue;
+    }
+    std::string bytes;
     for (const float x : tensor.data) {
       const char* raw = reinterpret_cast<const char*>(&x);
-      dtype == TestDtype::kF32 ? data.append(raw, 4) : data.append(raw + 2, 2);
+      dtype == TestDtype::kF32 ? bytes.append(raw, 4) : bytes.append(raw + 2, 2);
     }
-    absl::StrAppend(&header, ",\"", name, "\":{\"dtype\":\"", dtype == TestDtype::kF32 ? "F32" : "BF16",
-                    "\",\"shape\":[", absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", begin, ",", data.size(),
-                    "]}");
+    add(name, dtype == TestDtype::kF32 ? "F32" : "BF16", tensor.shape, bytes);
+  }
+  for (const auto& [name, tensor] : tensors) {  // behind the others, which are aligned
+    if (!tensor.IsInt8()) continue;
+    add(name, "I8", tensor.shape,
+        std::string(reinterpret_cast<const char*>(tensor.quantised.data()), tensor.quantised.size()));
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');

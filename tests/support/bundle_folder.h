@@ -19,7 +19,8 @@ using BundleFileMap = std::map<std::string, std::string>;  // bytes by name
 
 enum class TestDtype { kF32, kBf16 };
 
-// The bytes of a weights.safetensors. kBf16 cuts each value's low 16 bits (BundleBuilder::RoundToBf16 does the same).
+// The bytes of a weights.safetensors. kBf16 cuts each value's low 16 bits (BundleBuilder::RoundToBf16 does the same)
+// and is not for int8 tensors, whose scales are F32.
 std::string SafetensorsBytes(const std::map<std::string, Tensor>& tensors, TestDtype dtype = TestDtype::kF32);
 
 // One with the given header and data, whatever they say.

@@ -98,6 +98,25 @@ TEST_F(ReadBundleTest, WidensBf16ToTheSameWeights) {
   for (const auto& [name, tensor] : written.tensors) EXPECT_EQ(bundle->tensors.at(name).data, tensor.data) << name;
 }
 
+TEST_F(ReadBundleTest, KeepsInt8AsItIsInTheFileAndTheProgramChecks) {
+  BundleBuilder builder = Student();
+  builder.Quantise(/*activation_scale=*/0.05f);
+  const Bundle written = builder.Build();
+  files_ = FilesOfBundle(written, {{"source.spm", ""}, {"target.spm", ""}});
+  const auto bundle = Read();
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  ASSERT_EQ(bundle->tensors.size(), written.tensors.size());
+  for (const auto& [name, tensor] : written.tensors) {
+    const Tensor& read = bundle->tensors.at(name);
+    EXPECT_EQ(read.shape, tensor.shape) << name;
+    EXPECT_EQ(read.data, tensor.data) << name;
+    EXPECT_EQ(read.quantised, tensor.quantised) << name;
+    EXPECT_EQ(read.scales, tensor.scales) << name;
+    EXPECT_EQ(read.activation_scales, tensor.activation_scales) << name;
+  }
+  EXPECT_EQ(CheckProgram(*bundle).status(), absl::OkStatus());
+}
+
 TEST_F(ReadBundleTest, TakesFilesThatAreListedBeyondTheRequiredOnes) {
   files_["NOTICE"] = "Made of this and that.\n";
   const auto bundle = Read();

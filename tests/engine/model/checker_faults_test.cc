@@ -32,6 +32,11 @@ model::v1::Attend* LuongAttend(BundleBuilder& b) { return Step(b, 2)->mutable_at
 const std::string kE = "e";
 
 BundleBuilder Luong() { return LuongLstm(); }
+BundleBuilder Int8() {
+  BundleBuilder b = LuongLstm();
+  b.Quantise(/*activation_scale=*/0.05f);
+  return b;
+}
 BundleBuilder Bahdanau() { return BahdanauGru(); }
 BundleBuilder Various() { return Variety(); }
 BundleBuilder Conditional() { return Marian(); }
@@ -153,6 +158,22 @@ TEST(CheckProgram, RefusesTensorsThatDoNotFit) {
        "weights.safetensors: tensor stray is used by no op"},
       {"NaN", Luong, [](auto& b) { b.tensors().at("output.bias").data[3] = std::numeric_limits<float>::quiet_NaN(); },
        "weights.safetensors: tensor output.bias: element [3] is NaN"},
+      {"an int8 table without its scales", Int8, [](auto& b) { b.tensors().at("target.embedding").scales.clear(); },
+       "weights.safetensors: tensor target.embedding: 0 scales, expected 19, one a row"},
+      {"an int8 table with a scale of zero", Int8, [](auto& b) { b.tensors().at("target.embedding").scales[7] = 0; },
+       "weights.safetensors: tensor target.embedding.scales: element [7] is 0, expected 1e-30 to 1e+30"},
+      {"more activation scales than gates", Int8,
+       [](auto& b) { b.tensors().at("target.embedding").activation_scales.assign(19, 1); },
+       "weights.safetensors: tensor target.embedding.activation_scales: has 19 elements, expected 1 to 4, a divisor of "
+       "target.embedding's 19 rows"},
+      {"int8 for a bias", Int8,
+       [](auto& b) {
+         Tensor& bias = b.tensors().at("output.bias");
+         bias.quantised.assign(bias.data.size(), 1);
+         bias.scales.assign(bias.data.size(), 1);
+         bias.data.clear();
+       },
+       "weights.safetensors: tensor output.bias: is int8 of 1 dimension, expected 2"},
       {"fewer elements than the shape says", Luong, [](auto& b) { b.tensors().at("output.bias").data.pop_back(); },
        "weights.safetensors: tensor output.bias: 18 elements, expected 19"},
       {"embedding of another vocabulary", Luong,

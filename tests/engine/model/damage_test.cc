@@ -24,6 +24,8 @@ const TestSizes kSmall = {.source_vocabulary = 5,
                           .decoder_hidden = 2,
                           .attention = 2};
 
+constexpr int kMaxTensors = 200;  // scales among them
+
 void ExpectOneLine(const absl::Status& status) {
   if (status.ok()) return;
   const bool known =
@@ -38,7 +40,7 @@ void ExpectOneLine(const absl::Status& status) {
 absl::Status ParseAndCheck(const std::string& json, const std::string& weights) {
   auto spec = ParseSpec(json);
   if (!spec.ok()) return spec.status();
-  auto tensors = ParseSafetensors("weights.safetensors", weights, 100);
+  auto tensors = ParseSafetensors("weights.safetensors", weights, kMaxTensors);
   if (!tensors.ok()) return tensors.status();
   Bundle bundle;
   bundle.spec = *std::move(spec);
@@ -62,7 +64,7 @@ TEST_P(DamageTest, IsFineUndamaged) { EXPECT_EQ(ParseAndCheck(json_, weights_), 
 
 TEST_P(DamageTest, WeightsCutShortAnywhereAreRefused) {
   for (std::size_t n = 0; n < weights_.size(); ++n) {
-    const auto tensors = ParseSafetensors("weights.safetensors", weights_.substr(0, n), 100);
+    const auto tensors = ParseSafetensors("weights.safetensors", weights_.substr(0, n), kMaxTensors);
     ASSERT_EQ(tensors.status().code(), absl::StatusCode::kInvalidArgument) << n;
     ASSERT_NO_FATAL_FAILURE(ExpectOneLine(tensors.status()));
   }
@@ -147,9 +149,16 @@ TEST_P(DamageTest, RandomMutationsNeverCrash) {
   }
 }
 
-constexpr const char* kNames[] = {"LuongLstm", "BahdanauGru", "Variety", "Student", "PointerGenerator"};
+BundleBuilder Int8Student(const TestSizes& sizes, std::uint32_t seed) {
+  BundleBuilder builder = Student(sizes, seed);
+  builder.Quantise(/*activation_scale=*/0.05f);
+  return builder;
+}
+
+constexpr const char* kNames[] = {"LuongLstm", "BahdanauGru", "Variety", "Student", "Int8Student", "PointerGenerator"};
 INSTANTIATE_TEST_SUITE_P(Models, DamageTest,
-                         ::testing::Values(&LuongLstm, &BahdanauGru, &Variety, &Student, &PointerGenerator),
+                         ::testing::Values(&LuongLstm, &BahdanauGru, &Variety, &Student, &Int8Student,
+                                           &PointerGenerator),
                          [](const auto& info) { return std::string(kNames[info.index]); });
 
 TEST(DamagedFolder, AnyFileCutShortIsRefusedWithItsName) {

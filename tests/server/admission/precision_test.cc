@@ -93,16 +93,16 @@ TEST(ChoosePrecision, Int8Of7BitsIsServedWhereAskedForAndSaid) {
 TEST(ChoosePrecision, ASettingOfTheVersionComesBeforeOneOfTheNameAndBothBeforeTheFlag) {
   PrecisionSettings settings = All(Precision::kFloat32);
   settings.models = {{.name = "other", .version = std::nullopt, .precision = Precision::kFloat32},
-                     {.name = "koen", .version = std::nullopt, .precision = Precision::kBfloat16},
                      {.name = "koen", .version = "2", .precision = Precision::kInt8},
-                     {.name = "koen", .version = "3", .precision = Precision::kFloat32}};
+                     {.name = "koen", .version = "3", .precision = Precision::kFloat32},
+                     {.name = "koen", .version = std::nullopt, .precision = Precision::kBfloat16}};
   model::v1::ModelSpec spec = Spec({});
   EXPECT_EQ(Chosen(spec, settings, Full()).precision, Precision::kInt8);
   spec.set_version("9");
   EXPECT_EQ(Chosen(spec, settings, Full()).precision, Precision::kBfloat16);
   spec.set_name("third");
   EXPECT_EQ(Chosen(spec, settings, Full()).precision, Precision::kFloat32);
-  settings.models[2].precision = std::nullopt;
+  settings.models[1].precision = std::nullopt;
   EXPECT_EQ(Chosen(Spec({"bfloat16"}), settings, Full()).precision, Precision::kBfloat16) << "auto, by the advice";
 }
 

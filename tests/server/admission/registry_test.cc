@@ -74,6 +74,21 @@ TEST_F(RegistryTest, AGoodBundleIsServedWithItsSummary) {
   EXPECT_FALSE(model.card.empty());
 }
 
+TEST_F(RegistryTest, AnInt8BundleHasAsManyParametersAndServesInEachPrecision) {
+  BundleBuilder builder = Builder("int8");
+  builder.Quantise(/*activation_scale=*/0.05f);
+  Write("floats", Files(Builder("floats")));
+  Write("int8", Files(builder));
+  for (const Precision precision : {Precision::kFloat32, Precision::kInt8}) {
+    PrecisionSettings settings;
+    settings.all = precision;
+    auto registry = Load(settings);
+    ASSERT_TRUE(registry.ok()) << registry.status();
+    ASSERT_EQ((*registry)->models().size(), 2U) << (*registry)->summaries()[1].error();
+    EXPECT_EQ((*registry)->models()[0]->summary.parameters(), (*registry)->models()[1]->summary.parameters());
+  }
+}
+
 TEST_F(RegistryTest, AServedModelAdmitsRealText) {
   Write("one", Files(Builder("luong")));
   auto registry = Load();
