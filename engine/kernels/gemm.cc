@@ -152,7 +152,8 @@ struct PackedMatrix::Impl {
   dnnl::memory::desc layout;          // of a block
   std::vector<dnnl::memory> weights;  // by block, over `bytes`
   std::optional<dnnl::memory> whole;  // WholeLayout, over `bytes`
-  Buffer scales, sums;                // int8: by column; sums are int32
+  Buffer scales, sums;                // int8: by column; sums are int32 or, shifted, floats
+  bool shifted = false;               // the sums are SumScales::column_shift, and the rows' scale is in the scales
   std::vector<float> activation_scales;
 
   std::int32_t* sum() { return reinterpret_cast<std::int32_t*>(sums.data()); }
@@ -178,6 +179,12 @@ void Reorder(Type type, int n, int k, const void* w, dnnl::memory& to) {
   stream.wait();
 }
 
+// A part's fixed steps either way, and how wide one is: twice as wide where there are half as many.
+int Steps() { return Int8IsFine() ? 127 : 63; }
+float StepOf(const std::vector<float>& activation_scales, int part) {
+  return (Int8IsFine() ? 1.0f : 2.0f) * activation_scales[activation_scales.size() == 1 ? 0 : part];
+}
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(const Packing& packing, std::unique_ptr<Impl> impl)
@@ -191,6 +198,8 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(const Wei
   auto impl = std::make_unique<Impl>();
   const int blocks = Blocks(packing), columns = Columns(packing), n = packing.n, k = packing.k;
   const bool int8 = Used(packing) == Precision::kInt8;
+  // What a streamed product gives is rounded no more, and its bias is added elsewhere.
+  impl->shifted = int8 && !weight.activation_scales.empty() && !packing.streamed;
   const absl::Status status = Guard([&] {
     impl->layout = PackedLayout(packing);
     const std::size_t floats = BlockFloats(impl->layout);
@@ -228,6 +237,8 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Pack(const Wei
           from = rounded.data();
         }
         SumWeightRows(columns, k, from, impl->sum() + first);
+        const auto& fixed = weight.activation_scales;
+        if (impl->shifted) ShiftSums(count, StepOf(fixed, b), Steps(), scales, impl->sums.data() + first);
         Reorder(Type::s8, columns, k, from, to);
       }
       impl->weights.push_back(std::move(to));
@@ -377,9 +388,7 @@ const void* Gemm::Convert(int rows, const float* x, int part) {
   if (fixed.empty()) {
     QuantiseRows(rows, k(), x, Levels(), to);
   } else {
-    // A step twice as wide where there are half as many.
-    const float scale = fixed[fixed.size() == 1 ? 0 : part];
-    QuantiseRowsBy(Int8IsFine() ? scale : 2 * scale, Int8IsFine() ? 127 : 63, rows, k(), x, to);
+    QuantiseRowsBy(StepOf(fixed, part), Steps(), rows, k(), x, to);
   }
   return to.q;
 }
@@ -407,8 +416,9 @@ void Gemm::Multiply(int rows, const void* x, int block, float* y) {
 void Gemm::Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y) {
   const PartTimer timer(scratch_->parts, StepPart::kRounding);
   const std::size_t first = static_cast<std::size_t>(block) * columns_;
-  const SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
-                         w_->impl_->scales.data() + first, w_->impl_->sum() + first};
+  SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
+                   w_->impl_->scales.data() + first, w_->impl_->sum() + first};
+  if (w_->impl_->shifted) scales.column_shift = w_->impl_->sums.data() + first;
   DequantiseRows(f, rows, BlockSize(block), stride, scales, bias == nullptr ? nullptr : bias + first, y);
 }
 

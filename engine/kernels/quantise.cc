@@ -1,6 +1,7 @@
 #include "engine/kernels/quantise.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -87,8 +88,26 @@ void QuantiseRowsBy(float scale, int most, int rows, int k, const float* x, cons
 }
 
 template <typename F>
+HWY_INLINE void DequantiseShifted(const F& f, int rows, std::size_t n, std::size_t stride, const SumScales& scales,
+                                  const float* bias, float* y) {
+  const D d;
+  const I di;
+  const std::size_t step = Width();
+  for (int r = 0; r < rows; ++r, y += stride) {
+    for (std::size_t i = 0; i < n; i += step) {
+      const std::size_t left = n - i;
+      const V sum = hn::ConvertTo(d, hn::BitCast(di, LoadAt(y, i, left)));
+      const V shift = LoadAt(scales.column_shift, i, left);
+      const V added = bias == nullptr ? hn::Neg(shift) : hn::Sub(LoadAt(bias, i, left), shift);
+      StoreAt(f(hn::Add(hn::Mul(sum, LoadAt(scales.column_scale, i, left)), added)), y, i, left);
+    }
+  }
+}
+
+template <typename F>
 HWY_INLINE void DequantiseWith(const F& f, int rows, std::size_t n, std::size_t stride, const SumScales& scales,
                                const float* bias, float* y) {
+  if (scales.column_shift != nullptr) return DequantiseShifted(f, rows, n, stride, scales, bias, y);
   const D d;
   const I di;
   const std::size_t step = Width();
@@ -198,6 +217,13 @@ void FromBfloat16(float factor, int n, const std::uint16_t* x, float* y) {
   HWY_DYNAMIC_DISPATCH(FromBfloat16)(factor, n, x, y);
 }
 void FromInt8(float factor, int n, const std::int8_t* x, float* y) { HWY_DYNAMIC_DISPATCH(FromInt8)(factor, n, x, y); }
+
+void ShiftSums(int n, float row_scale, int row_zero, float* column_scale, float* sum) {
+  for (int j = 0; j < n; ++j) {
+    column_scale[j] *= row_scale;
+    sum[j] = static_cast<float>(row_zero * std::bit_cast<std::int32_t>(sum[j])) * column_scale[j];
+  }
+}
 
 void QuantiseWeight(int n, int k, const float* w, std::int8_t* q, float* scale) {
   for (int j = 0; j < n; ++j, w += k, q += k) {

@@ -33,12 +33,19 @@ void QuantiseRowsBy(float scale, int most, int rows, int k, const float* x, cons
 
 // From the sums of a product to its result, in place: y [rows, stride], of which the first n columns are worked on,
 // holds int32 and becomes f((sum - zero * column_sum) * (scale * column_scale) + bias). bias [n] may be null.
+//
+// With column_shift it becomes f(sum * column_scale + (bias - column_shift)), each step rounded to float32 and none
+// fused with another, and the rest is not read: the order in which Marian does it, whose rounding decides what the next
+// product is given. column_scale has the rows' one scale in it, column_shift is what their zero adds.
 struct SumScales {
   const float* row_scale = nullptr;          // [rows]
   const std::int32_t* row_zero = nullptr;    // [rows]
   const float* column_scale = nullptr;       // [n]
   const std::int32_t* column_sum = nullptr;  // [n]
+  const float* column_shift = nullptr;       // [n] or null
 };
+// Makes them so of column scales and sums, in place: `sum` [n] holds int32 and becomes column_shift.
+void ShiftSums(int n, float row_scale, int row_zero, float* column_scale, float* sum);
 void DequantiseRows(Activation f, int rows, int n, int stride, const SumScales& scales, const float* bias, float* y);
 
 // A weight [n, k] by the largest magnitude of each of its rows, which becomes 127. A row of zeros has scale 1.

@@ -70,9 +70,16 @@ void QuantiseRowsBy(float scale, int most, int rows, int k, const float* x, cons
 void DequantiseRows(Activation f, int rows, int n, int stride, const SumScales& scales, const float* bias, float* y) {
   for (int r = 0; r < rows; ++r) {
     for (int j = 0; j < n; ++j) {
+      const double b = bias == nullptr ? 0 : bias[j];
+      if (scales.column_shift != nullptr) {
+        const double sum = std::bit_cast<std::int32_t>(y[Index(r, stride, j)]);
+        const double x = sum * scales.column_scale[j] + (b - scales.column_shift[j]);
+        y[Index(r, stride, j)] = static_cast<float>(Activate(f, x));
+        continue;
+      }
       const double sum = static_cast<double>(std::bit_cast<std::int32_t>(y[Index(r, stride, j)])) -
                          static_cast<double>(scales.row_zero[r]) * scales.column_sum[j];
-      const double x = sum * scales.row_scale[r] * scales.column_scale[j] + (bias == nullptr ? 0 : bias[j]);
+      const double x = sum * scales.row_scale[r] * scales.column_scale[j] + b;
       y[Index(r, stride, j)] = static_cast<float>(Activate(f, x));
     }
   }

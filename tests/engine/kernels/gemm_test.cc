@@ -184,15 +184,19 @@ TEST(Gemm, MultipliesStoredInt8AsItIsWithAnActivationScaleForEachPart) {
     for (int r = 0; r < kRows; ++r) {
       for (int j = 0; j < kN; ++j) {
         const float scale = fixed[j / (kN / parts)] * (Int8IsFine() ? 1 : 2);
-        std::int64_t sum = 0;
+        int sum = 0, of_zero = 0;
         for (int i = 0; i < kDepth; ++i) {
           const int q = static_cast<int>(std::nearbyint(rows[r * kDepth + i] * (1.0f / scale)));
-          sum += static_cast<std::int64_t>(std::clamp(q, -most, most)) * w.numbers[j * kDepth + i];
+          sum += (std::clamp(q, -most, most) + most) * w.numbers[j * kDepth + i];
+          of_zero += most * w.numbers[j * kDepth + i];
         }
-        want[r * kN + j] = static_cast<float>(static_cast<double>(sum) * scale * w.scales[j]);
+        // As Marian rounds it, to the bit: with the zero in the sum, each step by itself.
+        const float factor = scale * w.scales[j];
+        volatile float product = static_cast<float>(sum) * factor, shift = static_cast<float>(of_zero) * factor;
+        want[r * kN + j] = product - shift;
       }
     }
-    ExpectNear(got, want, 1e-6f);
+    EXPECT_EQ(got, want);
   }
 }
 

@@ -92,6 +92,38 @@ TEST_P(KernelTest, SumsBecomeResultsAsInTheReference) {
   }
 }
 
+// To the bit: what is rounded to int8 next may fall either way by the last of them.
+TEST_P(KernelTest, ShiftedSumsBecomeResultsInMariansOrder) {
+  constexpr int kRows = 2, kStride = 300;
+  std::mt19937 random(3);
+  for (const int n : kDepths) {
+    const std::vector<float> scale = Random(random, n, 0.001f), shift = Random(random, n, 40), bias = Random(random, n);
+    SumScales scales;
+    scales.column_scale = scale.data();
+    scales.column_shift = shift.data();
+    for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+      std::vector<float> got(kRows * kStride);
+      for (float& v : got) v = std::bit_cast<float>(static_cast<std::int32_t>(random() % 4000001) - 2000000);
+      const std::vector<float> sums = got;
+      std::vector<float> want = got;
+      DequantiseRows(Activation::kIdentity, kRows, n, kStride, scales, b, got.data());
+      reference::DequantiseRows(Activation::kIdentity, kRows, n, kStride, scales, b, want.data());
+      for (int r = 0; r < kRows; ++r) {
+        for (int i = 0; i < n; ++i) {
+          const std::size_t at = static_cast<std::size_t>(r) * kStride + i;
+          // Through memory, so that nothing is fused.
+          volatile float product = static_cast<float>(std::bit_cast<std::int32_t>(sums[at]));
+          product = product * scale[i];
+          volatile float added = b == nullptr ? 0.0f : b[i];
+          added = added - shift[i];
+          ASSERT_EQ(got[at], product + added) << n << " " << i;
+          ASSERT_NEAR(got[at], want[at], 1e-3f);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(KernelTest, Bfloat16IsRoundedHalfToEven) {
   std::mt19937 random(3);
   for (const int n : kDepths) {
