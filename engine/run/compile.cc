@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -78,7 +79,8 @@ class Compiler {
       if (list[i].value == value) return static_cast<int>(i);
     }
     const Slot& slot = model_.source_slots[value];
-    list.push_back({value, slot.size, slot.type == ValueType::kSequence && model_.precision != Precision::kFloat32});
+    const bool rounded = model_.precision != Precision::kFloat32 && !fixed_.contains(value);
+    list.push_back({value, slot.size, slot.type == ValueType::kSequence && rounded});
     return static_cast<int>(list.size()) - 1;
   }
   int KeepVector(int value) { return Keep(model_.vectors, value); }
@@ -238,6 +240,7 @@ class Compiler {
     }
     op.bias = weights_.Constant(bias);
     op.out = AddSourceSlot(ValueType::kSequence, weight == nullptr ? size : static_cast<int>(weight->rows()));
+    if (weight != nullptr && weights_.IsFixed(*weight)) fixed_.insert(op.out);
     model_.source_ops.push_back(op);
     return projected_[key] = op.out;
   }
@@ -359,6 +362,8 @@ class Compiler {
   std::vector<int> init_to_source_;
   std::vector<const Tensor*> embedded_;  // by EmbedOp::table, until it is known whose rows are read
   std::map<std::tuple<int, const Tensor*, const Tensor*>, int> projected_;  // source slots
+  // Source slots that the bundle's own integer arithmetic makes; rounding them would make it another's.
+  std::set<int> fixed_;
   bool in_init_ = false, in_step_ = false;
 };
 

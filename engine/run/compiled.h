@@ -29,7 +29,7 @@ struct Slot {
 struct Kept {
   int value = -1;  // source slot
   int size = 0;
-  bool half = false;  // kept in bfloat16: what attends read, where the model is not float32
+  bool half = false;  // kept in bfloat16: what attends read, but of float32 models and of a bundle's own arithmetic
 };
 
 // First value of a primed step value.
