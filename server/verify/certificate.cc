@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/precision.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/json_message.h"
@@ -222,12 +223,19 @@ absl::Status CheckMeasured(const Json& json) {
 }
 
 absl::StatusOr<Certificate> ReadCertificate(const Json& json) {
-  HEED_RETURN_IF_ERROR(
-      CheckKeys("", json, {"format_version", "reference", "search", "tolerance", "cases"}, {"toolkit", "measured"}));
+  HEED_RETURN_IF_ERROR(CheckKeys("", json, {"format_version", "reference", "search", "tolerance", "cases"},
+                                 {"toolkit", "precision", "measured"}));
   if (json["format_version"] != 1) return WrongType("format_version", json["format_version"], "1");
   Certificate certificate;
   HEED_RETURN_IF_ERROR(ReadString("reference", json["reference"], &certificate.reference));
   if (json.contains("toolkit")) HEED_RETURN_IF_ERROR(ReadString("toolkit", json["toolkit"], &certificate.toolkit));
+  if (json.contains("precision")) {
+    std::string name;
+    HEED_RETURN_IF_ERROR(ReadString("precision", json["precision"], &name));
+    const std::optional<Precision> precision = PrecisionNamed(name);
+    if (!precision.has_value()) return Fault("precision is ", Quote(name), ", expected float32, bfloat16 or int8");
+    certificate.precision = *precision;
+  }
   HEED_RETURN_IF_ERROR(ReadSearch(json["search"], &certificate.search));
   HEED_RETURN_IF_ERROR(ReadTolerances(json["tolerance"], &certificate.tolerance));
   if (json.contains("measured")) HEED_RETURN_IF_ERROR(CheckMeasured(json["measured"]));

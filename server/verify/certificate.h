@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "engine/base/precision.h"
 #include "engine/base/types.h"
 #include "engine/run/job.h"
 #include "heed/model/v1/model.pb.h"
@@ -55,6 +56,8 @@ struct Certificate {
   std::string toolkit;               // "OpenNMT-py 3.5.1", or empty
   model::v1::SearchDefaults search;  // what the cases were decoded with
   Tolerances tolerance;
+  Precision precision =
+      Precision::kFloat32;           // whose tolerances these are: what the reference rounds, it rounds as well
   std::vector<CertifiedCase> cases;  // at least one
 };
 

@@ -18,16 +18,10 @@ Tolerances Wider(const Tolerances& a, const Tolerances& b) {
 
 }  // namespace
 
-Tolerances TolerancesOf(Precision precision, const Tolerances& stated) {
-  switch (precision) {
-    case Precision::kFloat32:
-      return stated;
-    case Precision::kBfloat16:
-      return Wider(stated, kBfloat16);
-    case Precision::kInt8:
-      return Wider(stated, kInt8);
-  }
-  return stated;
+Tolerances TolerancesOf(Precision precision, const Certificate& certificate, bool fine) {
+  if (precision == certificate.precision && (precision != Precision::kInt8 || fine)) return certificate.tolerance;
+  const auto either = [&](Precision p) { return precision == p || certificate.precision == p; };
+  return Wider(certificate.tolerance, either(Precision::kInt8) ? kInt8 : kBfloat16);
 }
 
 }  // namespace heed

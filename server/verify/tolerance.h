@@ -5,6 +5,9 @@
 // are above what sound models were measured at (docs/bundle.md has the numbers), and far below what a fault makes: a
 // wrong scale or a lost bias is off by 1 and more.
 //
+// A reference that rounds to int8 itself, as the toolkit does, has a certificate of that: int8 is then held to what
+// that states, and float32 is the other model.
+//
 // Plain function, thread-safe.
 #pragma once
 
@@ -13,7 +16,8 @@
 
 namespace heed {
 
-// Those stated, or the precision's own where these are wider.
-Tolerances TolerancesOf(Precision precision, const Tolerances& stated);
+// Those that the certificate states for its own precision; else those, or the wider ones of the more rounded of the
+// two. `fine`: int8 has all its 8 bits here, as a reference has them.
+Tolerances TolerancesOf(Precision precision, const Certificate& certificate, bool fine);
 
 }  // namespace heed

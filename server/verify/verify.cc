@@ -93,7 +93,7 @@ std::string Path(int number) { return absl::StrCat("cases[", number, "]"); }
 Verifier::Verifier(const ServedModel& model, const Certificate& certificate, Precision precision)
     : model_(model),
       certificate_(certificate),
-      tolerance_(TolerancesOf(precision, certificate.tolerance)),
+      tolerance_(TolerancesOf(precision, certificate, Int8IsFine())),
       copies_(model.plan->copies()),
       free_(certificate.cases.size()),
       forced_(certificate.cases.size()) {

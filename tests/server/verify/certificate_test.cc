@@ -35,6 +35,14 @@ Json Good() {
          {"attend": "c", "head": 1, "weights": [[0.25, 0.75], [1, 0]]}]}]})");
 }
 
+TEST(Certificate, SaysWhosePrecisionItIs) {
+  Json of_int8 = Good();
+  of_int8["precision"] = "int8";
+  const auto read = ParseCertificate(of_int8.dump());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->precision, Precision::kInt8);
+}
+
 TEST(Certificate, IsReadWhole) {
   const auto read = ParseCertificate(Good().dump());
   ASSERT_TRUE(read.ok()) << read.status();
@@ -44,6 +52,7 @@ TEST(Certificate, IsReadWhole) {
   EXPECT_EQ(read->tolerance.log_probability, 2e-4);
   EXPECT_EQ(read->tolerance.weight, 1e-5);
   EXPECT_EQ(read->tolerance.margin, 0.01);
+  EXPECT_EQ(read->precision, Precision::kFloat32);
   ASSERT_EQ(read->cases.size(), 2U);
   EXPECT_FALSE(read->cases[0].text.has_value());
   EXPECT_THAT(read->cases[0].log_probabilities, ElementsAre(-1, -2.5, -0.5));
@@ -92,6 +101,8 @@ INSTANTIATE_TEST_SUITE_P(
         FileFault{"Search", [](Json& j) { j["search"] = 3; }, "search is \"3\", expected an object"},
         FileFault{"Tolerance", [](Json& j) { j["tolerance"]["weight"] = 0; },
                   "tolerance.weight is \"0\", expected a number above 0, at most 1"},
+        FileFault{"Precision", [](Json& j) { j["precision"] = "int4"; },
+                  "precision is \"int4\", expected float32, bfloat16 or int8"},
         FileFault{"UnknownTolerance", [](Json& j) { j["tolerance"]["w"] = 1; }, "tolerance has an unknown field \"w\""},
         FileFault{"Measured", [](Json& j) { j["measured"]["values"]["c"] = "no"; },
                   "measured.values \"c\" is \"\\\"no\\\"\", expected a number"},

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernels/instruction_set.h"
 #include "engine/model/checker.h"
 #include "engine/run/plan.h"
 #include "server/text/tokenizer.h"
@@ -222,6 +223,19 @@ TEST_F(VerifyTest, ARoundedPrecisionHasTolerancesOfItsOwnWhichAFaultIsBeyond) {
   wrong = good_;
   wrong["tolerance"] = {{"log_probability", 0.9}};
   EXPECT_EQ(Checked(wrong, Precision::kInt8).values[0].tolerance, 0.9) << "the certificate's own, where it is wider";
+}
+
+// Of a reference that rounds to int8 itself float32 is the other model.
+TEST_F(VerifyTest, ACertificateOfInt8HoldsInt8ToWhatItStates) {
+  Json of_int8 = good_;
+  of_int8["precision"] = "int8";
+  of_int8["tolerance"] = {
+      {"log_probability", 0.25}, {"weight", 0.125}, {"energy", 0.25}, {"context", 0.25}, {"margin", 0.375}};
+  const VerifyReport int8 = Checked(of_int8, Precision::kInt8);
+  EXPECT_TRUE(int8.ok()) << ReportText(int8);
+  EXPECT_EQ(int8.values[0].tolerance, Int8IsFine() ? 0.25 : 0.5);
+  EXPECT_EQ(int8.margin, Int8IsFine() ? 0.375 : 0.5);
+  EXPECT_EQ(Checked(of_int8).values[0].tolerance, 0.5);
 }
 
 // The first token of the certificate is taken for another: one that is nearly as probable, or is not.
