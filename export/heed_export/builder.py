@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .int8 import Int8
 from .program import Program
 from .values import ZERO, BuildError, Tensors, Value
 from .vocabulary import Vocabulary
@@ -136,6 +137,8 @@ class Model:
             "target": self.target.spec("target", files),
             **self.programs(),
         }
+        if any(isinstance(values, Int8) for values in self.tensors.by_name.values()):
+            spec["precision"] = {"recommended": ["int8"]}  # it is what its toolkit multiplies in
         if self.search:
             spec["search"] = dict(self.search)
         if self.max_source_tokens is not None:

@@ -17,6 +17,7 @@ from typing import Mapping
 import numpy as np
 
 from . import safetensors
+from .int8 import Int8
 
 SUMS = "SHA256SUMS"
 MODEL = "model.json"
@@ -25,30 +26,31 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as read: the spec, the float32 values of the stored weights, every other file's bytes, its digest."""
+    """A bundle as read: the spec, the stored weights (float32, or int8 as it is), every other file's bytes, its
+    digest."""
 
     spec: dict
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, np.ndarray | Int8]
     files: dict[str, bytes]
     digest: str
 
 
-def matrices(tensors: Mapping[str, np.ndarray]) -> set[str]:
+def matrices(tensors: Mapping[str, np.ndarray | Int8]) -> set[str]:
     """Names of the tensors worth rounding to BF16: biases and other vectors are few and cost nothing in full."""
     return {name for name, values in tensors.items() if values.ndim >= 2}
 
 
-def _weights(tensors: Mapping[str, np.ndarray], bf16: bool) -> bytes:
+def _weights(tensors: Mapping[str, np.ndarray | Int8], bf16: bool) -> bytes:
     return safetensors.dumps(tensors, matrices(tensors) if bf16 else frozenset())
 
 
-def stored(spec: dict, tensors: Mapping[str, np.ndarray], files: Mapping[str, bytes], bf16: bool) -> Bundle:
+def stored(spec: dict, tensors: Mapping[str, np.ndarray | Int8], files: Mapping[str, bytes], bf16: bool) -> Bundle:
     """What read() would give after write() of the same (without a digest): the weights as they will be stored."""
     return Bundle(spec, safetensors.loads(_weights(tensors, bf16)), dict(files), "")
 
 
 def write(
-    folder: pathlib.Path, spec: dict, tensors: Mapping[str, np.ndarray], files: Mapping[str, bytes], bf16: bool
+    folder: pathlib.Path, spec: dict, tensors: Mapping[str, np.ndarray | Int8], files: Mapping[str, bytes], bf16: bool
 ) -> str:
     """Writes (or replaces) a bundle; `files` are its tokenisers and documents by name. Returns its digest."""
     content = dict(files)

@@ -43,6 +43,7 @@ class Certificate:
     toolkit: str | None = None
     measured: dict | None = None
     tolerance: dict | None = None  # what is wider than in TOLERANCE, by the same names
+    precision: str = "float32"  # whose tolerances these are: int8 where the reference rounds to it
 
 
 def _rounded(values) -> list | float:
@@ -98,6 +99,8 @@ def dumps(certificate: Certificate) -> bytes:
     head: dict = {"format_version": 1, "reference": certificate.reference}
     if certificate.toolkit:
         head["toolkit"] = certificate.toolkit
+    if certificate.precision != "float32":
+        head["precision"] = certificate.precision
     head["search"] = dict(certificate.search)
     head["tolerance"] = {**TOLERANCE, **(certificate.tolerance or {})}
     if certificate.measured:
@@ -125,10 +128,11 @@ def find_server(given: str | None, root: pathlib.Path) -> pathlib.Path | None:
     return max(built, key=lambda p: p.stat().st_mtime, default=None)
 
 
-def verify(server: pathlib.Path, folder: pathlib.Path) -> dict:
-    """What `heed-server verify FOLDER --json` measured in float32, as parity.json's `measured`. Raises ValueError with
-    one line where the bundle is refused or the engine is further from the certificate than it may be."""
-    command = [str(server), "verify", str(folder), "--precision=float32", "--json"]
+def verify(server: pathlib.Path, folder: pathlib.Path, precision: str = "float32") -> dict:
+    """What `heed-server verify FOLDER --json` measured in this precision, as parity.json's `measured`. Raises
+    ValueError with one line where the bundle is refused or the engine is further from the certificate than it may
+    be."""
+    command = [str(server), "verify", str(folder), f"--precision={precision}", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS)
     try:
         report = json.loads(run.stdout)

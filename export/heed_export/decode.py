@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import bundle, interpret
+from . import bundle, int8, interpret
 from .rows import Rows, Step, padded
 
 
@@ -51,7 +51,7 @@ class Model:
         self.spec = source.spec
         self.eos = source.spec["target"]["eos_id"]
         self.start_id = source.spec["step"]["start_id"]
-        self.t = {name: torch.from_numpy(values.copy()) for name, values in source.tensors.items()}
+        self.t = {name: torch.from_numpy(int8.floats(values).copy()) for name, values in source.tensors.items()}
         self.target = self.t[source.spec["step"]["ops"][0]["embed"]["table"]]
         self.source = self.t[source.spec["encoder"]["ops"][0]["embed"]["table"]]
         self.encoder = self._make_encoder(cell)

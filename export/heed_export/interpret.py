@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import bundle, recurrent, student
+from . import bundle, int8, recurrent, student
 from .rows import Rows, Step, padded
 
 _FUNCTIONS = {"FUNCTION_TANH": torch.tanh, "FUNCTION_SIGMOID": torch.sigmoid, "FUNCTION_RELU": torch.relu}
@@ -42,7 +42,7 @@ class Model:
         self._size = self.spec["target"]["size"]
         self.start_id = self.spec["step"].get("start_id", self.eos)
         self._start_zero = self.spec["step"].get("start_zero", False)
-        self.t = {name: torch.from_numpy(values.copy()) for name, values in source.tensors.items()}
+        self.t = {name: torch.from_numpy(int8.floats(values).copy()) for name, values in source.tensors.items()}
         self._attends = [op["name"] for op in self._ops if "attend" in op]
         self._copies = any("copy" in op for op in self._ops)
         self._initials = self.spec["init"]["initials"]

@@ -11,6 +11,8 @@ from typing import Mapping
 
 import numpy as np
 
+from .int8 import Int8
+
 BLOCKS = {"lstm": 4, "gru": 3, "rnn": 1, "ssru": 2}
 
 
@@ -85,6 +87,6 @@ def reorder(values: np.ndarray, have: str, want: str) -> np.ndarray:
     return np.concatenate([blocks[have.index(gate)] for gate in want])
 
 
-def transposed(values: np.ndarray) -> np.ndarray:
+def transposed(values: np.ndarray | Int8) -> np.ndarray | Int8:
     """[in, out] to [out, in]."""
-    return np.ascontiguousarray(values.T)
+    return values.T if isinstance(values, Int8) else np.ascontiguousarray(values.T)

@@ -13,15 +13,16 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import importer, marian_bin, marian_s2s, marian_student, spm_file, yaml_subset
+from . import importer, marian_bin, marian_int8, marian_s2s, marian_student, spm_file, yaml_subset
 from .builder import Model
 from .checkpoint import CheckpointError, Weights, load_npz, token_ids
 from .files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, parse_json, read_bytes
+from .int8 import Int8, floats
 from .shown import quoted, shown
 from .vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 
@@ -30,8 +31,15 @@ HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' m
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
 _REQUIRED = (("</s>", "eos"), ("<unk>", "UNK"))  # Marian's and Nematus's names of ids 0 and 1
-# What fxtranslate and Firefox do for students: the best token at every step, at most min(2 n + 4, 256) of them.
-STUDENT_SEARCH = {"beam_size": 1, "max_length_a": 2.0, "max_length_b": 4, "max_length_cap": 256}
+# What Firefox does for students: the best token at every step but <unk>, and fxtranslate, which says <unk>: at most
+# min(2 n + 4, 256) of them.
+STUDENT_SEARCH = {
+    "beam_size": 1,
+    "max_length_a": 2.0,
+    "max_length_b": 4,
+    "max_length_cap": 256,
+    "unknowns": "UNKNOWN_POLICY_BAN",
+}
 # marian-decoder's own defaults (src/common/config_parser.cpp) and search (src/translator/beam_search.cpp, history.h).
 DECODER_SEARCH = {
     "beam_size": 12,
@@ -46,7 +54,7 @@ DECODER_SEARCH = {
 @dataclass
 class Files:
     """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchDefaults; `shared`:
-    both sides have one vocabulary."""
+    both sides have one vocabulary; `int8_exact`, `notes` as marian_int8.Kept has them."""
 
     options: dict[str, Any]
     weights: Weights
@@ -55,6 +63,8 @@ class Files:
     shortlist: bytes | None = None
     search: dict | None = None
     shared: bool = True
+    int8_exact: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 # Options of special:model.yml: what must hold (None: used elsewhere). Absent ones have Marian's default, which is
@@ -134,25 +144,28 @@ def check_options(options: Any, path: str) -> dict[str, Any]:
     return options
 
 
-def read_model(path: pathlib.Path) -> tuple[dict[str, Any], Weights]:
-    """Options and weights (under type s2s's names) of a .npz or .bin. Raises CheckpointError."""
+def read_model(path: pathlib.Path, dequantise: bool = False) -> tuple[dict[str, Any], Weights, marian_int8.Kept]:
+    """Options and weights (under type s2s's names) of a .npz or .bin, and what became of int8 ones: they stay so where
+    Marian multiplies them as such, unless `dequantise`. Raises CheckpointError."""
     data = read_bytes(path)
     if data[:4] == b"PK\x03\x04":
-        arrays: dict[str, np.ndarray] = dict(load_npz(path))
+        arrays: dict[str, np.ndarray | Int8] = dict(load_npz(path))
         raw = arrays.pop(marian_bin.CONFIG, None)
         config = None if raw is None else raw.tobytes().split(b"\0", 1)[0].decode("utf-8", "replace")
-        arrays = {n: v for n, v in arrays.items() if not n.startswith("special:")}
+        # Alphas of floats are for marian-conv, which makes int8 of both.
+        arrays = {n: v for n, v in arrays.items() if not n.startswith("special:") and not n.endswith(marian_bin.ALPHA)}
+        contents = marian_bin.Contents(arrays, config)
     else:
         contents = marian_bin.read(data, str(path))
-        arrays, config = contents.tensors, contents.config
-    if config is None:
+    if (config := contents.config) is None:
         raise CheckpointError(f"{path}: holds no special:model.yml, which says what kind of model it is")
     if len(config) > MAX_OPTIONS_BYTES:
         raise CheckpointError(
             f"{path}: special:model.yml has {len(config)} characters, the bound is {MAX_OPTIONS_BYTES}"
         )
     options = check_options(yaml_subset.parse(config, f"{path}: special:model.yml"), str(path))
-    return options, Weights(marian_s2s.renamed(arrays, options), str(path))
+    kept = marian_int8.kept(contents, options, path, dequantise)
+    return options, Weights(kept.arrays, str(path)), kept
 
 
 def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None = None) -> Vocabulary:
@@ -252,10 +265,11 @@ def load(
     vocabularies: Sequence[pathlib.Path],
     shortlist: pathlib.Path | None = None,
     tokenizers: Sequence[Tokenizer | None] = (None, None),
+    dequantise: bool = False,
 ) -> Files:
-    """Reads a model with its source and target vocabulary (one path: both) and, where given, its shortlist. Raises
-    CheckpointError with one line."""
-    options, weights = read_model(path)
+    """Reads a model with its source and target vocabulary (one path: both) and, where given, its shortlist;
+    `dequantise` makes floats of int8 weights. Raises CheckpointError with one line."""
+    options, weights, kept = read_model(path, dequantise)
     if len(vocabularies) not in (1, 2):
         raise CheckpointError(f"{path}: {len(vocabularies)} vocabularies, expected one or two (source, target)")
     sizes = options["dim-vocabs"]
@@ -271,7 +285,7 @@ def load(
         data = read_bytes(shortlist)
         marian_bin.check_shortlist(data, str(shortlist), *sizes)
     search = dict(STUDENT_SEARCH) if options["type"] == "transformer" else read_search(path)
-    return Files(options, weights, source, target, data, search, shared)
+    return Files(options, weights, source, target, data, search, shared, kept.exact, kept.notes)
 
 
 def build(
@@ -311,6 +325,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="source and target vocabulary (one: both sides'): .spm, .yml, .json or a token a line",
     )
     parser.add_argument("--shortlist", type=pathlib.Path, metavar="FILE", help="lex.*.s2t.bin, Marian's binary form")
+    parser.add_argument(
+        "--dequantise",
+        action="store_true",
+        help="make float32 of int8 weights, four times the size; default: they stay int8, as Marian multiplies them",
+    )
+    parser.add_argument(
+        "--allow-unk",
+        action="store_true",
+        help="<unk> may be said, as with Marian's option of that name; default: it is not, nor is it in Firefox",
+    )
     importer.add_tokenizer_arguments(parser)
 
 
@@ -352,7 +376,9 @@ def read(args: argparse.Namespace) -> importer.Imported:
                 raise CheckpointError(
                     f"--tokenizer {args.tokenizer}: {vocabulary} is SentencePiece's and cuts by itself"
                 )
-    files = load(path, vocabularies, shortlist, importer.tokenizers(args))
+    files = load(path, vocabularies, shortlist, importer.tokenizers(args), args.dequantise)
+    if args.allow_unk:
+        files.search.pop("unknowns", None)
     for side in (files.source, files.target):
         side.lowercase = args.lowercase
     model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search, files.shared)
@@ -367,11 +393,14 @@ def read(args: argparse.Namespace) -> importer.Imported:
         target_language=target_language,
         shortlist=files.shortlist is not None,
         moved=oracle.moved,
+        rounded=files.int8_exact,
+        notes=files.notes,
     )
 
 
 class _Oracle:
-    """export/reference, which reads the same arrays under Marian's names by itself; made when first asked."""
+    """export/reference, which reads the same arrays under Marian's names by itself; made when first asked. Where
+    products of int8 are not Marian's own, it is one of the floats that the weights stand for."""
 
     def __init__(self, files: Files):
         self._files = files
@@ -382,9 +411,15 @@ class _Oracle:
 
         if moved not in self._models:
             files = self._files
-            kind = marian_student.Student if files.options["type"] == "transformer" else marian.S2S
             arrays = files.weights.arrays
-            model = kind(importer.moved(arrays) if moved else arrays, files.options)
+            if not files.int8_exact:
+                arrays = {name: floats(values) for name, values in arrays.items()}
+            arrays = importer.moved(arrays) if moved else arrays
+            if files.options["type"] == "transformer":
+                jitter = importer.FLOAT_ERROR if moved else 0.0
+                model = marian_student.Student(arrays, files.options, jitter)
+            else:
+                model = marian.S2S(arrays, files.options)
             if files.shortlist is not None:
                 model = marian_student.Shortlisted(model, files.shortlist, len(files.target), files.shared)
             self._models[moved] = model

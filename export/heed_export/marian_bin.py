@@ -7,8 +7,9 @@ data, each padded by its writer. A file is untrusted: every length is checked ag
 and CheckpointError says in one line what is wrong ("model.bin: item 3 (Wemb): 192000 bytes, expected at least 192004
 for shape [2000, 96]").
 
-Two traps of intgemm8 (src/tensors/cpu/integer_common.h, prepareAndTransposeB): the declared shape is [in, out] but the
-bytes are [out, in] (Wemb alone is what it says), and the multiplier q follows them as one f32: w = byte / q.
+Traps of intgemm8 (src/tensors/cpu/integer_common.h, prepareAndTransposeB): the declared shape is [in, out] but the
+bytes are [out, in] (Wemb alone is what it says), the multiplier q follows them as one f32, w = byte / q; and marian-conv
+makes int8 of whatever is called Wemb, so that decoder_Wemb_QuantMultA is a byte and a multiplier.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .files import CheckpointError
+from .int8 import MAX_SCALE, MIN_SCALE, Int8
 from .shown import shown
 
 MAX_ITEMS = 100_000
 MAX_RANK = 4
 CONFIG = "special:model.yml"
+ALPHA = "_QuantMultA"
 SHORTLIST_MAGIC = 0xF11A48D5013417F5  # src/data/shortlist.h
 _TEXT = 0x101  # int8
 _FLOATS = {0x404: "<f4", 0x402: "<f2", 0x408: "<f8"}
@@ -44,15 +47,15 @@ _NAMES = {
 
 @dataclass
 class Contents:
-    """What a model file holds. `tensors` are float32, in Marian's own orientation ([in, out]; Wemb [V, d]); `config` is
-    the text of special:model.yml, None where there is none; `activation_scales` are the QuantMultA by the name of their
-    weight (`none` belongs to the output layer), not used while products are done in float32; `quantized` names the
-    tensors that were widened from int8."""
+    """What a model file holds. `tensors` are float32 or, as intgemm8 has them, int8 with one scale, in Marian's own
+    orientation ([in, out]; Wemb [V, d]); `config` is the text of special:model.yml, None where there is none; `alphas`
+    are the QuantMultA by the name of their weight (`none` belongs to the output layer): what the weight is multiplied
+    with is rounded to multiples of 1 / alpha; `multipliers` those of int8 weights, 1 / scale as the file has it."""
 
-    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    tensors: dict[str, np.ndarray | Int8] = field(default_factory=dict)
     config: str | None = None
-    activation_scales: dict[str, float] = field(default_factory=dict)
-    quantized: set[str] = field(default_factory=set)
+    alphas: dict[str, np.float32] = field(default_factory=dict)
+    multipliers: dict[str, np.float32] = field(default_factory=dict)
 
 
 class _Cursor:
@@ -156,17 +159,19 @@ def _store(contents: Contents, item: _Item, data: bytes) -> None:
         values = np.frombuffer(part(elements * dtype.itemsize), dtype).astype(np.float32).reshape(item.shape)
         if not np.isfinite(values).all():
             raise CheckpointError(f"{item.place}: holds a value that is not finite")
-        if item.name.endswith("_QuantMultA"):
-            if elements != 1:
-                raise CheckpointError(f"{item.place}: shape is {list(item.shape)}, expected one value")
-            contents.activation_scales[item.name[: -len("_QuantMultA")]] = float(values.reshape(-1)[0])
+        if item.name.endswith(ALPHA):
+            _store_alpha(contents, item, elements, values)
         else:
             contents.tensors[item.name] = values
     elif item.type in _INTGEMM8:
         if item.rank != 2:
             raise CheckpointError(f"{item.place}: intgemm8 of rank {item.rank}, expected 2")
-        contents.tensors[item.name] = _widened(item, part(elements + 4), elements)
-        contents.quantized.add(item.name)
+        values = _int8(item, part(elements + 4), elements)
+        if item.name.endswith(ALPHA):
+            _store_alpha(contents, item, elements, values.floats())
+        else:
+            contents.tensors[item.name] = values
+            contents.multipliers[item.name] = np.frombuffer(data, "<f4", 1, elements)[0]
     else:
         kind = _NAMES.get(item.type, f"{item.type:#x}")
         raise CheckpointError(
@@ -174,14 +179,34 @@ def _store(contents: Contents, item: _Item, data: bytes) -> None:
         )
 
 
-def _widened(item: _Item, data: bytes, elements: int) -> np.ndarray:
-    (q,) = struct.unpack_from("<f", data, elements)
-    if not np.isfinite(q) or q <= 0:
-        raise CheckpointError(f"{item.place}: the multiplier is {q}, expected a number above 0")
-    values = np.frombuffer(data, np.int8, elements).astype(np.float32) / np.float32(q)
-    if item.name.endswith("Wemb"):
-        return values.reshape(item.shape)
-    return np.ascontiguousarray(values.reshape(item.shape[::-1]).T)
+def _scale(item: _Item, what: str, multiplier: np.float32) -> np.float32:
+    """What a step of 1 / multiplier is."""
+    with np.errstate(all="ignore"):
+        scale = np.float32(1) / np.float32(multiplier)
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise CheckpointError(
+            f"{item.place}: {what} is {multiplier:g}, expected a number from {MIN_SCALE:g} to {MAX_SCALE:g}"
+        )
+    return scale
+
+
+def _int8(item: _Item, data: bytes, elements: int) -> Int8:
+    scale = _scale(item, "the multiplier", np.frombuffer(data, "<f4", 1, elements)[0])
+    numbers = np.frombuffer(data, np.int8, elements)
+    as_declared = item.name.endswith("Wemb")
+    numbers = numbers.reshape(item.shape) if as_declared else numbers.reshape(item.shape[::-1]).T
+    try:
+        return Int8(numbers, scale)
+    except ValueError as error:
+        raise CheckpointError(f"{item.place}: {error}") from None
+
+
+def _store_alpha(contents: Contents, item: _Item, elements: int, values: np.ndarray) -> None:
+    if elements != 1:
+        raise CheckpointError(f"{item.place}: shape is {list(item.shape)}, expected one value")
+    alpha = values.reshape(-1)[0]
+    _scale(item, "the activations' multiplier", alpha)
+    contents.alphas[item.name.removesuffix(ALPHA)] = np.float32(alpha)
 
 
 def check_shortlist(data: bytes, file: str, source_size: int, target_size: int) -> None:

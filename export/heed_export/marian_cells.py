@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checkpoint import CheckpointError, Weights
+from .int8 import stacked
 from .layers import Cell, Norm, flat, reorder, transposed
 
 EPSILON = 1e-9  # src/graph/expression_operators.h: layerNorm's default
@@ -114,7 +115,7 @@ def _plain(w: Weights, kind: str, p: str, norm: bool, has_input: bool) -> Cell:
 
 def _ssru(w: Weights, p: str, norm: bool) -> Cell:
     """class SSRU: blocks f, x; x has no bias."""
-    made = Cell("ssru", _rows(w, p + "_Wf", p + "_W"), None)
+    made = Cell("ssru", stacked([transposed(w[p + "_Wf"]), transposed(w[p + "_W"])]), None)
     size = made.weight_input.shape[0] // 2
     bias = np.concatenate([flat(w[p + "_bf"]), np.zeros(size, np.float32)])
     if norm:

@@ -6,7 +6,7 @@ Type amun and nematus files hold Nematus's names (src/models/amun.h, src/models/
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from typing import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -212,14 +212,17 @@ class _Builder:
         step.output("output", readout, *output_weights(self.o, self.w, "decoder_ff_logit_l2"))
 
 
-def output_weights(options: Mapping, w: Weights, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Weight [V, X] and bias of the output layer (src/layers/output.cpp)."""
+def output_name(options: Mapping, names: Container[str], name: str) -> str:
+    """What the output layer's weight is called (src/layers/output.cpp): [V, X], or [X, V] where it ends in _W."""
     if options.get("tied-embeddings-all") or options.get("tied-embeddings"):
-        weight = w["Wemb" if _shared_source(options) else "decoder_Wemb"]
-    elif name + "_W" in w:
-        weight = transposed(w[name + "_W"])
-    else:
-        weight = w[name + "_Wt"]
+        return "Wemb" if _shared_source(options) else "decoder_Wemb"
+    return name + ("_W" if name + "_W" in names else "_Wt")
+
+
+def output_weights(options: Mapping, w: Weights, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Weight [V, X] and bias of the output layer."""
+    called = output_name(options, w, name)
+    weight = transposed(w[called]) if called.endswith("_W") else w[called]
     return weight, None if options.get("output-omit-bias") else flat(w[name + "_b"])
 
 

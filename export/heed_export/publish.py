@@ -9,10 +9,9 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 
-import numpy as np
-
 from . import bundle, certificate
 from .builder import Model
+from .int8 import Int8
 from .shown import escaped
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
@@ -67,6 +66,7 @@ def license_text(card: Card) -> str:
 def readme_text(model: Model, card: Card, proof: certificate.Certificate | None) -> str:
     """A model card made of what is known."""
     parameters = sum(v.size for v in model.tensors.by_name.values())
+    int8 = sum(v.size for v in model.tensors.by_name.values() if isinstance(v, Int8))
     attends = ", ".join(model.attends()) or "none"
     lines = [
         f"# {card.name} {card.version}",
@@ -78,6 +78,7 @@ def readme_text(model: Model, card: Card, proof: certificate.Certificate | None)
         f"| licence | {card.license} |",
         *([f"| origin | {escaped(card.origin)} |"] if card.origin else []),
         f"| parameters | {parameters:,} |",
+        *([f"| int8 | {int8:,} of them, as their file has them |"] if int8 else []),
         f"| source pieces | {len(model.source):,}, {model.source.tokenizer.kind} |",
         f"| target pieces | {len(model.target):,}, {model.target.tokenizer.kind} |",
         f"| attention | {attends} |",
@@ -117,7 +118,7 @@ def publish(
     """
     files: dict[str, bytes] = {}
     spec = spec_of(model, card, files)
-    tensors: dict[str, np.ndarray] = model.tensors.by_name
+    tensors = model.tensors.by_name
     files["LICENSE"] = license_text(card).encode()
 
     def write(place: pathlib.Path) -> str:
@@ -134,7 +135,7 @@ def publish(
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as there:
                 trial = pathlib.Path(there) / folder.name
                 write(trial)
-                proof.measured = certificate.verify(server, trial)
+                proof.measured = certificate.verify(server, trial, proof.precision)
         return write(folder)
     except BaseException:
         shutil.rmtree(folder.parent / f".{folder.name}.part", ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Iterable, Sequence
 
 import numpy as np
 
+from .int8 import Int8, floats
 from .layers import BLOCKS, Cell, Norm
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ZERO = "zero"  # a first value, or the first target embedding: zeros
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _FUNCTIONS = ("identity", "tanh", "sigmoid", "relu", "hard_sigmoid")
-Array = np.ndarray
+Array = "np.ndarray | Int8"
 
 
 class BuildError(ValueError):
@@ -60,7 +61,7 @@ Inputs = "Value | Sequence[Value]"
 
 
 class Tensors:
-    """Arrays by name; float32, finite, each stored once."""
+    """Arrays by name; float32 and finite, or int8; each stored once."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Array] = {}
@@ -69,6 +70,8 @@ class Tensors:
         self._alive: list[Array] = []  # keeps the addresses in _given true
 
     def put(self, place: str, name: str, values: Array) -> str:
+        if isinstance(values, Int8):
+            return self._put_int8(place, name, values)
         address = (values.__array_interface__["data"][0], values.shape, values.strides, values.dtype.str)
         if address in self._given:
             return self._given[address]
@@ -81,11 +84,21 @@ class Tensors:
             same = self._matrices.setdefault(key, name)
             if same != name and np.array_equal(self.by_name[same], stored):
                 name = same
-        if name in self.by_name and not np.array_equal(self.by_name[name], stored):
+        if name in self.by_name and not np.array_equal(floats(self.by_name[name]), stored):
             raise BuildError(f"{place}: another tensor is already called {name}")
         self.by_name.setdefault(name, stored)
         self._given[address] = name
         self._alive.append(values)
+        return name
+
+    def _put_int8(self, place: str, name: str, values: Int8) -> str:
+        key = (values.shape, "int8", hash(values.numbers.tobytes()))
+        same = self._matrices.setdefault(key, name)
+        if same != name and self.by_name[same].same(values):
+            return same
+        there = self.by_name.setdefault(name, values)
+        if there is not values and not (isinstance(there, Int8) and there.same(values)):
+            raise BuildError(f"{place}: another tensor is already called {name}")
         return name
 
 
@@ -197,7 +210,7 @@ class Checked:
         return read
 
     def _matrix(self, name: str, op: str, what: str, values: Array, rows: int | None, columns: int | None) -> Array:
-        values = np.asarray(values)
+        values = values if isinstance(values, Int8) else np.asarray(values)
         wanted = [rows, columns]
         if values.ndim != 2 or any(w is not None and w != s for w, s in zip(wanted, values.shape)) or not values.size:
             shape = ",".join("n" if w is None else str(w) for w in wanted)
@@ -238,7 +251,7 @@ class Checked:
         main = cell.weight_input if cell.weight_state is None else cell.weight_state
         if main is None:
             raise self._error(name, op, "the cell has no weights")
-        hidden = np.asarray(main).shape[0] // blocks
+        hidden = main.shape[0] // blocks
         for part, values, columns in (
             ("weight_input", cell.weight_input, inputs),
             ("weight_state", cell.weight_state, hidden),

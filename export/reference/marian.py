@@ -12,6 +12,7 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from .cells import layer_norm, log_softmax, sigmoid, softmax
+from .int8 import product
 from .trace import Attended, StepValues
 
 EPSILON = 1e-9  # graph/expression_operators.h: layerNorm's default
@@ -140,7 +141,7 @@ def gru_nematus_cell(w, cell, x, h, c):
 def ssru_cell(w, cell, x, h, c):
     """rnn/cells.h, class SSRU (Kim et al. 2019); highway(c, x, f) = sigmoid(f) c + (1 - sigmoid(f)) x."""
     p = cell.prefix
-    y, f = x @ matrix(w, p + "_W"), x @ matrix(w, p + "_Wf")
+    y, f = product(w, x, p + "_W"), product(w, x, p + "_Wf")
     if cell.norm:
         y = layer_norm(y, vector(w, p + "_gamma"), epsilon=EPSILON)
         f = layer_norm(f, vector(w, p + "_gammaf"), vector(w, p + "_bf"), EPSILON)

@@ -2,7 +2,7 @@
 Firefox Translations ships, whose decoder cell is the SSRU.
 
 Written from marian-dev's src/models/transformer.h, whose functions are named below. Weights and options as Marian has
-them (see marian.py).
+them (see marian.py); int8 weights are multiplied as such (see int8.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
+from . import int8
 from .cells import layer_norm, log_softmax, sigmoid, softmax
 from .marian import Cell, Weights, matrix, vector
 from .trace import Attended, StepValues
@@ -27,9 +28,9 @@ def positions(start: int, count: int, size: int) -> np.ndarray:
 
 
 class Student:
-    def __init__(self, weights: Weights, options: Mapping) -> None:
+    def __init__(self, weights: Weights, options: Mapping, jitter: float = 0.0) -> None:
         # Widened once: a vocabulary's matrix would take longer than the rest of a step.
-        weights = {name: np.asarray(values, np.float64) for name, values in weights.items()}
+        weights = int8.Weights(weights, jitter)
         self.w, self.options = weights, options
         self.heads, self.size = int(options["transformer-heads"]), int(options["dim-emb"])
         tied = options.get("tied-embeddings-all") or options.get("tied-embeddings-src")
@@ -41,7 +42,7 @@ class Student:
         return layer_norm(x, scale, bias, EPSILON)
 
     def _dense(self, x: np.ndarray, prefix: str, suffix: str) -> np.ndarray:
-        return x @ matrix(self.w, f"{prefix}_W{suffix}") + vector(self.w, f"{prefix}_b{suffix}")
+        return self.w.product(x, f"{prefix}_W{suffix}") + vector(self.w, f"{prefix}_b{suffix}")
 
     def _pre(self, x: np.ndarray, prefix: str, ops: str) -> np.ndarray:
         """preProcess: d (dropout) does nothing here, n normalises."""
@@ -148,11 +149,11 @@ class Student:
         o, name = self.options, "decoder_ff_logit_out"
         if o.get("tied-embeddings-all") or o.get("tied-embeddings"):
             shared = o.get("tied-embeddings-all") or o.get("tied-embeddings-src")
-            logits = x @ matrix(self.w, "Wemb" if shared else "decoder_Wemb").T
+            logits = self.w.product(x, "Wemb" if shared else "decoder_Wemb", transposed=True)
         elif name + "_W" in self.w:
-            logits = x @ matrix(self.w, name + "_W")
+            logits = self.w.product(x, name + "_W")
         else:
-            logits = x @ matrix(self.w, name + "_Wt").T
+            logits = self.w.product(x, name + "_Wt", transposed=True)
         return logits if o.get("output-omit-bias") else logits + vector(self.w, name + "_b")
 
 

@@ -95,10 +95,17 @@ def greedy(
     max_length: int,
     vocabulary: int | None = None,
     unk: int | None = None,
+    banned: int | None = None,
 ) -> Trace:
-    """The best token at every step, to `eos` (which counts) or `max_length`. Give `vocabulary` and `unk` for a model
-    that copies: ids from `vocabulary` on are fed back as `unk`."""
-    return _run(model, source_ids, start, max_length, lambda t, p: int(p.argmax()), eos, vocabulary, unk)
+    """The best token at every step but `banned`, to `eos` (which counts) or `max_length`. Give `vocabulary` and `unk`
+    for a model that copies: ids from `vocabulary` on are fed back as `unk`."""
+
+    def choose(t: int, p: np.ndarray) -> int:
+        if banned is not None:
+            p[banned] = -np.inf
+        return int(p.argmax())
+
+    return _run(model, source_ids, start, max_length, choose, eos, vocabulary, unk)
 
 
 def forced(

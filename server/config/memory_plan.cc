@@ -26,7 +26,7 @@ std::int64_t TextBytes(const ServerOptions& options) {
 }
 
 // A part that a flag bounds.
-struct MemoryPart {
+struct Part {
   const char* name;
   const char* flag;
   std::int64_t MemoryPlan::*bytes;
@@ -34,16 +34,16 @@ struct MemoryPart {
   std::int64_t least;  // as much where it was given
 };
 
-std::array<MemoryPart, 4> PartsOf(const ServerOptions& options) {
+std::array<Part, 4> PartsOf(const ServerOptions& options) {
   // Any reply that a client may ask for must fit.
   const std::int64_t reply = std::max(16 * kMiB, options.admission.max_reply_bytes);
-  std::array<MemoryPart, 4> parts = {{
+  std::array<Part, 4> parts = {{
       {"work", "max_request_bytes", &MemoryPlan::work, options.scheduler.max_request_bytes, 64 * kMiB},
       {"queue", "max_queue_bytes", &MemoryPlan::queue, options.scheduler.max_queue_bytes, 16 * kMiB},
       {"transport", "max_transport_bytes", &MemoryPlan::transport, options.max_transport_bytes, 32 * kMiB},
       {"unread", "max_unread_bytes", &MemoryPlan::unread, options.max_unread_bytes, reply},
   }};
-  for (MemoryPart& part : parts) {
+  for (Part& part : parts) {
     part.least = options.given.contains(part.flag) ? part.asked : std::min(part.asked, part.least);
   }
   return parts;
@@ -51,8 +51,8 @@ std::array<MemoryPart, 4> PartsOf(const ServerOptions& options) {
 
 // Shares `room`, which is at least the sum of the least, out: what is asked where there is enough, else each part the
 // same share of it, but its least at least.
-void Share(std::array<MemoryPart, 4> parts, std::int64_t room, MemoryPlan* plan) {
-  for (const MemoryPart& part : parts) plan->*part.bytes = part.least;
+void Share(std::array<Part, 4> parts, std::int64_t room, MemoryPlan* plan) {
+  for (const Part& part : parts) plan->*part.bytes = part.least;
   // Parts whose share would be below their least take that, and the others share what is left of the room.
   std::array<bool, 4> fixed = {};
   for (bool changed = true; changed;) {
@@ -79,11 +79,11 @@ void Share(std::array<MemoryPart, 4> parts, std::int64_t room, MemoryPlan* plan)
   }
 }
 
-absl::Status TooMuch(const std::array<MemoryPart, 4>& parts, const MemoryBound& bound, std::int64_t other,
+absl::Status TooMuch(const std::array<Part, 4>& parts, const MemoryBound& bound, std::int64_t other,
                      std::int64_t models) {
   std::int64_t sum = SaturatingAdd(models, other);
   std::string list;
-  for (const MemoryPart& part : parts) {
+  for (const Part& part : parts) {
     sum = SaturatingAdd(sum, part.least);
     absl::StrAppend(&list, ", ", part.name, part.asked == part.least ? " " : " at least ", part.least, " (--",
                     part.flag, ")");
@@ -109,10 +109,10 @@ std::int64_t OtherBytes(const ServerOptions& options, const ThreadCounts& thread
 
 absl::StatusOr<std::int64_t> RoomForModels(const ServerOptions& options, const MemoryBound& bound,
                                            const ThreadCounts& threads) {
-  const std::array<MemoryPart, 4> parts = PartsOf(options);
+  const std::array<Part, 4> parts = PartsOf(options);
   const std::int64_t other = OtherBytes(options, threads);
   std::int64_t sum = other;
-  for (const MemoryPart& part : parts) sum = SaturatingAdd(sum, part.least);
+  for (const Part& part : parts) sum = SaturatingAdd(sum, part.least);
   if (sum >= bound.bytes) return TooMuch(parts, bound, other, 0);
   return bound.bytes - sum;
 }

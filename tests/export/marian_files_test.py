@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import checkpoint, marian, marian_bin, spm_file, vocabulary, yaml_subset
+from heed_export import checkpoint, int8, marian, marian_bin, spm_file, vocabulary, yaml_subset
 from in_a_folder import InAFolder
 from reference import marian_student as student_oracle
 
@@ -65,19 +65,26 @@ class Containers(InAFolder):
                     item(name, kind, (2, 3), stored.tobytes() + floats(4.0)),
                     item(name + "_QuantMultA", 0x404, (1, 1), floats(21.5)),
                 )
-                np.testing.assert_array_equal(values / np.float32(4), found.tensors[name])
-                self.assertEqual({name}, found.quantized)
-                self.assertEqual({name: 21.5}, found.activation_scales)
+                kept = found.tensors[name]
+                np.testing.assert_array_equal(values, kept.numbers)
+                np.testing.assert_array_equal(values / np.float32(4), kept.floats())
+                self.assertEqual((0.25, ()), (kept.scales, kept.activation_scales))
+                self.assertEqual({name: 21.5}, found.alphas)
+
+    def test_an_alpha_that_is_called_wemb_is_int8_too(self):
+        found = self.read(item("decoder_Wemb_QuantMultA", 0x4101, (1, 1), b"\x7f" + floats(4.0)))
+        self.assertEqual(({"decoder_Wemb": 31.75}, {}), (found.alphas, found.tensors))
 
     def test_the_fixture_in_both_containers_holds_the_same_model(self):
         wide, narrow = (marian_bin.read((DATA / n).read_bytes(), n) for n in (FLOAT, INT8))
         self.assertEqual(wide.config, narrow.config)
         self.assertEqual(set(wide.tensors), set(narrow.tensors))
-        self.assertEqual({n for n in wide.tensors if ("_W" in n and "_ln_" not in n) or n == "Wemb"}, narrow.quantized)
-        self.assertIn("none", narrow.activation_scales)
+        matrices = {n for n, values in narrow.tensors.items() if isinstance(values, int8.Int8)}
+        self.assertEqual({n for n in wide.tensors if ("_W" in n and "_ln_" not in n) or n == "Wemb"}, matrices)
+        self.assertEqual(matrices - {"Wemb"} | {"none"}, set(narrow.alphas))
         for name, values in wide.tensors.items():
-            step = np.abs(values).max() / 127 if name in narrow.quantized else 0
-            self.assertLessEqual(np.abs(values - narrow.tensors[name]).max(), 0.51 * step, name)
+            step = np.abs(values).max() / 127 if name in matrices else 0
+            self.assertLessEqual(np.abs(values - int8.floats(narrow.tensors[name])).max(), 0.51 * step, name)
 
     def test_what_is_wrong_with_one_item_is_said_with_its_name(self):
         one = floats(1)
@@ -97,7 +104,12 @@ class Containers(InAFolder):
             (r"\(a\): weights of type intgemm16 are not supported", [item("a", 0x4102, (1,), one)]),
             (r"\(a\): is int8 without a multiplier", [item("a", 0x101, (1,), one)]),
             (r"\(a\): 2 bytes, expected at least 6", [item("a", 0x4101, (1, 2), b"\1\2")]),
-            (r"\(a\): the multiplier is 0.0, expected", [item("a", 0x4101, (1, 1), b"\1" + floats(0))]),
+            (r"\(a\): the multiplier is 0, expected", [item("a", 0x4101, (1, 1), b"\1" + floats(0))]),
+            (r"\(a\): the multiplier is -2, expected", [item("a", 0x4101, (1, 1), b"\1" + floats(-2))]),
+            (r"\(a\): the multiplier is 1e-31, expected", [item("a", 0x4101, (1, 1), b"\1" + floats(1e-31))]),
+            (r"\(a\): holds -128, expected -127 to 127", [item("a", 0x4101, (1, 1), b"\x80" + one)]),
+            (r"a_QuantMultA\): the activations' multiplier is 0, expected a number from 1e-30 to 1e\+30",
+             [item("a_QuantMultA", 0x404, (1, 1), floats(0))]),
             (r"\(a\): the multiplier is nan, expected", [item("a", 0x4101, (1, 1), b"\1" + floats(float("nan")))]),
             (r"\(a\): intgemm8 of rank 1, expected 2", [item("a", 0x4101, (1,), b"\1" + one)]),
             (r"a_QuantMultA\): shape is \[2\], expected one", [item("a_QuantMultA", 0x404, (2,), floats(1, 2))]),

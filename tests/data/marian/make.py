@@ -7,7 +7,8 @@
     make.py firefox FOLDER TEXT...     random weights at the size of the models that Firefox ships; TEXT is any text, a
                                        sentence a line, for the 32,000 pieces and the 200 lines
 
-What is compared is fxtranslate's answer to the same files, so it does not matter what they say. Layouts: marian-dev
+What is compared is fxtranslate's answer to the same files, so it does not matter what they say. marian.*.hyp are what
+Marian itself says, by export/tools/marian_wasm.cjs with npm's @browsermt/bergamot-translator 0.4.9 (node 20). Layouts: marian-dev
 src/common/binary.cpp (model), src/data/shortlist.cpp (shortlist), src/models/transformer.h (names)."""
 
 from __future__ import annotations
