@@ -80,7 +80,7 @@ HWY_INLINE std::int32_t IntegerDot(const std::uint8_t* HWY_RESTRICT q, const std
 void IntegerStretch(const GatheredRow& row, const RowTable& w, int first, int last) {
   for (int i = first; i < last; ++i) {
     const TokenId id = row.ids[i];
-    const std::int32_t sum = IntegerDot(row.q, w.int8(id), w.k()) - row.zero * w.sums()[id];
+    const std::int32_t sum = IntegerDot(row.q, w.AsInt8(id), w.k()) - row.zero * w.sums()[id];
     row.y[i] = static_cast<float>(sum) * (row.scale * w.scales()[id]);
   }
 }
@@ -97,10 +97,10 @@ void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w) {
       const int last = static_cast<int>(std::lower_bound(row->ids + first, row->ids + row->count, end) - row->ids);
       switch (table.precision()) {
         case Precision::kFloat32:
-          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return FloatRow{table.floats(id)}; });
+          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return FloatRow{table.AsFloats(id)}; });
           break;
         case Precision::kBfloat16:
-          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return Bfloat16Row{table.bfloat16(id)}; });
+          Stretch(*row, table.k(), first, last, [&](TokenId id) HWY_ATTR { return Bfloat16Row{table.AsBfloat16(id)}; });
           break;
         case Precision::kInt8:
           IntegerStretch(*row, table, first, last);

@@ -110,6 +110,9 @@ class Gemm {
   int blocks() const;
   int block_columns() const;
   int BlockSize(int block) const;
+  // Of the narrowest blocks, whatever the last Prepare's are: what is summed over columns is summed over stretches of
+  // these first, so that its bits are the same for every number of rows.
+  int stretch_columns() const { return columns_; }
   static std::size_t StreamedFloats(int n, int max_rows);
 
   // Of an int8 weight of one part: x as it is multiplied, until the next product of the same scratch.

@@ -60,15 +60,15 @@ RowTable::RowTable(const Weight& rows, Precision precision)
 void RowTable::Read(int row, float factor, float* y) const {
   switch (precision_) {
     case Precision::kFloat32: {
-      const float* from = floats(row);
+      const float* from = AsFloats(row);
       for (int i = 0; i < k_; ++i) y[i] = factor * from[i];
       return;
     }
     case Precision::kBfloat16:
-      FromBfloat16(factor, k_, bfloat16(row), y);
+      FromBfloat16(factor, k_, AsBfloat16(row), y);
       return;
     case Precision::kInt8:
-      FromInt8(factor * scales()[row], k_, int8(row), y);
+      FromInt8(factor * scales()[row], k_, AsInt8(row), y);
       return;
   }
 }

@@ -25,11 +25,11 @@ class RowTable {
   void Read(int row, float factor, float* y) const;
 
   // Of a row as its precision has it: [k] elements.
-  const float* floats(int row) const { return numbers_.data() + At(row); }
-  const std::uint16_t* bfloat16(int row) const {
+  const float* AsFloats(int row) const { return numbers_.data() + At(row); }
+  const std::uint16_t* AsBfloat16(int row) const {
     return reinterpret_cast<const std::uint16_t*>(numbers_.data()) + At(row);
   }
-  const std::int8_t* int8(int row) const { return reinterpret_cast<const std::int8_t*>(numbers_.data()) + At(row); }
+  const std::int8_t* AsInt8(int row) const { return reinterpret_cast<const std::int8_t*>(numbers_.data()) + At(row); }
   // Of int8 rows, quantise.h.
   const float* scales() const { return scales_.data(); }
   const std::int32_t* sums() const { return reinterpret_cast<const std::int32_t*>(sums_.data()); }

@@ -65,6 +65,7 @@ void OutputLayer::Run(const float* x, const std::vector<StepRow>& rows) {
 void OutputLayer::RunFull(const float* x, int count) {
   Gemm& gemm = ops_->gemm(model_.output_matrix);
   const float* bias = ops_->constant(model_.output_bias);
+  const int stretch = gemm.stretch_columns();
   for (int i = 0; i < count; ++i) scans_[i] = {};
   gemm.Prepare(count, x);
   for (int block = 0; block < gemm.blocks(); ++block) {
@@ -77,9 +78,10 @@ void OutputLayer::RunFull(const float* x, int count) {
     for (int i = 0; i < count; ++i) {
       float* columns = columns_.data() + Floats(i, gemm.block_columns());
       OutputRow& row = rows_[order_[i]];
-      if (!model_.copy.has_value()) {
-        const int wanted = row.logits == nullptr ? wanted_[order_[i]] : 0;
-        ScanColumns(bias == nullptr ? nullptr : bias + first, first, size, wanted, columns, &scans_[i], row.best);
+      const int wanted = row.logits == nullptr ? wanted_[order_[i]] : 0;
+      for (int at = 0; at < size && !model_.copy.has_value(); at += stretch) {
+        ScanColumns(bias == nullptr ? nullptr : bias + first + at, first + at, std::min(stretch, size - at), wanted,
+                    columns + at, &scans_[i], row.best);
       }
       if (row.logits != nullptr) std::memcpy(row.logits + first, columns, sizeof(float) * size);
     }
