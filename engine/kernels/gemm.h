@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -47,7 +48,10 @@ struct Packing {
   bool streamed = false;
   int parts = 1;  // equal stretches of rows with an activation scale each
 
-  auto operator<=>(const Packing&) const = default;
+  bool operator<(const Packing& other) const {
+    const auto all = [](const Packing& p) { return std::tie(p.n, p.k, p.precision, p.streamed, p.parts); };
+    return all(*this) < all(other);
+  }
 };
 
 class PackedMatrix {
