@@ -44,10 +44,11 @@ RowTable::RowTable(const Weight& rows, Precision precision)
   }
   std::vector<float> widened(rows.quantised != nullptr ? k_ : 0);
   for (int row = 0; row < n_; ++row) {
-    const float* from = rows.floats + At(row);
+    const float* from = widened.data();
     if (rows.quantised != nullptr) {
       FromInt8(rows.scales[row], k_, rows.quantised + At(row), widened.data());
-      from = widened.data();
+    } else {
+      from = rows.floats + At(row);
     }
     if (precision == Precision::kFloat32) {
       std::copy_n(from, k_, numbers_.data() + At(row));
