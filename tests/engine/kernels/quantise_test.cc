@@ -156,6 +156,22 @@ TEST_P(KernelTest, TablesGiveTheirRowsBack) {
   }
 }
 
+TEST_P(KernelTest, TablesOfStoredInt8GiveTheirRowsBackInEveryPrecision) {
+  constexpr int kRows = 3, kDepth = 33;
+  std::mt19937 random(5);
+  std::vector<std::int8_t> numbers(kRows * kDepth);
+  for (auto& number : numbers) number = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+  const std::vector<float> scales = {0.5f, 0.25f, 2};  // exact in bfloat16 too, as numbers of 8 bits are
+  for (const Precision precision : kPrecisions) {
+    const RowTable table({kRows, kDepth, nullptr, numbers.data(), scales.data(), {}}, precision);
+    for (int row = 0; row < kRows; ++row) {
+      std::vector<float> y(kDepth);
+      table.Read(row, 1, y.data());
+      for (int i = 0; i < kDepth; ++i) ASSERT_EQ(y[i], scales[row] * numbers[row * kDepth + i]);
+    }
+  }
+}
+
 // And an element's bits are the same whatever is computed beside it.
 TEST_P(KernelTest, GatheredProductsAgreeWithTheReferenceWhateverStandsBesideThem) {
   std::mt19937 random(16);
