@@ -4,6 +4,7 @@
 // Plain functions, thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -29,6 +30,12 @@ constexpr std::string_view PrecisionName(Precision precision) {
       return "int8";
   }
   return "";
+}
+
+// Bytes of one number.
+constexpr std::size_t NumberBytes(Precision precision) {
+  constexpr std::size_t kBytes[] = {4, 2, 1};
+  return kBytes[static_cast<int>(precision)];
 }
 
 constexpr std::optional<Precision> PrecisionNamed(std::string_view name) {

@@ -50,27 +50,10 @@ HWY_INLINE void DotWith(const float* q, const RowAt& row, std::size_t positions,
     V sums[HWY_MAX_BYTES / sizeof(float)];
     std::size_t j = 0;
     for (; j + 4 <= count; j += 4) {
-      const auto k0 = row(first + j), k1 = row(first + j + 1), k2 = row(first + j + 2), k3 = row(first + j + 3);
-      V a = hn::Zero(d), b = a, c = a, g = a;
-      for (std::size_t i = 0; i < n; i += step) {
-        const std::size_t left = n - i;
-        const V x = LoadAt(q, i, left);
-        a = hn::MulAdd(x, k0.At(i, left), a);
-        b = hn::MulAdd(x, k1.At(i, left), b);
-        c = hn::MulAdd(x, k2.At(i, left), c);
-        g = hn::MulAdd(x, k3.At(i, left), g);
-      }
-      sums[j] = a;
-      sums[j + 1] = b;
-      sums[j + 2] = c;
-      sums[j + 3] = g;
+      const std::size_t at = first + j;
+      FourProducts(q, n, row(at), row(at + 1), row(at + 2), row(at + 3), sums + j);
     }
-    for (; j < count; ++j) {
-      const auto k = row(first + j);
-      V a = hn::Zero(d);
-      for (std::size_t i = 0; i < n; i += step) a = hn::MulAdd(LoadAt(q, i, n - i), k.At(i, n - i), a);
-      sums[j] = a;
-    }
+    for (; j < count; ++j) sums[j] = OneProduct(q, n, row(first + j));
     for (; j < step; ++j) sums[j] = hn::Zero(d);
     StoreAt(hn::Mul(hn::Set(d, scale), SumsOf(sums)), e, first, positions - first);
   }

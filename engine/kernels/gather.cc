@@ -16,40 +16,16 @@ constexpr std::size_t kStretchBytes = std::size_t{512} << 10;
 
 HWY_INLINE float Sum(V v) { return hn::GetLane(hn::SumOfLanes(D(), v)); }
 
-// y[0 .. 3]: each lane of each sum is added up in the same order as in One, so both give the same bits.
-template <typename Row>
-HWY_INLINE void Four(std::size_t n, const float* HWY_RESTRICT x, Row w0, Row w1, Row w2, Row w3, float* y) {
-  const std::size_t step = Width();
-  V a = hn::Zero(D()), b = a, c = a, e = a;
-  for (std::size_t i = 0; i < n; i += step) {
-    const std::size_t left = n - i;
-    const V v = LoadAt(x, i, left);
-    a = hn::MulAdd(v, w0.At(i, left), a);
-    b = hn::MulAdd(v, w1.At(i, left), b);
-    c = hn::MulAdd(v, w2.At(i, left), c);
-    e = hn::MulAdd(v, w3.At(i, left), e);
-  }
-  y[0] = Sum(a);
-  y[1] = Sum(b);
-  y[2] = Sum(c);
-  y[3] = Sum(e);
-}
-
-template <typename Row>
-HWY_INLINE float One(std::size_t n, const float* HWY_RESTRICT x, Row w) {
-  V a = hn::Zero(D());
-  for (std::size_t i = 0; i < n; i += Width()) a = hn::MulAdd(LoadAt(x, i, n - i), w.At(i, n - i), a);
-  return Sum(a);
-}
-
 template <typename Make>
 HWY_INLINE void Stretch(const GatheredRow& row, std::size_t k, int first, int last, const Make& make) {
   int i = first;
   for (; i + 4 <= last; i += 4) {
     const TokenId* ids = row.ids + i;
-    Four(k, row.x, make(ids[0]), make(ids[1]), make(ids[2]), make(ids[3]), row.y + i);
+    V sums[4];
+    FourProducts(row.x, k, make(ids[0]), make(ids[1]), make(ids[2]), make(ids[3]), sums);
+    for (int j = 0; j < 4; ++j) row.y[i + j] = Sum(sums[j]);
   }
-  for (; i < last; ++i) row.y[i] = One(k, row.x, make(row.ids[i]));
+  for (; i < last; ++i) row.y[i] = Sum(OneProduct(row.x, k, make(row.ids[i])));
 }
 
 // Sum of u8 times s8: products of two and two in 32 bits, exact.
@@ -87,8 +63,7 @@ void IntegerStretch(const GatheredRow& row, const RowTable& w, int first, int la
 
 void GatherProduct(GatheredRow* rows, int count, const GatheredMatrix& w) {
   const RowTable& table = *w.w;
-  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
-  const std::size_t row_bytes = kBytes[static_cast<int>(table.precision())] * table.k();
+  const std::size_t row_bytes = NumberBytes(table.precision()) * table.k();
   const int stretch = static_cast<int>(std::max<std::size_t>(1, kStretchBytes / row_bytes));
   for (int begin = 0; begin < table.n(); begin += stretch) {
     const int end = std::min(table.n(), begin + stretch);

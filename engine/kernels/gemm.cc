@@ -267,13 +267,12 @@ std::int64_t PackedMatrix::MakingBytes(const Packing& packing) {
 
 GemmScratch GemmScratch::Make(const std::vector<Packing>& packings, int max_rows, BufferMaker* buffers) {
   const int rows = std::max(kManyRows, Gemm::PaddedRows(max_rows));
-  std::int64_t bytes = 0;
+  std::size_t bytes = 0;
   for (const Packing& p : packings) {
-    constexpr std::int64_t kBytes[] = {0, 2, 1};
-    bytes = std::max(bytes, kBytes[static_cast<int>(Used(p))] * p.k);
+    if (Used(p) != Precision::kFloat32) bytes = std::max(bytes, NumberBytes(Used(p)) * p.k);
   }
   GemmScratch scratch;
-  scratch.converted = buffers->Make((static_cast<std::size_t>(bytes) * rows + sizeof(float) - 1) / sizeof(float));
+  scratch.converted = buffers->Make((bytes * rows + sizeof(float) - 1) / sizeof(float));
   scratch.scale = buffers->Make(bytes > 0 ? rows : 0);
   scratch.zero = buffers->Make(bytes > 0 ? rows : 0);
   return scratch;
@@ -334,7 +333,7 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
     const bool may_differ = precision == Precision::kBfloat16;
     int least = 1;
     for (int rows = kManyRows; may_differ && rows >= 1; --rows) {
-      if (describe(rows).impl_info_str() == kernel) continue;
+      if (PaddedRows(rows) != rows || describe(rows).impl_info_str() == kernel) continue;
       least = rows + 1;
       break;
     }
@@ -370,8 +369,7 @@ std::int64_t Gemm::CodeBytes(int max_rows) { return SizesUpTo(max_rows) * (56 <<
 
 QuantisedRows Gemm::Round(int rows, const float* x) {
   Convert(rows, x, 0);
-  return {reinterpret_cast<std::uint8_t*>(scratch_->converted.data()), scratch_->scale.data(),
-          reinterpret_cast<std::int32_t*>(scratch_->zero.data())};
+  return scratch_->rounded();
 }
 
 const void* Gemm::Convert(int rows, const float* x, int part) {
@@ -382,8 +380,7 @@ const void* Gemm::Convert(int rows, const float* x, int part) {
     ToBfloat16(static_cast<std::int64_t>(rows) * k(), x, reinterpret_cast<std::uint16_t*>(scratch_->converted.data()));
     return scratch_->converted.data();
   }
-  const QuantisedRows to{reinterpret_cast<std::uint8_t*>(scratch_->converted.data()), scratch_->scale.data(),
-                         reinterpret_cast<std::int32_t*>(scratch_->zero.data())};
+  const QuantisedRows to = scratch_->rounded();
   const std::vector<float>& fixed = w_->impl_->activation_scales;
   if (fixed.empty()) {
     QuantiseRows(rows, k(), x, Levels(), to);
@@ -394,8 +391,7 @@ const void* Gemm::Convert(int rows, const float* x, int part) {
 }
 
 void Gemm::Multiply(int rows, const void* x, int block, float* y) {
-  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
-  const std::size_t row_bytes = kBytes[static_cast<int>(Used(w_->packing()))] * k();
+  const std::size_t row_bytes = NumberBytes(Used(w_->packing())) * k();
   const std::size_t stride = w_->packing().streamed ? block_columns() : n();
   const int most = static_cast<int>(index_of_rows_.size()) - 1;
   for (int begin = 0; begin < rows; begin += most) {

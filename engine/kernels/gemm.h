@@ -83,9 +83,13 @@ struct GemmScratch {
   // For every weight of these packings at max_rows rows.
   static GemmScratch Make(const std::vector<Packing>& packings, int max_rows, BufferMaker* buffers);
 
-  Buffer converted;  // [rows, k] of u8 or bfloat16
-  Buffer scale;      // [rows]
-  Buffer zero;       // [rows] int32
+  Buffer converted;          // [rows, k] of u8 or bfloat16
+  Buffer scale;              // [rows]
+  Buffer zero;               // [rows] int32
+  QuantisedRows rounded() {  // of int8
+    return {reinterpret_cast<std::uint8_t*>(converted.data()), scale.data(),
+            reinterpret_cast<std::int32_t*>(zero.data())};
+  }
   PartTimes* parts = nullptr;
 };
 

@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/quantise.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target, which decides for what each inclusion compiles.
-#include "engine/kernels/vector-inl.h"
+#include "engine/kernels/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed {
@@ -157,37 +157,14 @@ void ToBfloat16(std::int64_t count, const float* x, std::uint16_t* y) {
   }
 }
 
-void FromBfloat16(float factor, int n, const std::uint16_t* x, float* y) {
-  const D d;
-  const U du;
-  const hn::Rebind<std::uint16_t, U> half;
-  const std::size_t size = n, step = Width();
-  const V factors = hn::Set(d, factor);
-  std::size_t i = 0;
-  for (; i + step <= size; i += step) {
-    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(half, x + i)));
-    hn::StoreU(hn::Mul(factors, hn::BitCast(d, bits)), d, y + i);
-  }
-  for (; i < size; ++i) {
-    const std::uint32_t bits = static_cast<std::uint32_t>(x[i]) << 16;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    y[i] = factor * value;
-  }
+template <typename Row>
+HWY_INLINE void From(float factor, std::size_t n, Row row, float* y) {
+  const V factors = hn::Set(D(), factor);
+  for (std::size_t i = 0; i < n; i += Width()) StoreAt(hn::Mul(factors, row.At(i, n - i)), y, i, n - i);
 }
 
-void FromInt8(float factor, int n, const std::int8_t* x, float* y) {
-  const D d;
-  const I di;
-  const hn::Rebind<std::int8_t, I> bytes;
-  const std::size_t size = n, step = Width();
-  const V factors = hn::Set(d, factor);
-  std::size_t i = 0;
-  for (; i + step <= size; i += step) {
-    hn::StoreU(hn::Mul(factors, hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(bytes, x + i)))), d, y + i);
-  }
-  for (; i < size; ++i) y[i] = factor * static_cast<float>(x[i]);
-}
+void FromBfloat16(float factor, int n, const std::uint16_t* x, float* y) { From(factor, n, Bfloat16Row{x}, y); }
+void FromInt8(float factor, int n, const std::int8_t* x, float* y) { From(factor, n, Int8Row{x}, y); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

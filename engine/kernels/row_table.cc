@@ -15,8 +15,7 @@ constexpr std::size_t ScaleCount(int n, Precision precision) {
 }  // namespace
 
 std::size_t RowTable::Floats(int n, int k, Precision precision) {
-  constexpr std::size_t kBytes[] = {sizeof(float), 2, 1};
-  const std::size_t bytes = static_cast<std::size_t>(n) * k * kBytes[static_cast<int>(precision)];
+  const std::size_t bytes = static_cast<std::size_t>(n) * k * NumberBytes(precision);
   return (bytes + sizeof(float) - 1) / sizeof(float);
 }
 
