@@ -14,6 +14,15 @@ constexpr std::size_t ScaleCount(int n, Precision precision) {
 
 }  // namespace
 
+void ReadRow(const Weight& weight, int row, float* y) {
+  const std::size_t at = static_cast<std::size_t>(row) * weight.k;
+  if (weight.quantised != nullptr) {
+    FromInt8(weight.scales[row], weight.k, weight.quantised + at, y);
+  } else {
+    std::copy_n(weight.floats + at, weight.k, y);
+  }
+}
+
 std::size_t RowTable::Floats(int n, int k, Precision precision) {
   const std::size_t bytes = static_cast<std::size_t>(n) * k * NumberBytes(precision);
   return (bytes + sizeof(float) - 1) / sizeof(float);
@@ -41,18 +50,13 @@ RowTable::RowTable(const Weight& rows, Precision precision)
     SumWeightRows(n_, k_, numbers, reinterpret_cast<std::int32_t*>(sums_.data()));
     return;
   }
-  std::vector<float> widened(rows.quantised != nullptr ? k_ : 0);
+  std::vector<float> row_floats(k_);
   for (int row = 0; row < n_; ++row) {
-    const float* from = widened.data();
-    if (rows.quantised != nullptr) {
-      FromInt8(rows.scales[row], k_, rows.quantised + At(row), widened.data());
-    } else {
-      from = rows.floats + At(row);
-    }
     if (precision == Precision::kFloat32) {
-      std::copy_n(from, k_, numbers_.data() + At(row));
+      ReadRow(rows, row, numbers_.data() + At(row));
     } else {
-      ToBfloat16(k_, from, reinterpret_cast<std::uint16_t*>(numbers_.data()) + At(row));
+      ReadRow(rows, row, row_floats.data());
+      ToBfloat16(k_, row_floats.data(), reinterpret_cast<std::uint16_t*>(numbers_.data()) + At(row));
     }
   }
 }

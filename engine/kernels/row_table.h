@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "engine/base/buffer.h"
-#include "engine/kernels/gemm.h"
+#include "engine/kernels/packing.h"
 
 namespace heed {
+
+// y [k] = row of a weight, whatever it is stored as.
+void ReadRow(const Weight& weight, int row, float* y);
 
 class RowTable {
  public:

@@ -51,13 +51,14 @@ absl::StatusOr<Buffer> Tabulate(const EmbedNode& embed, const Tensor& w, int beg
   HEED_ASSIGN_OR_RETURN(auto packed, PackedMatrix::Pack({n, size, columns.data()}, {.n = n, .k = size}));
   GemmScratch scratch;  // float32 needs none
   HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(packed, kBlock, &scratch));
-  const RowTable rows_of(WeightOf(*embed.table), Precision::kFloat32);
+  const Weight embedding = WeightOf(*embed.table);
   Buffer x(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * size);
   Buffer y(static_cast<std::size_t>(Gemm::PaddedRows(kBlock)) * n);
   Buffer table((static_cast<std::size_t>(vocabulary) + 1) * n);
   for (int at = 0; at < vocabulary; at += kBlock) {
     const int rows = std::min(kBlock, vocabulary - at);
-    for (int r = 0; r < rows; ++r) rows_of.Read(at + r, embed.scale, x.data() + static_cast<std::size_t>(r) * size);
+    for (int r = 0; r < rows; ++r) ReadRow(embedding, at + r, x.data() + static_cast<std::size_t>(r) * size);
+    for (int i = 0; i < rows * size; ++i) x.data()[i] *= embed.scale;
     gemm->Run(rows, x.data(), y.data());
     std::memcpy(table.data() + static_cast<std::size_t>(at) * n, y.data(), sizeof(float) * rows * n);
   }
@@ -192,10 +193,8 @@ std::optional<ConstantIndex> WeightStore::Table(const EmbedNode& embed, const Te
   const Packing packing{.n = static_cast<int>(n), .k = static_cast<int>(size)};
   const absl::StatusOr<std::int64_t> packed = PackedMatrix::Bytes(packing);
   model_.table_code_bytes += Gemm::CodeBytes(kBlock);
-  // The embedding once more in float32, the columns and, where they are int8, all of w.
-  const std::int64_t floats =
-      SaturatingAdd(RowTable::Bytes(static_cast<int>(rows) - 1, static_cast<int>(size), Precision::kFloat32),
-                    FloatBytes(n, size), FloatBytes(n, w.columns()));
+  // The columns, and all of w, of which they are taken.
+  const std::int64_t floats = SaturatingAdd(FloatBytes(n, size), FloatBytes(n, w.columns()));
   const std::int64_t making =
       SaturatingAdd(floats, packed.value_or(0), PackedMatrix::MakingBytes(packing),
                     SaturatingAdd(Gemm::Bytes(kBlock), FloatBytes(Gemm::PaddedRows(kBlock), SaturatingAdd(size, n))));

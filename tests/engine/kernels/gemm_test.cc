@@ -14,18 +14,12 @@
 #include "engine/kernels/gather.h"
 #include "engine/kernels/reference.h"
 #include "tests/engine/kernels/kernel_fixture.h"
+#include "tests/support/precisions.h"
 
 namespace heed {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Those that the machine has.
-std::vector<Precision> Precisions() {
-  std::vector<Precision> all = {Precision::kFloat32, Precision::kBfloat16, Precision::kInt8};
-  std::erase_if(all, [](Precision precision) { return !CheckPrecision(precision).ok(); });
-  return all;
-}
 
 // A weight, its product ready, and room for rows.
 struct Product {

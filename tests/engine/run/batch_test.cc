@@ -6,18 +6,11 @@
 #include <cmath>
 #include <tuple>
 
-#include "engine/kernels/instruction_set.h"
 #include "tests/engine/run/engine_fixture.h"
+#include "tests/support/precisions.h"
 
 namespace heed {
 namespace {
-
-// Those that the machine has.
-std::vector<Precision> Precisions() {
-  std::vector<Precision> all = {Precision::kFloat32, Precision::kBfloat16, Precision::kInt8};
-  std::erase_if(all, [](Precision precision) { return !CheckPrecision(precision).ok(); });
-  return all;
-}
 
 class EveryPrecision : public testing::TestWithParam<std::tuple<Kind, Precision>> {
  protected:
