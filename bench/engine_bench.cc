@@ -42,6 +42,7 @@ ABSL_FLAG(bool, exact_length, false, "every target has as many tokens, none ends
 ABSL_FLAG(absl::Duration, encode_time_per_step, heed::EngineOptions().encode_time_per_step, "see EngineOptions");
 ABSL_FLAG(std::int64_t, max_table_bytes, heed::EngineOptions().max_table_bytes, "see EngineOptions");
 ABSL_FLAG(std::string, precision, "float32", "float32, bfloat16 or int8");
+ABSL_FLAG(int, helpers, 0, "idle cores that share the output product of few rows");
 ABSL_FLAG(bool, attention, false, "record every attention weight");
 ABSL_FLAG(bool, parts, false,
           "say how much of the time each part of a step takes, in us a token; measuring costs 1 to 3 %");
@@ -233,6 +234,9 @@ int Main() {
     options.encode_time_per_step = absl::GetFlag(FLAGS_encode_time_per_step);
     options.max_table_bytes = absl::GetFlag(FLAGS_max_table_bytes);
     options.precision = PrecisionFlag();
+    const auto team = MakeCoreTeam(absl::GetFlag(FLAGS_helpers));
+    team->Lend(team->threads());
+    options.team = team.get();
     PartTimes parts;
     if (absl::GetFlag(FLAGS_parts)) options.parts = &parts;
     const auto plan = Plan::Make(*bundle, *program, options);

@@ -42,9 +42,9 @@ function(heed_test name)
   endif()
 endfunction()
 
-# heed_fuzzer(NAME SOURCES ... LINK ... [MUTATOR ...]): fuzz_NAME of tests/fuzz, with its inputs in corpus/NAME. In the
-# fuzz preset a libFuzzer program, which scripts/fuzz runs, with the sources of its mutator; in all others one that only
-# tries those inputs, as a test. Not under the thread sanitizer: each has one thread.
+# heed_fuzzer(NAME SOURCES ... LINK ... [MUTATOR ...]): fuzz_NAME of tests/fuzz, with its inputs in corpus/NAME, which are
+# tried as a test. In the asan preset a libFuzzer program, which scripts/fuzz runs, with the sources of its mutator. Not
+# under the thread sanitizer: each has one thread.
 function(heed_fuzzer name)
   if(HEED_SANITIZE MATCHES "thread")
     return()
@@ -56,11 +56,12 @@ function(heed_fuzzer name)
     target_sources(fuzz_${name} PRIVATE ${ARG_MUTATOR})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     set_property(GLOBAL APPEND PROPERTY HEED_FUZZERS fuzz_${name})
-    return()
+    set(once -runs=0)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cc)
+    target_compile_options(fuzz_${name} PRIVATE ${HEED_TEST_FLAGS})
   endif()
-  target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cc)
-  target_compile_options(fuzz_${name} PRIVATE ${HEED_TEST_FLAGS})
-  add_test(NAME fuzz_${name} COMMAND fuzz_${name} tests/fuzz/corpus/${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${once} tests/fuzz/corpus/${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 300)
 endfunction()
 

@@ -1,19 +1,16 @@
 #include "engine/kernels/gemm.h"
 
 #include <omp.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <dnnl.hpp>
-#include <new>
 #include <optional>
-#include <string_view>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "engine/base/saturating.h"
 #include "engine/kernels/elementwise.h"
+#include "engine/kernels/layouts.h"
 
 namespace heed {
 namespace {
@@ -22,86 +19,12 @@ using Dims = dnnl::memory::dims;
 using Tag = dnnl::memory::format_tag;
 using Type = dnnl::memory::data_type;
 
-// Never deleted: oneDNN objects of static storage may outlive it.
-const dnnl::engine& CpuEngine() {
-  static const dnnl::engine* const engine = [] {
-    // Room for the code of every size of every model's products, so that workers share it; where it is refused they
-    // have the usual 1024.
-    dnnl_set_primitive_cache_capacity(1 << 16);
-    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
-  }();
-  return *engine;
-}
-
-constexpr int kManyRows = 64;        // a full batch: layouts and kernels are those of so many
 constexpr int kMostRowsAtOnce = 72;  // where rows are not independent
-constexpr int kStreamedColumns = 2048;
 // So many rows of all columns stay in a cache too, and one call for all is a tenth faster than many: of int8 alone,
 // whose sums have no order that another kernel could change.
 constexpr int kFewRows = 16;
-
-// What multiplies: int8 sums of a deeper product would not fit 32 bits.
-Precision Used(const Packing& p) {
-  return p.precision == Precision::kInt8 && p.k > kMaxInt8Depth ? Precision::kFloat32 : p.precision;
-}
-
-int Blocks(const Packing& p) { return p.streamed ? (p.n + kStreamedColumns - 1) / kStreamedColumns : p.parts; }
-
-// Of a streamed weight's blocks.
-int BlockColumns(int n) {
-  const int blocks = (n + kStreamedColumns - 1) / kStreamedColumns, columns = (n + blocks - 1) / blocks;
-  return (columns + 63) / 64 * 64;
-}
-
-// Of one block: those of a streamed weight are whole vectors, the last filled up with zeros.
-int Columns(const Packing& p) { return p.streamed ? BlockColumns(p.n) : p.n / p.parts; }
-
-dnnl::matmul::primitive_desc Describe(Precision precision, int rows, int n, int k, int y_stride,
-                                      const dnnl::memory::desc& weight) {
-  constexpr Type kX[] = {Type::f32, Type::bf16, Type::u8};
-  const dnnl::memory::desc x(Dims{rows, k}, kX[static_cast<int>(precision)], Tag::ab);
-  const dnnl::memory::desc y(Dims{rows, n}, precision == Precision::kInt8 ? Type::s32 : Type::f32, Dims{y_stride, 1});
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  return {dnnl::matmul::desc(x, weight, y), attr, CpuEngine()};
-}
-
-dnnl::memory::desc AnyWeight(Precision precision, int n, int k) {
-  constexpr Type kW[] = {Type::f32, Type::bf16, Type::s8};
-  return {Dims{k, n}, kW[static_cast<int>(precision)], Tag::any};
-}
-
-// Whether rows of a float32 product are the same for every number of rows without padding.
-bool RowsAreIndependent() {
-  static const bool independent = [] {
-    const auto pd = Describe(Precision::kFloat32, 16, 64, 64, 64, AnyWeight(Precision::kFloat32, 64, 64));
-    return std::string_view(pd.impl_info_str()).find("brg") != std::string_view::npos;
-  }();
-  return independent;
-}
-
-// Of one block of a weight; it is the same for every number of rows.
-dnnl::memory::desc PackedLayout(const Packing& p) {
-  const int columns = Columns(p);
-  return Describe(Used(p), kManyRows, columns, p.k, columns, AnyWeight(Used(p), columns, p.k)).weights_desc();
-}
-
-// Of all blocks of a streamed int8 weight at once, where that is no more than the blocks one after the other: it is so
-// of layouts whose outermost stretches are of columns.
-std::optional<dnnl::memory::desc> WholeLayout(const Packing& p) {
-  if (!p.streamed || Used(p) != Precision::kInt8) return std::nullopt;
-  const dnnl::memory::desc block = PackedLayout(p);
-  const int columns = Blocks(p) * Columns(p);
-  const dnnl::memory::desc whole =
-      Describe(Used(p), kManyRows, columns, p.k, columns, AnyWeight(Used(p), columns, p.k)).weights_desc();
-  const auto &a = block.data.format_desc.blocking, &b = whole.data.format_desc.blocking;
-  const bool same = block.data.format_kind == dnnl_blocked && whole.data.format_kind == dnnl_blocked &&
-                    std::equal(a.strides, a.strides + 2, b.strides) && a.inner_nblks == b.inner_nblks &&
-                    std::equal(a.inner_blks, a.inner_blks + a.inner_nblks, b.inner_blks) &&
-                    std::equal(a.inner_idxs, a.inner_idxs + a.inner_nblks, b.inner_idxs) && a.strides[1] > a.strides[0];
-  const bool fills = block.get_size() % 64 == 0 && whole.get_size() == block.get_size() * Blocks(p);
-  return same && fills ? std::optional(whole) : std::nullopt;
-}
+// Bytes of weights from which on two cores do them faster, waking the second included.
+constexpr std::int64_t kWorthSharing = 2 << 20;
 
 // Floats that hold one block, so that the next one is aligned.
 std::size_t BlockFloats(const dnnl::memory::desc& layout) { return (layout.get_size() + 63) / 64 * 16; }
@@ -123,27 +46,6 @@ std::int64_t SizesUpTo(int max_rows) {
 }
 
 int Levels() { return Int8IsFine() ? kFineLevels : kCoarseLevels; }
-
-// oneDNN's code generator does not look whether it got the pages that it writes to: without them the process would end
-// by a signal. One primitive takes a few of these megabytes at most.
-void CheckThereIsRoomForCode() {
-  constexpr std::size_t kRoom = 8 << 20;
-  void* const room = mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED) throw std::bad_alloc();
-  munmap(room, kRoom);
-}
-
-// Memory that is lacking is said by std::bad_alloc, as everywhere.
-template <typename F>
-absl::Status Guard(F f) {
-  try {
-    CheckThereIsRoomForCode();
-    f();
-    return absl::OkStatus();
-  } catch (const dnnl::error& e) {
-    return absl::InternalError(absl::StrCat("oneDNN: ", e.what()));
-  }
-}
 
 }  // namespace
 
@@ -281,14 +183,19 @@ GemmScratch GemmScratch::Make(const std::vector<Packing>& packings, int max_rows
 // The C interface is used to execute: its argument list lives on the stack.
 struct Gemm::Sized {
   bool whole = false;
+  int rows = 0;
   dnnl::matmul primitive;
   dnnl::memory x, y, scratchpad;
   dnnl::stream stream;
   Buffer scratch;
 };
 
-Gemm::Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch)
-    : w_(std::move(w)), scratch_(scratch), blocks_(Blocks(w_->packing())), columns_(Columns(w_->packing())) {}
+Gemm::Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch, bool shared)
+    : w_(std::move(w)),
+      scratch_(scratch),
+      shared_(shared),
+      blocks_(Blocks(w_->packing())),
+      columns_(Columns(w_->packing())) {}
 Gemm::~Gemm() = default;
 
 int Gemm::PaddedRows(int rows) {
@@ -300,7 +207,7 @@ int Gemm::PaddedRows(int rows) {
 
 std::size_t Gemm::StreamedFloats(int n, int max_rows) {
   const std::size_t all = (static_cast<std::size_t>(n) + kStreamedColumns + 63) / 64 * 64;
-  return std::max(static_cast<std::size_t>(std::max(kManyRows, PaddedRows(max_rows))) * BlockColumns(n),
+  return std::max(static_cast<std::size_t>(std::max(kManyRows, PaddedRows(max_rows))) * StreamedColumns(n),
                   kFewRows * all);
 }
 
@@ -312,17 +219,33 @@ int Gemm::blocks() const { return InOne() ? 1 : blocks_; }
 int Gemm::block_columns() const { return InOne() ? blocks_ * columns_ : columns_; }
 int Gemm::BlockSize(int block) const { return InOne() ? n() : std::max(0, std::min(columns_, n() - block * columns_)); }
 
+void Gemm::StartThread() { omp_set_num_threads(1); }
+
+bool Gemm::MayShare(const Packing& p) {
+  const std::int64_t bytes = SaturatingMultiply(SaturatingMultiply(p.n, p.k), NumberBytes(Used(p)));
+  return p.streamed && Blocks(p) > 1 && bytes >= kWorthSharing;
+}
+
 absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
                                                  GemmScratch* scratch) {
-  omp_set_num_threads(1);
-  std::unique_ptr<Gemm> gemm(new Gemm(std::move(w), scratch));
+  return Make(std::move(w), max_rows, scratch, false);
+}
+
+absl::StatusOr<std::unique_ptr<Gemm>> Gemm::MakeShared(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch) {
+  return Make(std::move(w), kSharedRows, scratch, true);
+}
+
+absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
+                                                 GemmScratch* scratch, bool shared) {
+  StartThread();
+  std::unique_ptr<Gemm> gemm(new Gemm(std::move(w), scratch, shared));
   const PackedMatrix& m = *gemm->w_;
   const Precision precision = Used(m.packing());
   const int stride = m.packing().streamed ? gemm->columns_ : m.n();
   gemm->index_of_rows_.push_back(-1);
   const absl::Status status = Guard([&] {
     const auto describe = [&](int rows) {
-      if (m.impl_->whole.has_value() && rows <= kFewRows) {
+      if (m.impl_->whole.has_value() && rows <= kFewRows && !shared) {
         const int all = gemm->blocks_ * gemm->columns_;
         return Describe(precision, rows, all, m.k(), all, m.impl_->whole->get_desc());
       }
@@ -340,12 +263,13 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Make(std::shared_ptr<const PackedMat
     int last = 0;
     for (int rows = 1; rows <= MostAtOnce(max_rows); ++rows) {
       const int padded = PaddedRows(std::max(rows, least));
-      const bool whole = m.impl_->whole.has_value() && padded <= kFewRows;
+      const bool whole = m.impl_->whole.has_value() && padded <= kFewRows && !shared;
       if (padded != last) {
         CheckThereIsRoomForCode();
         const auto pd = describe(padded);
         auto sized = std::make_unique<Sized>();
         sized->whole = whole;
+        sized->rows = padded;
         sized->primitive = dnnl::matmul(pd);
         sized->x = dnnl::memory(pd.src_desc(), CpuEngine(), nullptr);
         sized->y = dnnl::memory(pd.dst_desc(), CpuEngine(), nullptr);
@@ -410,7 +334,7 @@ void Gemm::Multiply(int rows, const void* x, int block, float* y) {
 }
 
 void Gemm::Dequantise(int rows, int block, int stride, const float* bias, Activation f, float* y) {
-  const PartTimer timer(scratch_->parts, StepPart::kRounding);
+  const PartTimer timer(shared_ ? nullptr : scratch_->parts, StepPart::kRounding);
   const std::size_t first = static_cast<std::size_t>(block) * columns_;
   SumScales scales{scratch_->scale.data(), reinterpret_cast<const std::int32_t*>(scratch_->zero.data()),
                    w_->impl_->scales.data() + first, w_->impl_->sum() + first};
@@ -435,6 +359,13 @@ void Gemm::Prepare(int rows, const float* x) {
   prepared_rows_ = rows;
   prepared_ = Convert(rows, x, 0);
 }
+
+void Gemm::Follow(const Gemm& of) {
+  prepared_rows_ = of.prepared_rows_;
+  prepared_ = of.prepared_;
+}
+
+int Gemm::RowsWritten(int rows) const { return sized_[index_of_rows_[rows]]->rows; }
 
 void Gemm::RunBlock(int block, float* y) {
   Multiply(prepared_rows_, prepared_, block, y);

@@ -73,6 +73,8 @@ class Gemm {
   // Primitives for every number of rows up to max_rows. `scratch` outlives it. INTERNAL when oneDNN refuses.
   static absl::StatusOr<std::unique_ptr<Gemm>> Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
                                                     GemmScratch* scratch);
+  // What a thread calls first that multiplies with what another has made.
+  static void StartThread();
   // Memory that one takes at most, whatever its size: descriptions of its primitives, and their scratch.
   static std::int64_t Bytes(int max_rows);
   // The same of the code of its primitives, which all that are made of weights of one packing share.
@@ -98,6 +100,16 @@ class Gemm {
   int stretch_columns() const { return columns_; }
   static std::size_t StreamedFloats(int n, int max_rows);
 
+  // A streamed product of few rows, its blocks done at the same time by several threads, each with a Gemm of its own:
+  // one of MakeShared, which takes what `of` has prepared. Blocks are narrow ones for every number of rows. They write
+  // RowsWritten(rows) rows.
+  static constexpr int kSharedRows = 8;
+  static absl::StatusOr<std::unique_ptr<Gemm>> MakeShared(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch);
+  void Follow(const Gemm& of);
+  int RowsWritten(int rows) const;
+  // Whether that can be faster at all: there are blocks to part, and enough in them.
+  static bool MayShare(const Packing& packing);
+
   // Of an int8 weight of one part: x as it is multiplied, until the next product of the same scratch.
   QuantisedRows Round(int rows, const float* x);
 
@@ -109,7 +121,9 @@ class Gemm {
 
  private:
   struct Sized;
-  Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch);
+  Gemm(std::shared_ptr<const PackedMatrix> w, GemmScratch* scratch, bool shared);
+  static absl::StatusOr<std::unique_ptr<Gemm>> Make(std::shared_ptr<const PackedMatrix> w, int max_rows,
+                                                    GemmScratch* scratch, bool shared);
   // Rounds rows of x as `part` of the weight's rows has it; what the primitives read.
   const void* Convert(int rows, const float* x, int part);
   void Multiply(int rows, const void* x, int block, float* y);
@@ -118,6 +132,7 @@ class Gemm {
 
   const std::shared_ptr<const PackedMatrix> w_;
   GemmScratch* const scratch_;
+  const bool shared_;  // of MakeShared; the time is the whole product's, and told by who runs it
   const int blocks_, columns_;
   std::vector<int> index_of_rows_;  // rows -> index into sized_
   std::vector<std::unique_ptr<Sized>> sized_;

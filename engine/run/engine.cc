@@ -22,14 +22,14 @@ auto Find(Jobs& jobs, JobId id) {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Make(std::shared_ptr<const CompiledModel> model,
                                                      const EngineOptions& options) {
   BufferMaker buffers(BufferMaker::Mode::kMake);
-  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, Block(options), options.parts, &buffers));
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*model, Block(options), options.parts, options.team, &buffers));
   return std::unique_ptr<Engine>(new Engine(std::move(model), options, std::move(ops), &buffers));
 }
 
 absl::StatusOr<std::int64_t> Engine::Bytes(CompiledModel model, const EngineOptions& options) {
   const auto outline = std::make_shared<const CompiledModel>(std::move(model));
   BufferMaker buffers(BufferMaker::Mode::kAdd);
-  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), nullptr, &buffers));
+  HEED_ASSIGN_OR_RETURN(auto ops, RowOps::Make(*outline, Block(options), nullptr, options.team, &buffers));
   const Engine engine(outline, options, std::move(ops), &buffers);
   const auto lists = static_cast<std::int64_t>(2 * sizeof(int) * engine.encoder_.max_positions()) +
                      OutputLayer::ListBytes(options.max_rows);

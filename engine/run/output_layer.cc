@@ -64,33 +64,49 @@ void OutputLayer::Run(const float* x, const std::vector<StepRow>& rows) {
 
 void OutputLayer::RunFull(const float* x, int count) {
   Gemm& gemm = ops_->gemm(model_.output_matrix);
-  const float* bias = ops_->constant(model_.output_bias);
-  const int stretch = gemm.stretch_columns();
   for (int i = 0; i < count; ++i) scans_[i] = {};
   gemm.Prepare(count, x);
-  for (int block = 0; block < gemm.blocks(); ++block) {
-    {
+  const bool shared = ops_->SharesOutput(count);
+  const std::size_t stride = shared ? Share(gemm, count) : 0;
+  const Gemm& blocks = shared ? ops_->shared_output(0) : gemm;
+  for (int block = 0; block < blocks.blocks(); ++block) {
+    float* const columns = columns_.data() + stride * block;
+    if (!shared) {
       const PartTimer timer(ops_->parts(), StepPart::kOutputProduct);
-      gemm.RunBlock(block, columns_.data());
+      gemm.RunBlock(block, columns);
     }
     const PartTimer timer(ops_->parts(), StepPart::kOutputScan);
-    const int first = block * gemm.block_columns(), size = gemm.BlockSize(block);
-    for (int i = 0; i < count; ++i) {
-      float* columns = columns_.data() + Floats(i, gemm.block_columns());
-      OutputRow& row = rows_[order_[i]];
-      const int wanted = row.logits == nullptr ? wanted_[order_[i]] : 0;
-      for (int at = 0; at < size && !model_.copy.has_value(); at += stretch) {
-        ScanColumns(bias == nullptr ? nullptr : bias + first + at, first + at, std::min(stretch, size - at), wanted,
-                    columns + at, &scans_[i], row.best);
-      }
-      if (row.logits != nullptr) std::memcpy(row.logits + first, columns, sizeof(float) * size);
-    }
+    const int first = block * blocks.block_columns(), size = blocks.BlockSize(block);
+    for (int i = 0; i < count; ++i) Scan(i, first, size, columns + Floats(i, blocks.block_columns()));
   }
   for (int i = 0; i < count; ++i) {
     OutputRow& row = rows_[order_[i]];
     row.found = scans_[i].found;
     row.log_sum_exp = static_cast<float>(scans_[i].LogSumExp());
   }
+}
+
+std::size_t OutputLayer::Share(const Gemm& prepared, int count) {
+  const PartTimer timer(ops_->parts(), StepPart::kOutputProduct);
+  for (int who = 0; who <= ops_->team()->threads(); ++who) ops_->shared_output(who).Follow(prepared);
+  const Gemm& any = ops_->shared_output(0);
+  const std::size_t stride = Floats(any.RowsWritten(count), any.block_columns());
+  ops_->team()->Run(any.blocks(), [&](int block, int who) {
+    ops_->shared_output(who).RunBlock(block, columns_.data() + stride * block);
+  });
+  return stride;
+}
+
+void OutputLayer::Scan(int i, int first, int size, float* columns) {
+  OutputRow& row = rows_[order_[i]];
+  const float* bias = ops_->constant(model_.output_bias);
+  const int wanted = row.logits == nullptr ? wanted_[order_[i]] : 0;
+  const int stretch = ops_->gemm(model_.output_matrix).stretch_columns();
+  for (int at = 0; at < size && !model_.copy.has_value(); at += stretch) {
+    ScanColumns(bias == nullptr ? nullptr : bias + first + at, first + at, std::min(stretch, size - at), wanted,
+                columns + at, &scans_[i], row.best);
+  }
+  if (row.logits != nullptr) std::memcpy(row.logits + first, columns, sizeof(float) * size);
 }
 
 void OutputLayer::RunListed(const float* x, int count) {

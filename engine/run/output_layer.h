@@ -44,6 +44,10 @@ class OutputLayer {
   // Whether search asks for more of a row than its best.
   bool WantsLogits(const StepRow& row) const;
   void RunFull(const float* x, int count);
+  // The product alone, block by block on several cores. Floats from the first number of a block to the next's.
+  std::size_t Share(const Gemm& prepared, int count);
+  // Columns [first, first + size) of row i's logits, without the bias.
+  void Scan(int i, int first, int size, float* columns);
   void RunListed(const float* x, int count);
 
   const CompiledModel& model_;

@@ -54,13 +54,16 @@ CompileOptions CompileOptionsFor(const Bundle& bundle, const EngineOptions& opti
 
 }  // namespace
 
+std::unique_ptr<CoreTeam> MakeCoreTeam(int threads) { return std::make_unique<CoreTeam>(threads, Gemm::StartThread); }
+
 absl::StatusOr<PlanMemory> Plan::Measure(const Bundle& bundle, const CheckedProgram& program,
                                          const EngineOptions& options) {
   HEED_RETURN_IF_ERROR(CheckPrecision(options.precision));
   HEED_ASSIGN_OR_RETURN(CompiledModel outline, Outline(program, CompileOptionsFor(bundle, options)));
   const std::set<Packing> packings(outline.packings.begin(), outline.packings.end());
-  const std::int64_t code =
-      SaturatingMultiply(static_cast<std::int64_t>(packings.size()), Gemm::CodeBytes(Engine::Block(options)));
+  const std::int64_t code = SaturatingAdd(
+      SaturatingMultiply(static_cast<std::int64_t>(packings.size()), Gemm::CodeBytes(Engine::Block(options))),
+      options.team == nullptr ? 0 : Gemm::CodeBytes(Gemm::kSharedRows));
   PlanMemory memory{
       .weights = outline.bytes, .code = SaturatingAdd(code, outline.table_code_bytes), .making = outline.making_bytes};
   HEED_ASSIGN_OR_RETURN(memory.engine, Engine::Bytes(std::move(outline), options));

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "engine/base/core_team.h"
 #include "engine/base/part_times.h"
 #include "engine/base/precision.h"
 #include "engine/model/bundle.h"
@@ -35,6 +36,8 @@ struct EngineOptions {
   // Of the weights and their products. FAILED_PRECONDITION from Measure and Make where the machine lacks its
   // instructions (CheckPrecision, engine/kernels/gemm.h).
   Precision precision = Precision::kFloat32;
+  // Whose cores share the output product of few rows; null: none do. It outlives the engines.
+  CoreTeam* team = nullptr;
   PartTimes* parts = nullptr;  // that an engine adds its steps' times to; null: nowhere
   Clock* clock = nullptr;      // that encode_time_per_step is of; null: the machine's. It outlives the engines.
 };
@@ -45,6 +48,9 @@ struct AttendInfo {
   int heads = 1;
   int context = 0;  // size of its context, all heads together
 };
+
+// Threads for EngineOptions::team.
+std::unique_ptr<CoreTeam> MakeCoreTeam(int threads);
 
 // What a plan and its engines take in memory.
 struct PlanMemory {

@@ -23,8 +23,8 @@ float* Row(float* value, int begin, int size) { return value + static_cast<std::
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model, int block, PartTimes* parts,
-                                                     BufferMaker* buffers) {
-  std::unique_ptr<RowOps> ops(new RowOps(model, block));
+                                                     CoreTeam* team, BufferMaker* buffers) {
+  std::unique_ptr<RowOps> ops(new RowOps(model, block, team));
   int widest = 1;
   const std::int64_t gemm_bytes = Gemm::Bytes(block);
   ops->scratch_ = GemmScratch::Make(model.packings, block, buffers);
@@ -36,6 +36,13 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
     HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::Make(model.matrices[i], block, &ops->scratch_));
     ops->gemms_.push_back(std::move(gemm));
   }
+  const bool shares = team != nullptr && team->threads() > 0 && Gemm::MayShare(model.packings[model.output_matrix]);
+  for (int who = 0; shares && who <= team->threads(); ++who) {
+    buffers->Count(Gemm::Bytes(Gemm::kSharedRows));
+    if (!buffers->makes()) continue;
+    HEED_ASSIGN_OR_RETURN(auto gemm, Gemm::MakeShared(model.matrices[model.output_matrix], &ops->scratch_));
+    ops->shared_output_.push_back(std::move(gemm));
+  }
   for (const auto* list : {&model.source_ops, &model.step_ops}) {
     for (const Op& op : *list) {
       // Attend queries without a projection are joined too; their size is that of the keys.
@@ -45,6 +52,11 @@ absl::StatusOr<std::unique_ptr<RowOps>> RowOps::Make(const CompiledModel& model,
   }
   ops->joined_ = buffers->Make(static_cast<std::size_t>(block + Slack()) * widest);
   return ops;
+}
+
+bool RowOps::SharesOutput(int rows) const {
+  return !shared_output_.empty() && rows <= Gemm::kSharedRows && team_->available() &&
+         shared_output_[0]->RowsWritten(rows) <= 2 * Gemm::kSharedRows;
 }
 
 const float* RowOps::Join(const Inputs& inputs, const Frame& frame, int begin, int count, Ref last, int last_size) {

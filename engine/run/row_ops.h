@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/core_team.h"
 #include "engine/run/compiled.h"
 
 namespace heed {
@@ -29,9 +30,9 @@ class RowOps {
  public:
   // `block` rows at most per call, a multiple of 16. Every buffer of a Frame needs room for Slack() rows more than it
   // holds, since products work on padded rows. Where `buffers` only adds up, there are no primitives either.
-  // `parts` may be null.
+  // `parts` and `team` may be null; a team outlives it.
   static absl::StatusOr<std::unique_ptr<RowOps>> Make(const CompiledModel& model, int block, PartTimes* parts,
-                                                      BufferMaker* buffers);
+                                                      CoreTeam* team, BufferMaker* buffers);
   static constexpr int Slack() { return 64; }
 
   // Rows [begin, begin + count) of the op's output; begin is a multiple of 16, count at most block().
@@ -63,13 +64,20 @@ class RowOps {
   const float* constant(ConstantIndex index) const { return index < 0 ? nullptr : model_.constants[index].data(); }
   int block() const { return block_; }
   PartTimes* parts() const { return scratch_.parts; }
+  // Whether cores are lent that the output product of so many rows is shared with, and how it is: by block, by who does
+  // it (CoreTeam::Run).
+  bool SharesOutput(int rows) const;
+  Gemm& shared_output(int who) { return *shared_output_[who]; }
+  CoreTeam* team() const { return team_; }
 
  private:
-  RowOps(const CompiledModel& model, int block) : model_(model), block_(block) {}
+  RowOps(const CompiledModel& model, int block, CoreTeam* team) : model_(model), block_(block), team_(team) {}
   const CompiledModel& model_;
   const int block_;
+  CoreTeam* const team_;
   GemmScratch scratch_;
   std::vector<std::unique_ptr<Gemm>> gemms_;
+  std::vector<std::unique_ptr<Gemm>> shared_output_;  // of each thread; none where it is not worth it
   Buffer joined_;
 };
 

@@ -158,6 +158,10 @@ std::vector<Flag> EngineFlags(const ServerOptions& d) {
                                                                    {"auto", std::nullopt}})},
       {"workers", "THREADS", Unparse(d.scheduler.workers), "Step threads; 0: one per core that the quota grants.",
        Number(HEED_FIELD(scheduler.workers), 0, 1024)},
+      {"helper_threads", "THREADS", Unparse(d.helper_threads),
+       "Most threads, and fewer than step threads, that do parts of the largest product of a few rows while other step "
+       "threads have nothing to do; 0: none.",
+       Number(HEED_FIELD(helper_threads), 0, 64)},
       {"max_rows", "ROWS", Unparse(d.engine.max_rows), "Hypotheses that a worker steps at once, per model.",
        Number(HEED_FIELD(engine.max_rows), 1, 1024)},
       {"max_queue", "SEGMENTS", Unparse(d.scheduler.max_queue),

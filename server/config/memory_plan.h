@@ -32,6 +32,7 @@ struct ThreadCounts {
   int all = 0;
   int text = 0;
   int workers = 0;
+  int helpers = 0;
 };
 
 struct MemoryPlan {

@@ -53,6 +53,7 @@ struct ServerOptions {
   EdgeLimits edge;                                      // the bounds of a connection
   std::string proxy_protocol_from;                      // addresses whose connections begin with a PROXY header
   int max_concurrent_requests = 256;                    // of text in flight; more are refused with RESOURCE_EXHAUSTED
+  int helper_threads = 3;                               // CoreTeam's, fewer than workers
   int text_threads = 0;                                 // of the pool for long text work; 0: one per two granted cores
   absl::Duration text_slice = absl::Milliseconds(5);    // of one request's text work, before another's turn
   int polling_threads = 0;                              // that take requests in; 0: one per 8 granted cores, at least 1

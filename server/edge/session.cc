@@ -10,8 +10,8 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);       // how often calls' times are looked at
 constexpr absl::Duration kLastCalls = absl::Seconds(1);  // between "no more calls" and which was the last
-// Made of compressed bytes in one turn, some 0.3 ms: the others of the loop have theirs in between.
-constexpr std::size_t kReadBudget = 256 << 10;
+// Made of compressed bytes in one turn, some 0.1 ms: the others of the loop have theirs in between.
+constexpr std::size_t kReadBudget = 64 << 10;
 // Between looks whether there is room for a message that waits for it: text work gives it back on threads of its own.
 constexpr absl::Duration kUntilThereIsRoom = absl::Milliseconds(5);
 constexpr std::size_t kMaxContinuations = 64;  // frames; the meter bounds their bytes

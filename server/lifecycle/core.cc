@@ -55,7 +55,11 @@ ThreadCounts CountThreads(const ServerOptions& options, const MemoryBound& bound
                                             : std::min(std::max(1, cores / 2), MostTextThreads(options, bound));
   const int polling =
       options.polling_threads > 0 ? options.polling_threads : std::max(1, cores / kCoresPerPollingThread);
-  return {.all = workers + text + polling + kLibraryThreads, .text = text, .workers = workers};
+  const int helpers = std::min(options.helper_threads, workers - 1);
+  return {.all = workers + helpers + text + polling + kLibraryThreads,
+          .text = text,
+          .workers = workers,
+          .helpers = helpers};
 }
 
 void LogMemory(const MemoryPlan& plan) {
@@ -89,6 +93,8 @@ absl::Status LoadWithinMemory(Core* core) {
   const MemoryBound bound = FindMemoryBound(options.max_memory, "");
   const ThreadCounts threads = CountThreads(options, bound);
   HEED_ASSIGN_OR_RETURN(const std::int64_t room, RoomForModels(options, bound, threads));
+  if (threads.helpers > 0) core->team = MakeCoreTeam(threads.helpers);
+  options.engine.team = options.scheduler.team = core->team.get();
   const int least = std::max(1, options.scheduler.workers);
   if (!options.precision.file.empty()) {
     HEED_ASSIGN_OR_RETURN(options.precision.models, ReadModelSettings(options.precision.file));

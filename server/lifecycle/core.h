@@ -1,7 +1,7 @@
 // The parts of a server behind its RPCs, and the order in which they start and stop. Tests put one together by hand.
 //
-// Start: models, metrics, step threads, text threads. Stop: the gate shuts, what is inside finishes, step threads, text
-// threads. The parts are thread-safe each; Core itself is built and drained by one thread.
+// Start: helper threads, models, metrics, step threads, text threads. Stop: the gate shuts, what is inside finishes,
+// step threads, text threads. The parts are thread-safe each; Core itself is built and drained by one thread.
 #pragma once
 
 #include <functional>
@@ -39,6 +39,7 @@ struct Core {
   std::unique_ptr<Edge> edge;  // of the RPC server; replaced before that starts, if at all
   Gate gate;
   ReloadHooks reload;
+  std::unique_ptr<CoreTeam> team;  // null: no helper threads
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Admission> admission;
   std::unique_ptr<Metrics> metrics;

@@ -315,7 +315,9 @@ bool ThreadedScheduler::TakeWork(Worker* me) {
   if (stopping_) return false;
   if (nudged_) return true;
   ++idle_;
+  if (options_.team != nullptr) options_.team->Lend(1);
   work_.WaitWithTimeout(&mu_, queue_.next_give_up() - now);
+  if (options_.team != nullptr) options_.team->Lend(-1);
   --idle_;
   return true;
 }

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "engine/base/core_team.h"
 #include "engine/run/job.h"
 #include "engine/run/step_engine.h"
 #include "server/scheduler/memory_lease.h"
@@ -42,6 +43,8 @@ struct SchedulerOptions {
   absl::Duration batch_ageing = absl::Seconds(10);
   // Worker threads; 0 means one per core that the quota grants (GrantedCores()).
   int workers = 0;
+  // Cores of workers that have nothing to do are lent to it; null: to nobody. It outlives the scheduler.
+  CoreTeam* team = nullptr;
 };
 
 // What a request's jobs tell about themselves when they are done, for replies and metrics. Zero: it did not come to it;

@@ -102,6 +102,33 @@ TEST(Batch, HoldsALargeVocabularyWithoutAChangeOfBits) {
   }
 }
 
+// Cores that are lent do blocks of the output product of few rows.
+TEST(Batch, SharesAProductWithOtherCoresWithoutAChangeOfBits) {
+  for (const Precision precision : Precisions()) {
+    const auto team = MakeCoreTeam(3);
+    EngineOptions options;
+    options.precision = precision;
+    options.team = team.get();
+    const auto model = Load(
+        LuongLstm({.target_vocabulary = 22000, .embedding = 96, .encoder_hidden = 48, .attention = 96}, 6), options);
+    std::mt19937 random(12);
+    std::vector<DecodeJob> jobs(6);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i] = RandomJob(random, *model, 30);
+      jobs[i].search.max_length = 12;
+      jobs[i].search.beam_size = jobs[i].search.n_best = 1 + static_cast<int>(i);
+      if (i % 2 == 0) jobs[i].search.min_length = 3;  // wants all logits
+    }
+    const auto engine = model->plan->MakeEngine().value();
+    for (const DecodeJob& job : jobs) {
+      const DecodeResult alone = RunAll(*engine, {job})[0];
+      team->Lend(3);
+      ExpectSame(RunAll(*engine, {job})[0], alone);
+      team->Lend(-3);
+    }
+  }
+}
+
 // Past 72 rows, where products without brgemm go in parts.
 TEST(Batch, HoldsManyRowsWithoutAChangeOfBits) {
   for (const Precision precision : Precisions()) {
