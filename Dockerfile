@@ -10,12 +10,14 @@ COPY . .
 RUN cmake --preset release && cmake --build build/release && ctest --preset release --exclude-regex '^(export|repo)_|^fault_test$'
 RUN mkdir -p /out/bin && for program in heed-server heed; do \
       install --strip "$(find build/release -name "$program" -type f -perm -u+x)" /out/bin/; done
+# What ships, whatever else lies in models/: the build has links to those.
+RUN cp -rL build/release/models /out/models
 
 FROM debian:bookworm-slim
 COPY scripts/install-deps /tmp/scripts/
 RUN /tmp/scripts/install-deps runtime && rm -rf /tmp/scripts /var/lib/apt/lists/*
 COPY --from=build /out/bin/ /usr/local/bin/
-COPY models /models
+COPY --from=build /out/models /models
 # By number, so that it can be checked without a user database (runAsNonRoot) and needs no entry in one.
 USER 10001:10001
 # Loopback is the server's default; inside a container it would reach nobody. Flags given to `docker run` go on top.

@@ -68,5 +68,5 @@ train: ## Train a model and export its bundle: make train RECIPE=NAME DATA=FOLDE
 	@scripts/train $(RECIPE) $(DATA)
 
 .PHONY: clean
-clean: ## Remove everything that was built
-	@rm -rf build out
+clean: ## Remove what was built; out/ stays, where imported and trained models, images and figures are
+	@rm -rf build

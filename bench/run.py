@@ -18,7 +18,7 @@ import servers
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=servers.ROOT / "build/release")
-    parser.add_argument("--models", type=pathlib.Path, default=servers.ROOT / "models")
+    parser.add_argument("--models", type=pathlib.Path, default=servers.ROOT / "build/release/models")
     parser.add_argument("--model", default="pydocs-ko-en")
     parser.add_argument("--texts", type=pathlib.Path, required=True, help="source sentences, a line each")
     parser.add_argument("--torch", help="a python that has torch, numpy and sentencepiece")

@@ -167,7 +167,7 @@ def say(verdicts):
 
 def add_common_flags(parser):
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
-    parser.add_argument("--models", type=pathlib.Path, default=ROOT / "models")
+    parser.add_argument("--models", type=pathlib.Path, default=ROOT / "build/release/models")
     parser.add_argument("--model", default="pydocs-ko-en")
     parser.add_argument("--texts", type=pathlib.Path, required=True, help="source texts, a line each")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out/bench", help="folder for results")

@@ -141,7 +141,7 @@ TEST(Streams, TellWhatTheUnaryCallAnswers) {
 }
 
 TEST(Streams, OfTheShippedModelTellWhatTheUnaryCallAnswers) {
-  RunningServer server("models");
+  RunningServer server(HEED_SHIPPED_MODELS);
   v1::TranslateRequest request;
   for (const std::string& text : Sentences(6)) request.add_texts(text);
   for (int beam : {1, 5}) {
@@ -152,7 +152,7 @@ TEST(Streams, OfTheShippedModelTellWhatTheUnaryCallAnswers) {
 
 // Through the command, for both: what is printed as it comes is what the unary call answers.
 TEST(Streams, OfTheShippedSummariserTellWhatTheUnaryCallAnswers) {
-  const RunningServer server("models");
+  const RunningServer server(HEED_SHIPPED_MODELS);
   const std::string request = "회의실에 들어오기 전에 휴대폰 전원을 꺼 주세요.";
   const Finished unary = server.Heed({"summarize", request});
   ASSERT_EQ(unary.code, 0) << unary.err;
