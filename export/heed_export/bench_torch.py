@@ -9,6 +9,11 @@ encoding and decoding, not loading or tokenising. Prints JSON.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what may be missing is imported
+    from heed_export import needs
+
+    needs.check("heed_export.bench_torch", "numpy", "torch", "sentencepiece")
+
 import argparse
 import json
 import pathlib

@@ -11,7 +11,7 @@ hand-written PyTorch model uses directly (docs/importing/pytorch.md has a worked
     s = m.step.cell("state", [e, c], cell)
     m.step.output("prediction", [s, c, e], w["decoder.fc_out.weight"], w["decoder.fc_out.bias"])
     m.start_with(2)
-    publish.publish(m, pathlib.Path("models/mine"), publish.Card(...))
+    publish.publish(m, pathlib.Path("out/models/mine"), publish.Card(...))
 
 Every method makes one op of proto/heed/model/v1/model.proto, takes its weights as NumPy arrays and returns a `Value`
 that later ops read. Shapes are checked at once; BuildError names the op, the field and both shapes. The same array

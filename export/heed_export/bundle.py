@@ -6,6 +6,7 @@ file as "HEX  NAME", sorted by name. It is written beside its place and renamed,
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from .int8 import Int8
 SUMS = "SHA256SUMS"
 MODEL = "model.json"
 WEIGHTS = "weights.safetensors"
+PARITY = "parity.json"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,40 @@ def replace(folder: pathlib.Path, changed: Mapping[str, bytes]) -> str:
 def dumps_spec(spec: dict) -> bytes:
     """model.json's bytes."""
     return (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def identity(spec: Mapping, toolkit: str | None) -> str:
+    """Which model a bundle is of, for people: "mine (translate, de to en, from JoeyNMT)". `toolkit` is that of
+    parity.json, whose versions are left out; None where it is not known."""
+    task = str(spec.get("task", "")).removeprefix("TASK_").lower()
+    languages = f"{spec.get('source_language', '')} to {spec.get('target_language', '')}"
+    origin = f", from {str(toolkit).split()[0]}" if toolkit else ""
+    return f"{spec.get('name', '')} ({task}, {languages}{origin})"
+
+
+def check_place(folder: pathlib.Path, spec: Mapping, toolkit: str | None) -> None:
+    """Raises ValueError where writing this model into `folder` would take something else's place: what is no bundle, or
+    the bundle of another model, one of another name, task, language or toolkit. `spec` needs these of model.json's
+    fields; `toolkit` is "" for a recipe's model."""
+    if not folder.exists():
+        return
+    if not (folder / SUMS).is_file():
+        raise ValueError(f"{folder} exists and is no bundle")
+    held, proof = (_object(folder / name) for name in (MODEL, PARITY))
+    if not held:
+        raise ValueError(f"{folder} holds a damaged bundle, and this is {identity(spec, toolkit)}")
+    known = bool(proof) and toolkit is not None
+    there, new = identity(held, proof.get("toolkit") if known else None), identity(spec, toolkit if known else None)
+    if there != new:
+        raise ValueError(f"{folder} holds another model, {there}, and this is {new}")
+
+
+def _object(path: pathlib.Path) -> dict:
+    """A JSON file's object; empty where there is none."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _place(folder: pathlib.Path, content: dict[str, bytes]) -> str:

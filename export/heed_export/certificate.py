@@ -62,13 +62,10 @@ def _attentions(case: Case) -> list[dict]:
     for name, first in steps[0].attentions.items() if steps else ():
         rows = [step.attentions[name] for step in steps]
         for head in range(len(first.weights)):
-            entry = {
-                "attend": name,
-                "head": head,
-                "weights": _rounded([r.weights[head] for r in rows]),
-                "energies": _rounded([r.energies[head] for r in rows]),
-            }
-            if head == 0 and case.contexts:
+            entry = {"attend": name, "head": head, "weights": _rounded([r.weights[head] for r in rows])}
+            if first.energies is not None:
+                entry["energies"] = _rounded([r.energies[head] for r in rows])
+            if head == 0 and case.contexts and first.context is not None:
                 entry["contexts"] = _rounded([r.context for r in rows])
             found.append(entry)
     return found

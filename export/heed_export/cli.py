@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from . import importer, precision
+from . import importer, needs, precision
 from .shown import MAX_LINE, escaped, say
 
 # Modules of this package in the order of --help.
@@ -38,10 +38,11 @@ def make_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         importer.add_common_arguments(command)
-        command.set_defaults(run=lambda args, read=module.read: importer.run(args, read))
+        needed = getattr(module, "NEEDS", ())
+        command.set_defaults(run=lambda args, read=module.read: importer.run(args, read), needs=needed)
     command = commands.add_parser(precision.NAME, help=precision.HELP, description=precision.HELP)
     precision.add_arguments(command)
-    command.set_defaults(run=precision.run)
+    command.set_defaults(run=precision.run, needs=())  # sacrebleu for some bundles: it says so
     return parser
 
 
@@ -53,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.insert(0, export)
     args = make_parser().parse_args(arguments)
     try:
+        lacking = needs.missing(*args.needs)
+        if lacking:
+            raise ValueError(lacking)
         args.run(args)
         return 0
     except Exception as error:

@@ -10,6 +10,11 @@ the files into tables and plots. Needs sacrebleu for `attention`.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what may be missing is imported
+    from heed_export import needs
+
+    needs.check("heed_export.compare", "numpy", "sentencepiece")
+
 import argparse
 import json
 import pathlib
@@ -17,7 +22,7 @@ import statistics
 import tempfile
 from typing import Iterator, Sequence
 
-from . import bundle, data, metrics, served, text, words
+from . import bundle, data, metrics, needs, served, text, words
 from .serving import Server
 
 THREE = {
@@ -187,6 +192,8 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON file to write")
     parser.add_argument("--no-speed", action="store_true", help="attention: measure quality alone")
     arguments = parser.parse_args()
+    if arguments.what == "attention":
+        needs.check("heed_export.compare attention", "sacrebleu")
     where = (arguments.build, arguments.models, arguments.data)
     found = attention(*where, not arguments.no_speed) if arguments.what == "attention" else copying(*where)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,11 @@ by more than the bounds that it prints.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what may be missing is imported
+    from heed_export import needs
+
+    needs.check("heed_export.evaluate", "numpy", "torch", "sentencepiece")
+
 import argparse
 import json
 import pathlib
@@ -19,7 +24,7 @@ from typing import Sequence
 
 import numpy as np
 
-from . import bundle, data, decode, metrics, parity, served, text
+from . import bundle, data, decode, metrics, needs, parity, served, text
 
 LINES_EQUAL = 0.999  # share of lines whose tokens and text are the same
 
@@ -109,6 +114,8 @@ def main() -> None:
     two.add_argument("--texts", type=pathlib.Path, required=True, help="the texts that were sent, a line each")
     arguments = parser.parse_args()
     if arguments.command == "quality":
+        if arguments.task == "translate":
+            needs.check("heed_export.evaluate quality", "sacrebleu")
         outputs = outputs_of(arguments.served)
         print(json.dumps(quality(arguments.task, outputs, data.read_lines(arguments.references))))
         return

@@ -2,7 +2,8 @@
 bundle.
 
 A toolkit's module has `NAME` ("opennmt-py"), `HELP` (one line: which files it reads), `add_arguments(parser)` and
-`read(args) -> Imported`; cli.py makes a sub-command of it. Reading raises CheckpointError, building BuildError; both
+`read(args) -> Imported`, and `NEEDS` where it wants more than NumPy (keys of needs.PACKAGES); cli.py makes a sub-command
+of it. Reading raises CheckpointError, building BuildError; both
 end the command with one line.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from . import certificate, checkpoint, publish, vocabulary
+from . import bundle, certificate, checkpoint, publish, vocabulary
 from .builder import Model
 from .int8 import Int8
 from .shown import say
@@ -59,6 +60,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """--out, --license and what else every toolkit takes."""
     group = parser.add_argument_group("the bundle")
     group.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER", help="where the bundle is written")
+    group.add_argument(
+        "--force", action="store_true", help="replace the bundle at --out, though it is another model's"
+    )
     group.add_argument("--license", required=True, metavar="SPDX", help="licence of the weights, as an SPDX expression")
     group.add_argument(
         "--license-file", type=pathlib.Path, metavar="FILE", help="its text; default: one line that names it"
@@ -289,6 +293,11 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     server = None if args.no_verify else certificate.find_server(args.heed_server, ROOT)
     imported = read(args)
     card = _card(args, imported)
+    if not args.force:
+        try:
+            bundle.check_place(out, publish.head(card), imported.toolkit)
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"--out: {error}; give another folder, or --force") from None
     proof = make_certificate(imported, args.cases)
     digest = publish.publish(imported.model, out, card, proof, server)
     say(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")

@@ -25,6 +25,7 @@ from .vocabulary import Vocabulary
 
 NAME = "joeynmt"
 HELP = "a JoeyNMT checkpoint (best.ckpt) with config.yaml and the vocabularies beside it"
+NEEDS = ("yaml",)
 _FUNCTIONS = ("tanh", "relu")
 MAX_LAYERS = 100
 MAX_LENGTH = 1 << 16  # tokens, and hypotheses of a beam

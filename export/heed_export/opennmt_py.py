@@ -1,6 +1,7 @@
 """OpenNMT-py's recurrent models, 2017 to 3.5: one checkpoint, with the options and the vocabularies inside.
 
-    heed-export opennmt-py model_step_50000.pt --license MIT --source-language de --target-language en --out models/mine
+    heed-export opennmt-py model_step_50000.pt --license MIT --source-language de --target-language en \\
+      --out out/models/mine
 
 Layouts of `vocab`: pairs (name, torchtext Vocab) up to 0.8; torchtext Fields to 2.3; plain lists in 3.x, whose weights
 may lie in a .safetensors beside the .pt. What the toolkit computes: onmt/encoders/{rnn,mean}_encoder.py,

@@ -5,7 +5,6 @@ into the bundle as advice (model.json's `precision`) and as a table of its model
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import pathlib
 import re
 import subprocess
@@ -13,7 +12,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
-from . import bundle, files, importer, metrics, served
+from . import bundle, files, importer, metrics, needs, served
 from .serving import Server, find_build
 from .shown import quoted, say
 
@@ -204,8 +203,9 @@ def run(args: argparse.Namespace) -> None:
     if not test_set.isprintable() or not 1 <= len(test_set.encode()) <= 200:
         raise ValueError(f"--test-set: {quoted(test_set)} must be 1 to 200 printable bytes")
     spec = files.read_json(folder / bundle.MODEL)
-    if spec.get("task") == "TASK_TRANSLATE" and importlib.util.find_spec("sacrebleu") is None:
-        raise ValueError("sacrebleu is not installed: python3 -m pip install sacrebleu")
+    lacking = needs.missing("sacrebleu") if spec.get("task") == "TASK_TRANSLATE" else ""
+    if lacking:
+        raise ValueError(lacking)
     found = measure(folder, spec, args.test, references, build)
     told = advice(found, test_set, len(references))
     for line in found.left_out:

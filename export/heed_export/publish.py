@@ -41,8 +41,12 @@ def spec_of(model: Model, card: Card, files: dict[str, bytes]) -> dict:
     """The whole ModelSpec; the files that it names go into `files`. Raises ValueError (BuildError) for what is
     missing."""
     spec = model.spec(files)
-    head = {
-        "format_version": spec.pop("format_version"),
+    return {"format_version": spec.pop("format_version"), **head(card), **spec}
+
+
+def head(card: Card) -> dict:
+    """What a ModelSpec says beside the programs."""
+    return {
         "name": card.name,
         "version": card.version,
         "task": TASKS[card.task],
@@ -52,7 +56,6 @@ def spec_of(model: Model, card: Card, files: dict[str, bytes]) -> dict:
         "license": card.license,
         "segmentation": SEGMENTATIONS[card.segmentation],
     }
-    return {**head, **spec}
 
 
 def license_text(card: Card) -> str:

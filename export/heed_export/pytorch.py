@@ -1,7 +1,7 @@
 """Hand-written PyTorch models: a Python file of about 30 lines describes the model with the builder, and
 
-    heed-export pytorch describe.py weights.pt --source-vocabulary src.txt --target-vocabulary tgt.txt --out models/mine
-    ...
+    heed-export pytorch describe.py weights.pt --source-vocabulary src.txt --target-vocabulary tgt.txt \\
+      --out out/models/mine ...
 
 makes the bundle. docs/importing/pytorch.md goes through one; export/examples has more. The file's `describe(weights,
 source, target)` returns a builder.Model; `weights` maps the state_dict's names to NumPy arrays, `source` and `target`
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import pathlib
+import sys
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -155,11 +156,19 @@ def load_weights(path: pathlib.Path, key: str | None = None) -> Weights:
 
 
 def _load_description(path: pathlib.Path) -> Any:
+    """The caller's module. Its folder is on the import path from here on, as a script's is: it finds their code."""
     if not path.is_file():
         raise CheckpointError(f"{path}: does not exist")
+    sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location("heed_description", path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: imports {shown(error.name)}, which {sys.executable} lacks (activate the virtual environment that "
+            "has it)"
+        ) from None
     if not callable(getattr(module, "describe", None)):
         raise CheckpointError(f"{path}: has no function describe(weights, source, target)")
     return module

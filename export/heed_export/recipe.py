@@ -10,13 +10,18 @@ checkpoints and the log go to --work; a run that was stopped goes on from its la
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what may be missing is imported
+    from heed_export import needs
+
+    needs.check("heed_export.recipe", "numpy", "torch", "sentencepiece")
+
 import argparse
 import json
 import pathlib
 from dataclasses import dataclass
 from typing import Callable
 
-from . import assemble, data, models, train, words
+from . import assemble, bundle, data, models, train, words
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,12 @@ def main() -> None:
     parser.add_argument("--no-quality", action="store_true", help="leave the test set's numbers out of the model card")
     arguments = parser.parse_args()
     recipe = read(arguments.recipe)
+    if arguments.bundle:
+        languages = {side: getattr(recipe.export, side) for side in ("source_language", "target_language")}
+        try:
+            bundle.check_place(arguments.bundle, {"name": recipe.name, "task": recipe.task, **languages}, "")
+        except ValueError as error:
+            parser.error(f"--bundle: {error}; give another folder, or remove that one")
     if not arguments.no_train:
         print(run(recipe, arguments.data, arguments.work))
     if arguments.bundle:

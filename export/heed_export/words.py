@@ -9,6 +9,11 @@ own.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what may be missing is imported
+    from heed_export import needs
+
+    needs.check("heed_export.words", "numpy", "sentencepiece")
+
 import collections
 import json
 import pathlib

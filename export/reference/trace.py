@@ -15,11 +15,11 @@ import numpy as np
 
 @dataclass
 class Attended:
-    """One attention at one step: `weights` and `energies` [heads, S], `context` [C]."""
+    """One attention at one step: `weights` and `energies` [heads, S], `context` [C]. None: the model does not tell."""
 
     weights: np.ndarray
-    energies: np.ndarray
-    context: np.ndarray
+    energies: np.ndarray | None = None
+    context: np.ndarray | None = None
 
 
 @dataclass

@@ -262,6 +262,35 @@ class Published(unittest.TestCase):
             else:
                 self.assertEqual(["heed-server"], [p.name for p in self.folder.iterdir()])
 
+    def test_only_the_same_models_bundle_is_replaced_unasked(self):
+        out = self.folder / "tiny"
+        spec, proof = publish.head(CARD), self.proof()
+        bundle.check_place(out, spec, "JoeyNMT 2.3.0")
+        proof.toolkit = "JoeyNMT 2.3.0"
+        publish.publish(tiny(), out, CARD, proof)
+        bundle.check_place(out, {**spec, "version": "2"}, "JoeyNMT 2.0.0")
+        for change, toolkit, new in (
+            ({"name": "other"}, "JoeyNMT 2.3.0", "other (translate, {languages}, from JoeyNMT)"),
+            ({"task": "TASK_SUMMARIZE"}, "JoeyNMT 2.3.0", "{name} (summarize, {languages}, from JoeyNMT)"),
+            ({"target_language": "fi"}, "JoeyNMT 2.3.0", "{name} (translate, {source} to fi, from JoeyNMT)"),
+            ({}, "fairseq", "{name} (translate, {languages}, from fairseq)"),
+            ({}, "", "{name} (translate, {languages})"),
+        ):
+            source, languages = CARD.source_language, f"{CARD.source_language} to {CARD.target_language}"
+            said = f"{out} holds another model, {CARD.name} (translate, {languages}, from JoeyNMT), and this is "
+            said += new.format(name=CARD.name, languages=languages, source=source)
+            with self.subTest(new), self.assertRaises(ValueError) as refused:
+                bundle.check_place(out, {**spec, **change}, toolkit)
+            self.assertEqual(said, str(refused.exception))
+        publish.publish(tiny(), out, CARD)
+        bundle.check_place(out, spec, "fairseq")  # without parity.json nobody knows where it came from
+        (out / "model.json").write_text("[")
+        with self.assertRaisesRegex(ValueError, "tiny holds a damaged bundle, and this is "):
+            bundle.check_place(out, spec, "fairseq")
+        (out / "SHA256SUMS").unlink()
+        with self.assertRaisesRegex(ValueError, "tiny exists and is no bundle$"):
+            bundle.check_place(out, spec, "fairseq")
+
     def test_an_oracle_that_gives_no_number_is_refused(self):
         proof = self.proof()
         proof.cases[0].trace.log_probabilities[1] = float("-inf")

@@ -1,12 +1,19 @@
 #!/usr/bin/python3
 """The command heed-export as people start it: from a checkout, and as pyproject.toml installs it."""
 
+import contextlib
 import importlib
+import importlib.util
+import io
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -59,12 +66,67 @@ class Command(unittest.TestCase):
         code = "import sys; from heed_export import cli; cli.make_parser(); sys.exit('torch' in sys.modules)"
         subprocess.run([sys.executable, "-c", code], cwd=EXPORT, check=True, timeout=60)
 
+    def test_a_package_that_a_toolkit_needs_and_python_lacks_is_one_line(self):
+        err = io.StringIO()
+        find = importlib.util.find_spec
+        lacking = lambda name: None if name == "yaml" else find(name)  # noqa: E731
+        with unittest.mock.patch.object(importlib.util, "find_spec", lacking):
+            with contextlib.redirect_stderr(err):
+                code = cli.main(["joeynmt", "/nowhere/best.ckpt", "--out", "/nowhere/x", "--license", "MIT"])
+        self.assertEqual(1, code)
+        said = r"\Aheed-export joeynmt: needs PyYAML, which \S+ lacks: .*pip install pyyaml\n\Z"
+        self.assertRegex(err.getvalue(), said)
+
     def test_the_installed_command_is_this_one(self):
         project = tomllib.loads((EXPORT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         module, function = project["scripts"]["heed-export"].split(":")
         self.assertIs(cli.main, getattr(importlib.import_module(module), function))
         version = (presets.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
         self.assertIn(f"project(heed VERSION {project['version']} ", version)
+
+    def test_install_deps_has_what_the_importers_need(self):
+        listed = [presets.ROOT / "scripts/install-deps", "--list", "import"]
+        said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+        self.assertEqual(["python3", "python3-numpy", "python3-yaml"], said)
+
+
+class Environments(unittest.TestCase):
+    """Which Python the command runs with, and what it says where that one lacks something."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", cls.folder / "venv"], check=True, timeout=60)
+        cls.kept = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+
+    def run_in(self, command, **environment: str) -> tuple[int, str, str]:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.kept | environment)
+        return shown.returncode, shown.stdout, shown.stderr
+
+    def test_debians_python_unless_an_environment_is_active(self):
+        venv = self.folder / "venv"
+        path = f"{venv}/bin:{self.kept['PATH']}"
+        self.assertEqual(0, self.run_in([EXPORT / "heed-export", "--help"])[0])
+        for command, active in (
+            ([EXPORT / "heed-export", "--help"], {"PATH": path, "VIRTUAL_ENV": str(venv)}),
+            ([EXPORT / "heed-export", "--help"], {"PATH": path, "CONDA_PREFIX": str(venv)}),
+            ([venv / "bin/python3", EXPORT / "heed-export", "--help"], {}),
+        ):
+            with self.subTest(active):
+                lacking = f"heed-export: needs NumPy, which {venv}/bin/python3 lacks: pip install numpy\n"
+                self.assertEqual((1, "", lacking), self.run_in(command, **active))
+
+    def test_a_recipe_says_what_it_needs(self):
+        for name, needed in (("recipe", "NumPy and PyTorch and SentencePiece"), ("words", "NumPy and SentencePiece")):
+            command = [f"{self.folder}/venv/bin/python", "-m", f"heed_export.{name}"]
+            code, _, err = self.run_in(command, PYTHONPATH=str(EXPORT))
+            self.assertEqual((1, 1), (code, err.count("\n")))
+            self.assertRegex(err, f"^heed_export.{name}: needs {needed}, which .* lacks: pip install numpy")
+
+    def test_git_sees_nothing_of_what_pip_leaves_of_installing_export(self):
+        left = ["export/build/lib/heed_export/cli.py", "export/heed_export.egg-info/PKG-INFO"]
+        ignored = subprocess.run(["git", "check-ignore", *left], cwd=presets.ROOT, capture_output=True, text=True)
+        self.assertEqual(left, ignored.stdout.split())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ sys.path[:0] = [str(ROOT / "export"), str(ROOT / "tests/export")]
 from heed_export import cli, fairseq
 from heed_export.checkpoint import CheckpointError
 from serving import Served
-from transcripts import check_page
 
 DATA = ROOT / "tests/data/fairseq"
 MODELS = ("bidirectional", "shared", "no-attention")
@@ -93,9 +92,6 @@ class Fairseq(unittest.TestCase):
         self.assertEqual((1, 1), (code, said.count("\n")), said)
         self.assertIn("expected [", said)
         self.assertFalse((self.folder / "m").exists())
-
-    def test_the_pages_transcript_is_what_the_commands_print(self):
-        check_page(self, "fairseq.md", SERVER, HEED)
 
 
 if __name__ == "__main__":

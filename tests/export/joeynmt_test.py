@@ -16,7 +16,6 @@ sys.path[:0] = [str(ROOT / "export"), str(ROOT / "tests/export")]
 import numpy as np
 from heed_export import bundle, cli, joeynmt
 from serving import Served
-from transcripts import check_page
 
 DATA = ROOT / "tests/data/joeynmt"
 MODELS = ("gru-bahdanau-last", "lstm-luong-bridge-char", "gru-lstm-zero-bpe")
@@ -128,9 +127,6 @@ class JoeyNmt(unittest.TestCase):
         arrays = {"src_embed.lut.weight": np.zeros((4, 3), np.float32)}
         with self.assertRaisesRegex(ValueError, "encoder.rnn.weight_ih_l0"):
             joeynmt.build(options, joeynmt.Weights(arrays, "x"), vocabulary, vocabulary)
-
-    def test_the_pages_transcript_is_what_the_commands_print(self):
-        check_page(self, "joeynmt.md", SERVER, HEED)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from presets import marian as shapes
 from reference import marian as oracle
 from reference import marian_student as student_oracle
 from reference import trace
-from transcripts import check_page
 
 DATA = presets.ROOT / "tests/data/marian"
 FLOAT, INT8, SPM, LEX = (
@@ -410,15 +409,6 @@ class Students(InAFolder):
 
     def test_int8_with_a_shortlist_says_what_marian_says(self):
         self.as_marian("intgemm.alphas.shortlist", LEX)
-
-
-class Page(unittest.TestCase):
-    def test_its_transcript_is_what_the_commands_print(self):
-        if not BUILD:
-            self.skipTest("no build folder given")
-        if not HAS_VNNI:
-            self.skipTest("without VNNI the server takes float32, and says so")
-        check_page(self, "marian.md", BUILD[0] / "server/heed-server", BUILD[0] / "client/heed")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from in_a_folder import InAFolder
 from presets import nematus as shapes
 from reference import nematus as oracle
 from reference import trace
-from transcripts import check_page
 
 BUILD: list[pathlib.Path] = []  # of CMake, or none
 SPEC = importlib.util.spec_from_file_location("make", presets.ROOT / "tests/data/nematus/make.py")
@@ -183,13 +182,6 @@ class Command(Trained):
         self.assertEqual((1, ""), (code, out))
         self.assertRegex(err, r"\Aheed-export nematus: .*factored sources are not supported: factors=2\n\Z")
         self.assertEqual(before, sorted(self.folder.rglob("*")))
-
-
-class Page(unittest.TestCase):
-    def test_its_transcript_is_what_the_commands_print(self):
-        if not BUILD:
-            self.skipTest("no build folder given")
-        check_page(self, "nematus.md", BUILD[0] / "server/heed-server", BUILD[0] / "client/heed")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from heed_export.vocabulary import pretokenized
 from presets import opennmt_py as shapes
 from reference import trace
 from serving import Served
-from transcripts import check_page
 from torch_files import Call, Storage, legacy, tensor, zipped
 
 DATA = presets.ROOT / "tests/data/opennmt_py"
@@ -301,6 +300,21 @@ class Command(unittest.TestCase):
         self.assertEqual((1, ["precious"]), (code, [p.name for p in out.iterdir()]))
         self.assertIn("exists and is no bundle", err)
 
+    def test_another_models_bundle_is_replaced_when_told_to(self):
+        out, other = self.folder / "mine", ("--name", "other")
+        model = DATA / "v3-rnn-gru-mlp/model.pt"
+        self.assertEqual(0, export(model, "--out", out, *COMMON)[0])
+        self.assertEqual(0, export(DATA / "v3-brnn-lstm-general/model.pt", "--out", out, *COMMON)[0], "a newer checkpoint")
+        before = bundle.read(out).digest
+        code, _, err = export(model, "--out", out, *COMMON, *other)
+        self.assertEqual((1, before), (code, bundle.read(out).digest))
+        self.assertEqual(
+            f"heed-export opennmt-py: --out: {out} holds another model, mine (translate, en to de, from OpenNMT-py), and "
+            "this is other (translate, en to de, from OpenNMT-py); give another folder, or --force\n", err
+        )  # fmt: skip
+        self.assertEqual(0, export(model, "--out", out, *COMMON, *other, "--force")[0])
+        self.assertEqual("other", bundle.read(out).spec["name"])
+
     def test_weights_that_do_not_fit_are_named(self):
         options, weights, s, t = opennmt_py.read_checkpoint(DATA / "v3-rnn-gru-mlp/model.pt")
         sides = [
@@ -363,13 +377,6 @@ class Through(unittest.TestCase):
                     for line, want, found in zip(source, lines(name, file), said):
                         with self.subTest(f"{name} {file}", line=line):
                             self.assertEqual(want.split("\t")[1], found["text"])
-
-
-class Page(unittest.TestCase):
-    def test_its_transcript_is_what_the_commands_print(self):
-        if not PROGRAMS:
-            self.skipTest("no heed-server and heed given")
-        check_page(self, "opennmt-py.md", *PROGRAMS)
 
 
 if __name__ == "__main__":

@@ -137,9 +137,9 @@ class Faults(InAFolder):
         self.assertIn("--test-set: 'a\\nb' must be 1 to 200 printable bytes", self.line(self.folder, *named))
         self.assertIn("t.none: does not exist", self.line(self.folder, *self.flags, *build, "--test", "t.none"))
         self.put("model.json", '{"task": "TASK_TRANSLATE"}')
-        with unittest.mock.patch.object(precision.importlib.util, "find_spec", return_value=None):
+        with unittest.mock.patch.object(precision.needs.importlib.util, "find_spec", return_value=None):
             line = self.line(self.folder, *self.flags, *build)
-        self.assertEqual("sacrebleu is not installed: python3 -m pip install sacrebleu", line)
+        self.assertRegex(line, r"^needs sacrebleu, which \S+ lacks: .*pip install sacrebleu$")
 
     def test_a_precision_that_is_there_but_fails_is_a_fault(self):
         lacking = RuntimeError('{"event":"x"}\nheed-server: model m 1 cannot ...: bfloat16 needs AVX512_BF16, which')

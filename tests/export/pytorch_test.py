@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
@@ -235,6 +236,32 @@ class Command(unittest.TestCase):
             self.assertEqual(1, code)
             self.assertRegex(err, message)
 
+    def test_a_description_finds_the_code_beside_it_and_says_what_python_lacks(self):
+        description, code = self.folder / "mine.py", self.folder / "beside_mine.py"
+        code.write_text((EXAMPLES / "bentrevett.py").read_text())
+        description.write_text("from beside_mine import describe, oracle")
+        self.addCleanup(sys.path.remove, str(self.folder.resolve()))
+        self.assertEqual((0, ""), self.run_command(self.module.state_dict(), description=description)[::2])
+        description.write_text("import no_such_module")
+        self.addCleanup(sys.path.remove, str(self.folder.resolve()))
+        code, _, err = self.run_command(self.module.state_dict(), description=description)
+        self.assertEqual(1, code)
+        self.assertRegex(err, r"mine.py: imports no_such_module, which \S+ lacks \(activate the virtual environment .*\)\n$")
+
+    def test_a_module_proves_its_own_bundle_without_energies_and_contexts(self):
+        made = presets.ROOT / "tests/data/pytorch"
+        out, err = io.StringIO(), io.StringIO()
+        vocabularies = [f"--source-vocabulary={made}/src.txt", f"--target-vocabulary={made}/tgt.txt"]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            self.addCleanup(torch.set_grad_enabled, True)
+            self.addCleanup(sys.path.remove, str(EXAMPLES))
+            given = ["pytorch", str(EXAMPLES / "own_module.py"), str(made / "model.pt"), *vocabularies, "--no-verify"]
+            languages = ["--source-language", "de", "--target-language", "en"]
+            code = cli.main([*given, "--out", str(self.folder / "mine"), "--license", "CC0-1.0", *languages])
+        self.assertEqual((0, ""), (code, err.getvalue()))
+        attended = json.loads(bundle.read(self.folder / "mine").files["parity.json"])["cases"][0]["attentions"]
+        self.assertEqual([{"attend", "head", "weights"}], [set(a) for a in attended])
+
     def test_vocabularies_that_are_none_are_named(self):
         for name, text, message in (
             ("a.json", "[1]", "neither a list of strings"),
@@ -249,11 +276,12 @@ class Command(unittest.TestCase):
 
 
 class Page(unittest.TestCase):
-    def test_the_page_shows_the_example_as_it_is(self):
+    def test_the_page_shows_the_examples_as_they_are(self):
         page = (presets.ROOT / "docs/importing/pytorch.md").read_text(encoding="utf-8")
-        example = (EXAMPLES / "bentrevett.py").read_text(encoding="utf-8")
-        shown = page.split("```python\n")[1].split("```")[0]
-        self.assertIn(shown.rstrip(), example)
+        shown = [block.rstrip() for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)]
+        for name in ("bentrevett", "own_module"):
+            code = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").split('"""\n\n', 1)[1]
+            self.assertTrue(any(code.startswith(block) for block in shown), name)
 
     def test_examples_are_about_thirty_lines(self):
         for name in ("bentrevett", "bastings"):
