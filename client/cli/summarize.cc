@@ -14,7 +14,7 @@ constexpr char kUsage[] =
     "went in, in order; empty lines stay empty. With --n_best above 1, each hypothesis has a line of its own:\n"
     "TEXT.SEGMENT.RANK, score and text, separated by tabs.\n"
     "\n"
-    "  heed summarize '이번 주말에 어디로 여행을 가면 좋을지 알려 줘.'\n"
+    "  heed summarize '회의실에 들어오기 전에 휴대폰 전원을 꺼 주세요.'\n"
     "  heed summarize --output=json --file=requests.txt\n";
 
 absl::StatusOr<TextReply> Send(Client& client, const TextOptions& options, const std::vector<std::string>& texts) {

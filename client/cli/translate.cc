@@ -14,8 +14,8 @@ constexpr char kUsage[] =
     "went in, in order; empty lines stay empty. With --n_best above 1, each hypothesis has a line of its own:\n"
     "TEXT.SENTENCE.RANK, score and text, separated by tabs.\n"
     "\n"
-    "  heed translate '파이썬은 배우기 쉽다.'\n"
-    "  heed translate --attention '파이썬은 배우기 쉽다.'\n"
+    "  heed translate '이 함수는 문자열을 반환합니다.'\n"
+    "  heed translate --attention '이 함수는 문자열을 반환합니다.'\n"
     "  heed translate --file=korean.txt > english.txt\n";
 
 absl::StatusOr<TextReply> Send(Client& client, const TextOptions& options, const std::vector<std::string>& texts) {

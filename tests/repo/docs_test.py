@@ -57,6 +57,16 @@ class Docs(unittest.TestCase):
                  for target in re.findall(r"(?:`|^\$? ?)make ([a-z-]+)", text, re.M) if target not in targets]
         self.assertEqual([], wrong)
 
+    def test_make_clean_leaves_what_the_docs_put_into_out(self):
+        said = subprocess.run(["make", "-n", "clean"], cwd=ROOT, check=True, capture_output=True, text=True)
+        self.assertEqual("rm -rf build", said.stdout.strip())
+
+    def test_imported_models_go_into_a_folder_of_their_own(self):
+        # In models/ a second translator makes `heed translate` without --model ambiguous.
+        wrong = [f"{name}: {line}" for name, text in documents().items() for line in text.splitlines()
+                 if re.search(r"--out[ =]models/|verify models/mine|beside those in `models`", line)]
+        self.assertEqual([], wrong)
+
     def test_the_readme_lists_the_metrics_that_there_are(self):
         counted = set()
         for path in (ROOT / "server/metrics").glob("*.cc"):
