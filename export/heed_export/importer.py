@@ -54,6 +54,7 @@ class Imported:
     # The oracle rounds what it multiplies to int8, and `moved` moves that by FLOAT_ERROR, at random each time.
     rounded: bool = False
     notes: Sequence[str] = ()  # lines for people, said of the import
+    reference: str = REFERENCE  # who the oracle is, for parity.json
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,7 +247,7 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
     return certificate.Certificate(
         tolerance=None if imported.moved is None else tolerance(kept, imported.moved, imported.rounded),
         precision="int8" if imported.rounded else "float32",
-        reference=REFERENCE,
+        reference=imported.reference,
         cases=kept,
         search={"beam_size": 1, "max_length_a": 0, "max_length_b": _MAX_CASE_TOKENS},
         toolkit=imported.toolkit,

@@ -200,12 +200,16 @@ def read(args: argparse.Namespace) -> importer.Imported:
             + (f" and {len(left) - 1} more" if len(left) > 1 else "")
             + " (weights.ignore(name) says that it means nothing)"
         )
-    trace = None
+    trace, reference = None, importer.REFERENCE
     if hasattr(description, "oracle"):
-        trace = oracle_trace(*description.oracle(dict(weights.arrays)), model.target.eos)
+        oracle, first = description.oracle(dict(weights.arrays))
+        trace = oracle_trace(oracle, first, model.target.eos)
+        if not type(oracle).__module__.startswith("reference."):
+            reference = f"the oracle of {args.describe.name}, one source at a time"
     return importer.Imported(
         model,
         getattr(description, "TOOLKIT", "PyTorch"),
         trace,
         f"{args.checkpoint.name}, described by {args.describe.name}",
+        reference=reference,
     )

@@ -259,8 +259,9 @@ class Command(unittest.TestCase):
             languages = ["--source-language", "de", "--target-language", "en"]
             code = cli.main([*given, "--out", str(self.folder / "mine"), "--license", "CC0-1.0", *languages])
         self.assertEqual((0, ""), (code, err.getvalue()))
-        attended = json.loads(bundle.read(self.folder / "mine").files["parity.json"])["cases"][0]["attentions"]
-        self.assertEqual([{"attend", "head", "weights"}], [set(a) for a in attended])
+        proof = json.loads(bundle.read(self.folder / "mine").files["parity.json"])
+        self.assertEqual([{"attend", "head", "weights"}], [set(a) for a in proof["cases"][0]["attentions"]])
+        self.assertEqual("the oracle of own_module.py, one source at a time", proof["reference"])
 
     def test_vocabularies_that_are_none_are_named(self):
         for name, text, message in (
