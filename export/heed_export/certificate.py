@@ -111,8 +111,8 @@ def dumps(certificate: Certificate) -> bytes:
 
 
 def find_server(given: str | None, root: pathlib.Path) -> pathlib.Path | None:
-    """The heed-server to measure with: the one given, the one on PATH, the newest below root/build; or None. Raises
-    ValueError if the one given is not there."""
+    """The heed-server to measure with: the one given, the one on PATH, the newest below root/build or, of a checkout that
+    one stands in, ./build; or None. Raises ValueError if the one given is not there."""
     if given:
         found = shutil.which(given)
         if found is None:
@@ -121,7 +121,7 @@ def find_server(given: str | None, root: pathlib.Path) -> pathlib.Path | None:
     on_path = shutil.which("heed-server")
     if on_path:
         return pathlib.Path(on_path)
-    built = [p for p in root.glob("build/*/server/heed-server") if p.is_file()]
+    built = [p for top in (root, pathlib.Path.cwd()) for p in top.glob("build/*/server/heed-server") if p.is_file()]
     return max(built, key=lambda p: p.stat().st_mtime, default=None)
 
 

@@ -51,8 +51,9 @@ class Process:
 
 
 def find_build(root: pathlib.Path) -> pathlib.Path | None:
-    """The newest CMake build folder below root/build that has heed-server and heed."""
-    built = [p.parents[1] for p in root.glob("build/*/server/heed-server") if (p.parents[1] / "client/heed").is_file()]
+    """The newest CMake build folder below root/build or ./build that has heed-server and heed."""
+    servers = [p for top in (root, pathlib.Path.cwd()) for p in top.glob("build/*/server/heed-server")]
+    built = [p.parents[1] for p in servers if (p.parents[1] / "client/heed").is_file()]
     return max(built, key=lambda p: (p / "server/heed-server").stat().st_mtime, default=None)
 
 
