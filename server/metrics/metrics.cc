@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "server/metrics/exemplars.h"
 #include "server/metrics/openmetrics.h"
+#include "server/metrics/process_stats.h"
 
 namespace heed {
 namespace {
@@ -126,6 +127,20 @@ struct ModelMetrics {
   prometheus::Counter* encoder_positions = nullptr;
 };
 
+// The process's own, where the system says them.
+std::vector<prometheus::MetricFamily> ProcessFamilies() {
+  std::vector<prometheus::MetricFamily> families;
+  for (const ProcessStat& stat : ReadProcessStats()) {
+    prometheus::ClientMetric metric;
+    (stat.counter ? metric.counter.value : metric.gauge.value) = stat.value;
+    families.push_back({stat.name,
+                        stat.help,
+                        stat.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge,
+                        {metric}});
+  }
+  return families;
+}
+
 class PrometheusMetrics : public Metrics {
  public:
   explicit PrometheusMetrics(const MetricsOptions& options)
@@ -193,6 +208,7 @@ class PrometheusMetrics : public Metrics {
   std::string Render(MetricsFormat format) const override {
     std::vector<prometheus::MetricFamily> families = registry_->Collect();
     for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
+    for (prometheus::MetricFamily& family : ProcessFamilies()) families.push_back(std::move(family));
     if (format == MetricsFormat::kOpenMetrics) return WriteOpenMetrics(families, GetExemplars());
     return prometheus::TextSerializer().Serialize(families);
   }

@@ -2,14 +2,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <set>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "server/metrics/exemplars.h"
+#include "server/metrics/process_stats.h"
+#include "tests/support/bundle_folder.h"
 
 namespace heed {
 namespace {
@@ -122,6 +131,8 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
   EXPECT_THAT(text, HasSubstr("heed_model_weight_bytes{model=\"koen\",version=\"1\"} 4096"));
   EXPECT_THAT(text, HasSubstr("heed_models_failed 2"));
   EXPECT_THAT(text, HasSubstr("heed_build_info{version=\"9.9.9\"} 1"));
+  EXPECT_THAT(text, HasSubstr("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 0."));
+  EXPECT_THAT(text, HasSubstr("# TYPE process_threads gauge\nprocess_threads "));
 }
 
 TEST(Metrics, ASegmentThatNeverStartedHasNoTokenTimes) {
@@ -145,7 +156,7 @@ TEST(Metrics, TheDocumentationNamesEveryMetricAndNoOther) {
   std::ifstream file("docs/metrics.md");
   const std::string docs((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   std::set<std::string> documented;
-  const std::regex row("\n\\| `(heed_\\w+)`");
+  const std::regex row("\n\\| `((heed|process)_\\w+)`");
   for (std::sregex_iterator it(docs.begin(), docs.end(), row), end; it != end; ++it) documented.insert((*it)[1]);
   EXPECT_EQ(served, documented);
 }
@@ -184,7 +195,7 @@ TEST(Metrics, NothingIsLostBetweenTheTwoForms) {
   // Name, labels but for a bucket's bound, which each writes in its own way, and no value.
   const auto samples = [](const std::string& text) {
     std::multiset<std::string> found;
-    const std::regex sample("(^|\n)(heed_\\w+(\\{[^}]*\\})?) ");
+    const std::regex sample("(^|\n)((?:heed|process)_\\w+(\\{[^}]*\\})?) ");
     const std::regex bound(",?le=\"[^\"]*\"");
     for (std::sregex_iterator it(text.begin(), text.end(), sample), end; it != end; ++it) {
       found.insert(std::regex_replace((*it)[2].str(), bound, ""));
@@ -232,6 +243,76 @@ TEST(Metrics, AnExemplarIsInTheBucketThatCountsIt) {
   std::vector<std::string> kept;
   for (const Exemplar& exemplar : exemplars.Get()) kept.push_back(exemplar.trace_id);
   EXPECT_THAT(kept, ::testing::ElementsAre("a", "b", "c")) << "bounds are inclusive";
+}
+
+std::map<std::string, double> ProcessStats(const std::string& proc = "/proc") {
+  std::map<std::string, double> stats;
+  for (const ProcessStat& stat : ReadProcessStats(proc)) stats[stat.name] = stat.value;
+  return stats;
+}
+
+TEST(ProcessStats, AreThisProcesss) {
+  auto before = ProcessStats();
+  EXPECT_EQ(before.size(), 7u) << "Linux says all of them";
+  std::ifstream held("/proc/self/stat");
+  absl::Notification end;
+  std::thread other([&] { end.WaitForNotification(); });
+  const std::vector<char> memory(64 << 20, 'x');
+  auto after = ProcessStats();
+  EXPECT_EQ(memory.back(), 'x');
+  end.Notify();
+  other.join();
+  EXPECT_EQ(after["process_open_fds"], before["process_open_fds"] + 1);
+  EXPECT_EQ(after["process_threads"], before["process_threads"] + 1);
+  EXPECT_GT(after["process_resident_memory_bytes"], before["process_resident_memory_bytes"] + (60 << 20));
+  EXPECT_GT(after["process_virtual_memory_bytes"], after["process_resident_memory_bytes"]);
+  EXPECT_GT(after["process_cpu_seconds_total"], before["process_cpu_seconds_total"]);
+  const double now = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  EXPECT_LT(after["process_start_time_seconds"], now + 1);
+  EXPECT_GT(after["process_start_time_seconds"], now - 300) << "the test began not long ago";
+  rlimit files = {};
+  getrlimit(RLIMIT_NOFILE, &files);
+  EXPECT_EQ(after["process_max_fds"], static_cast<double>(files.rlim_cur));
+}
+
+TEST(ProcessStats, AreReadFromFilesWhateverTheProgramIsCalled) {
+  const TempFolder proc;
+  std::filesystem::create_directories(proc.path() + "/self/fd");
+  for (const char* name : {"0", "1", "2", "7"}) std::ofstream(absl::StrCat(proc.path(), "/self/fd/", name)) << "";
+  std::ofstream(proc.path() + "/self/stat") << "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 500 250 0 0 20 0 11 0 "
+                                               "3000 123456789 2048 18446744073709551615 1 1 0 0 0\n";
+  std::ofstream(proc.path() + "/stat") << "cpu  1 2 3\nintr 5\nbtime 1700000000\nprocesses 5\n";
+  auto stats = ProcessStats(proc.path());
+  EXPECT_EQ(stats["process_threads"], 11);
+  EXPECT_EQ(stats["process_virtual_memory_bytes"], 123456789);
+  EXPECT_EQ(stats["process_resident_memory_bytes"], 2048.0 * static_cast<double>(sysconf(_SC_PAGESIZE)));
+  EXPECT_EQ(stats["process_open_fds"], 3) << "without the one that reads them";
+  EXPECT_EQ(stats["process_start_time_seconds"], 1700000000 + 3000.0 / static_cast<double>(sysconf(_SC_CLK_TCK)));
+}
+
+TEST(ProcessStats, WhatTheSystemDoesNotSayIsLeftOut) {
+  const TempFolder proc;
+  const auto names = [&] {
+    std::set<std::string> found;
+    for (const auto& [name, value] : ProcessStats(proc.path())) found.insert(name);
+    return found;
+  };
+  const std::set<std::string> always = {"process_cpu_seconds_total", "process_max_fds"};
+  EXPECT_EQ(names(), always) << "no /proc";
+  std::filesystem::create_directory(proc.path() + "/self");
+  for (const char* damaged : {"", "42", "42 (heed", "42 (heed)", "42 (heed) S 1 2",
+                              "42 (heed) S x x x x x x x x x x x "
+                              "x x x x x x x x x x x",
+                              ")"}) {
+    std::ofstream(proc.path() + "/self/stat") << damaged;
+    EXPECT_EQ(names(), always) << damaged;
+  }
+  std::ofstream(proc.path() + "/self/stat") << "42 (heed) S 1 42 42 0 -1 0 1 0 0 0 5 2 0 0 20 0 11 0 3000 1 2";
+  for (const char* damaged : {"", "btime", "btime x"}) {
+    std::ofstream(proc.path() + "/stat") << damaged;
+    EXPECT_EQ(names().count("process_start_time_seconds"), 0u) << damaged;
+    EXPECT_EQ(names().count("process_threads"), 1u) << damaged;
+  }
 }
 
 TEST(Metrics, ATraceIdIsThatOfARecordedTrace) {
