@@ -90,7 +90,7 @@ class Server(unittest.TestCase):
             self.assertGreater(settings.seconds("shutdown_delay"), 0)
 
     def test_memory_is_what_the_documentation_says_suffices(self):
-        needed = int(one(r"A container of (\d+) GiB with the shipped models needs no flag", read("docs/container.md"))) << 30
+        needed = int(one(r"A container of (\d+) GiB with them needs no flag", read("docs/container.md"))) << 30
         resources = container()["resources"]
         self.assertEqual(needed, size(resources["limits"]["memory"]))
         self.assertEqual(needed, size(compose()["x-heed"]["mem_limit"]))

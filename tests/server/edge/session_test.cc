@@ -270,8 +270,8 @@ TEST_F(SessionTest, ALongCompressedMessageIsInflatedOverSeveralTurns) {
     ASSERT_LE(wire_.wake, clock_.Now()) << "it asks for another turn";
     session_->OnTime(clock_.Now());
   }
-  EXPECT_GE(turns, 3);
-  EXPECT_LE(turns, 5);
+  EXPECT_GE(turns, 12);
+  EXPECT_LE(turns, 18);
   EXPECT_EQ(backend_.last().messages[0].size(), 1 << 20);
 }
 
