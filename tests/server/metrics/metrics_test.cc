@@ -300,10 +300,8 @@ TEST(ProcessStats, WhatTheSystemDoesNotSayIsLeftOut) {
   const std::set<std::string> always = {"process_cpu_seconds_total", "process_max_fds"};
   EXPECT_EQ(names(), always) << "no /proc";
   std::filesystem::create_directory(proc.path() + "/self");
-  for (const char* damaged : {"", "42", "42 (heed", "42 (heed)", "42 (heed) S 1 2",
-                              "42 (heed) S x x x x x x x x x x x "
-                              "x x x x x x x x x x x",
-                              ")"}) {
+  constexpr char kWords[] = "42 (heed) S x x x x x x x x x x x x x x x x x x x x x x";
+  for (const char* damaged : {"", "42", "42 (heed", "42 (heed)", "42 (heed) S 1 2", kWords, ")"}) {
     std::ofstream(proc.path() + "/self/stat") << damaged;
     EXPECT_EQ(names(), always) << damaged;
   }
