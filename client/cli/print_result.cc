@@ -59,14 +59,17 @@ bool ResultPrinter::Print(std::int64_t number, const std::string& source, const 
   } else {
     out << ForOutput(output.text(), console) << "\n";
   }
-  for (const v1::Segment& segment : output.segments()) {
+  for (int i = 0; i < output.segments_size(); ++i) {
+    const v1::Segment& segment = output.segments(i);
     if (segment.truncated()) {
       PrintNote(absl::StrCat("text ", number, ": bytes ", segment.begin(), " to ", segment.end(),
                              " were too long for the model and were cut short"),
                 console);
     }
-    for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
-      for (const HeatMap& map : MapsOf(source, segment, hypothesis)) out << "\n" << Draw(map, draw) << "\n";
+    for (int rank = 0; rank < segment.hypotheses_size(); ++rank) {
+      for (const HeatMap& map : MapsOf(source, output, i, rank, options.heads)) {
+        out << "\n" << Draw(map, draw) << "\n";
+      }
     }
   }
   return !result.has_error();
@@ -74,13 +77,16 @@ bool ResultPrinter::Print(std::int64_t number, const std::string& source, const 
 
 DrawOptions ChooseDrawing(const TextOptions& options, const Console& console) {
   DrawOptions draw;
-  draw.width = console.columns;
+  draw.width = options.width.value_or(console.columns);
   const std::string term = console.environment("TERM").value_or("");
-  const std::string color_term = console.environment("COLORTERM").value_or("");
-  const Colors best = color_term == "truecolor" || color_term == "24bit" ? Colors::kTrue : Colors::k256;
+  const Colors has = ColorsOf(term, console.environment("COLORTERM").value_or(""));
   const bool no_color = !console.environment("NO_COLOR").value_or("").empty();
-  const bool able = console.out_is_terminal && !term.empty() && term != "dumb" && !no_color;
-  if (options.color == "always" || (options.color == "auto" && able)) draw.colors = best;
+  if (options.color == "always") {
+    // Where nothing is known, it is no terminal that will show them, but a page or a pager.
+    draw.colors = has != Colors::kNone ? has : term.empty() ? Colors::k256 : Colors::k16;
+  } else if (options.color == "auto" && console.out_is_terminal && !no_color && !term.empty() && term != "dumb") {
+    draw.colors = has;
+  }
   return draw;
 }
 

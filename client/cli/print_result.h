@@ -24,7 +24,7 @@ struct ResultPrinter {
              const v1::ModelIdentity& model) const;
 };
 
-// Colours by --color, NO_COLOR, TERM and COLORTERM; width of the terminal.
+// Colours by --color, NO_COLOR, TERM and COLORTERM; width by --width, else the terminal's.
 DrawOptions ChooseDrawing(const TextOptions& options, const Console& console);
 
 }  // namespace heed::cli

@@ -103,6 +103,12 @@ int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptio
       console.out->flush();
       return PrintError(status, options.connection.client.address, console);
     }
+    for (const v1::TextResult& result : reply->results) {
+      if (absl::Status status = CheckHeads(options.heads, result.output()); !status.ok()) {
+        progress.Clear();
+        return PrintUsageError(std::string(status.message()), console);
+      }
+    }
     for (std::size_t i = 0; i < first.batch.texts.size(); ++i) {
       if (SaysSomething(reply->results[i])) progress.Clear();
       all_well &= printer.Print(first.batch.first + static_cast<std::int64_t>(i), first.batch.texts[i],

@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/search_flags.h"
 
@@ -62,9 +63,19 @@ FlagGroup OutputFlags(TextOptions* options) {
        BoolFlag("attention", "draw what each output word attended to, as a heat map\n(json: return it)",
                 &options->attention),
        BoolFlag("energies", "the same for the numbers before the softmax", &options->energies),
-       ChoiceFlag("unit", "rows and columns of the maps (default words; pieces with --energies)", {"words", "pieces"},
-                  [options](const std::string& value) { options->unit = value; }),
+       BoolFlag("contexts", "return the context vectors (with --output=json)", &options->contexts),
+       ChoiceFlag("unit", "rows and columns of the maps (default words; pieces with --energies and --contexts)",
+                  {"words", "pieces"}, [options](const std::string& value) { options->unit = value; }),
        StringFlag("attends", "A,B", "only these attends of the model", &options->attends),
+       {"head", "[A:]N", "draw this head alone, from 0 (of attend A); several: 0,3 or A:0,B:2",
+        [options](const std::string& value) {
+          absl::StatusOr<std::vector<HeadChoice>> heads = ParseHeads(value);
+          if (heads.ok()) options->heads = *std::move(heads);
+          return heads.status();
+        }},
+       IntFlag(
+           "width", "columns of the maps, 20 to 1000 (default the terminal's)",
+           [options](std::int64_t value) { options->width = static_cast<int>(value); }, 20, 1000),
        ChoiceFlag("color", "of the maps (default auto: on a terminal that has it, unless NO_COLOR is set)",
                   {"auto", "always", "never"}, [options](const std::string& value) { options->color = value; }),
        BoolFlag("progress", "show a bar for files, on a terminal (default true)", &options->progress),
@@ -101,23 +112,33 @@ absl::Status CheckTextOptions(const TextOptions& options, bool has_operands) {
   if (has_operands && options.whole) {
     return absl::InvalidArgumentError("--whole is for --file and standard input; a text on the command line is whole");
   }
-  if (options.stream && (options.json || options.attention || options.energies || options.search.n_best() > 1)) {
+  const bool drawn = options.attention || options.energies;
+  if (options.stream && (options.json || drawn || options.contexts || options.search.n_best() > 1)) {
     return absl::InvalidArgumentError(
         "--stream prints the best text alone; leave out --output=json, --attention, "
-        "--energies and --n_best");
+        "--energies, --contexts and --n_best");
   }
-  if (options.energies && options.unit == "words") {
-    return absl::InvalidArgumentError("--energies cannot be folded to words; use --unit=pieces");
+  if ((options.energies || options.contexts) && options.unit == "words") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.energies ? "--energies" : "--contexts", " cannot be folded to words; use --unit=pieces"));
+  }
+  if (options.contexts && !options.json) {
+    return absl::InvalidArgumentError("--contexts are numbers, which are not drawn; use --output=json");
+  }
+  if (!options.heads.empty() && (options.json || !drawn)) {
+    return absl::InvalidArgumentError(options.json ? "--head chooses what is drawn; --output=json has every head"
+                                                   : "--head chooses what is drawn; use --attention or --energies");
   }
   return absl::OkStatus();
 }
 
 std::optional<v1::AttentionOptions> AttentionOf(const TextOptions& options) {
-  if (!options.attention && !options.energies) return std::nullopt;
+  if (!options.attention && !options.energies && !options.contexts) return std::nullopt;
   v1::AttentionOptions attention;
   if (options.attention) attention.add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
   if (options.energies) attention.add_components(v1::ATTENTION_COMPONENT_ENERGIES);
-  const bool words = options.unit.empty() ? !options.energies : options.unit == "words";
+  if (options.contexts) attention.add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  const bool words = options.unit.empty() ? !options.energies && !options.contexts : options.unit == "words";
   attention.set_unit(words ? v1::ATTENTION_UNIT_WORDS : v1::ATTENTION_UNIT_PIECES);
   for (auto name : absl::StrSplit(options.attends, ',', absl::SkipEmpty())) attention.add_attends(std::string(name));
   return attention;

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/cli/attention_map.h"
 #include "client/cli/connection.h"
 #include "client/cli/flags.h"
 #include "google/protobuf/duration.pb.h"
@@ -33,7 +34,8 @@ struct TextOptions {
   bool shortlist = true;
   bool attention = false;
   bool energies = false;
-  std::string unit;     // "words" or "pieces"; empty: words to look at, pieces where energies are asked for
+  bool contexts = false;
+  std::string unit;     // "words" or "pieces"; empty: words to look at, pieces where energies or contexts are asked for
   std::string attends;  // comma-separated names; empty: all
   std::optional<std::int64_t> max_reply_bytes;
   v1::Priority priority = v1::PRIORITY_UNSPECIFIED;
@@ -43,6 +45,8 @@ struct TextOptions {
   bool json = false;
   bool stream = false;  // print words as they come
   std::string color = "auto";
+  std::optional<int> width;       // of the maps; none: the terminal's
+  std::vector<HeadChoice> heads;  // to draw; empty: all
   bool progress = true;
 };
 

@@ -103,6 +103,34 @@ std::string Truncate(const std::string& text, int columns) {
   return text.substr(0, end) + "…";
 }
 
+std::vector<std::string> Glyphs(const std::string& text) {
+  std::vector<std::string> glyphs;
+  Walk walk(text);
+  while (!walk.Done()) {
+    const std::int32_t begin = walk.position();
+    const int before = walk.width();
+    walk.Step();
+    const bool joins = before == 0 || walk.width() == before || text.compare(begin, 3, "\uFE0F") == 0;
+    if (glyphs.empty() || !joins) glyphs.emplace_back();
+    glyphs.back().append(text, begin, walk.position() - begin);
+  }
+  return glyphs;
+}
+
+std::string Isolated(const std::string& text) {
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  const auto size = static_cast<std::int32_t>(text.size());
+  for (std::int32_t next = 0; next < size;) {
+    UChar32 c = 0;
+    U8_NEXT(bytes, next, size, c);
+    const UCharDirection direction = c < 0 ? U_LEFT_TO_RIGHT : u_charDirection(c);
+    if (direction == U_RIGHT_TO_LEFT || direction == U_RIGHT_TO_LEFT_ARABIC || direction == U_ARABIC_NUMBER) {
+      return "\u2068" + text + "\u2069";
+    }
+  }
+  return text;
+}
+
 std::string PadRight(const std::string& text, int columns) {
   return text + std::string(std::max(0, columns - DisplayWidth(text)), ' ');
 }

@@ -142,6 +142,8 @@ TEST_F(Cli, PassesEveryOptionOn) {
                  "--truncate",
                  "--energies",
                  "--attention",
+                 "--contexts",
+                 "--output=json",
                  "--attends=a,b",
                  "--max_reply_bytes=9000000",
                  "--noshortlist",
@@ -155,7 +157,8 @@ TEST_F(Cli, PassesEveryOptionOn) {
             "search { beam_size: 5 n_best: 2 min_length: 1 max_length: 99 repetition_penalty: 1.5 "
             "no_repeat_ngram_size: 3 gnmt { alpha: 0.7 } } too_long: TOO_LONG_POLICY_TRUNCATE "
             "attention { components: ATTENTION_COMPONENT_WEIGHTS components: ATTENTION_COMPONENT_ENERGIES "
-            "unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } max_reply_bytes: 9000000 shortlist: false "
+            "components: ATTENTION_COMPONENT_CONTEXTS unit: ATTENTION_UNIT_PIECES attends: \"a\" attends: \"b\" } "
+            "max_reply_bytes: 9000000 shortlist: false "
             "priority: PRIORITY_BATCH time_budget { seconds: 1 nanos: 500000000 }");
 }
 
@@ -264,6 +267,27 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{"EnergiesOfWords",
                   {"translate", "--energies", "--unit=words", "x"},
                   "--energies cannot be folded to words; use --unit=pieces"},
+        UsageCase{"ContextsOfWords",
+                  {"translate", "--contexts", "--output=json", "--unit=words", "x"},
+                  "--contexts cannot be folded to words; use --unit=pieces"},
+        UsageCase{"ContextsDrawn",
+                  {"translate", "--attention", "--contexts", "x"},
+                  "--contexts are numbers, which are not drawn; use --output=json"},
+        UsageCase{"HeadOfNothing",
+                  {"translate", "--head=0", "x"},
+                  "--head chooses what is drawn; use --attention or --energies"},
+        UsageCase{"HeadOfJson",
+                  {"translate", "--head=0", "--attention", "--output=json", "x"},
+                  "--head chooses what is drawn; --output=json has every head"},
+        UsageCase{"NoHead",
+                  {"translate", "--head=first", "--attention", "x"},
+                  "--head is \"first\"; it must be numbers from 0, as N or ATTEND:N, with commas between them"},
+        UsageCase{"NarrowMap",
+                  {"translate", "--width=19", "--attention", "x"},
+                  "--width is \"19\"; it must be a whole number from 20 to 1000"},
+        UsageCase{"WideMap",
+                  {"translate", "--width=1001", "--attention", "x"},
+                  "--width is \"1001\"; it must be a whole number from 20 to 1000"},
         UsageCase{"MissingFile", {"translate", "--file=/nowhere/at/all"}, "--file: cannot open /nowhere/at/all"},
         UsageCase{"Folder", {"translate", "--file=/tmp"}, "--file: /tmp is a folder"},
         UsageCase{
@@ -525,6 +549,28 @@ TEST_F(Cli, DrawsAttentionBelowTheText) {
             "\n");
 }
 
+TEST_F(Cli, DrawsAsWideAsItIsToldAndTheHeadsThatItIsTold) {
+  server_.SetDecorator([](const std::string& text, v1::TextResult* result) {
+    AddAttention(text, result);
+    v1::Hypothesis* const hypothesis = result->mutable_output()->mutable_segments(0)->mutable_hypotheses(0);
+    *hypothesis->add_attentions() = hypothesis->attentions(0);
+    hypothesis->mutable_attentions(1)->set_head(1);
+  });
+  const auto lines = [this] {
+    std::size_t longest = 0;
+    for (const absl::string_view line : absl::StrSplit(out_, '\n')) longest = std::max(longest, line.size());
+    return longest;
+  };
+  EXPECT_EQ(Run({"translate", "--attention", "--unit=pieces", "--head=1", "ab"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("hypothesis 1 of 2, attention \"c\", head 1 (of 0 to 1), weights in %\n"),
+                          Not(HasSubstr("head 0 "))));
+  EXPECT_EQ(Run({"translate", "--attention", "--unit=pieces", "--head=1", "--width=20", "ab"}), 0);
+  EXPECT_LE(lines(), 20u) << out_;
+  EXPECT_EQ(Run({"translate", "--attention", "--head=2", "ab"}), 2);
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(err_, "heed: --head asks for 2; it must be of the heads that there are: c:0 to 1\n");
+}
+
 TEST_F(Cli, PrintsALineForEachHypothesisOfAnNBest) {
   server_.SetDecorator(AddAttention);
   EXPECT_EQ(Run({"translate", "--beam_size=2", "--n_best=2", "ab", "ab"}), 0);
@@ -547,6 +593,9 @@ TEST_F(Cli, ColorsMapsWhereTheTerminalHasColors) {
   terminal_ = true;
   Run(command);
   EXPECT_THAT(out_, Not(HasSubstr("\x1b["))) << "a terminal of unknown kind";
+  environment_["TERM"] = "linux";
+  Run(command);
+  EXPECT_THAT(out_, AllOf(HasSubstr("\x1b[45;97m"), Not(HasSubstr("\x1b[48;")))) << "16 colours";
   environment_["TERM"] = "xterm-256color";
   Run(command);
   EXPECT_THAT(out_, HasSubstr("\x1b[48;5;"));
