@@ -28,7 +28,8 @@ class Segment:
     log_probabilities: list[float]
     text: str
     copied_shares: list[float]  # a model that copies: the part of each token's probability that is copying's, bar </s>
-    attention: dict[str, np.ndarray]  # component ("weights", "energies") -> [T, S] of pieces, last attend, head 0
+    # Component ("weights", "energies", "contexts") -> [T, S] of pieces, contexts [T, C]; last attend, head 0.
+    attention: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)

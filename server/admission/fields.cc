@@ -37,6 +37,9 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
       case v1::ATTENTION_COMPONENT_ENERGIES:
         wanted = &capture->energies;
         break;
+      case v1::ATTENTION_COMPONENT_CONTEXTS:
+        wanted = &capture->contexts;
+        break;
       default:
         return InvalidField(field, absl::StrCat(request.components(i)), "a known AttentionComponent");
     }
@@ -47,8 +50,10 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
   if (!v1::AttentionUnit_IsValid(request.unit())) {
     return InvalidField("attention.unit", absl::StrCat(request.unit()), "a known AttentionUnit");
   }
-  if (request.unit() == v1::ATTENTION_UNIT_WORDS && capture->energies) {
-    return InvalidField("attention.unit", "ATTENTION_UNIT_WORDS", "pieces where energies are wanted: they do not fold");
+  if (request.unit() == v1::ATTENTION_UNIT_WORDS && (capture->energies || capture->contexts)) {
+    return InvalidField(
+        "attention.unit", "ATTENTION_UNIT_WORDS",
+        absl::StrCat("pieces where ", capture->energies ? "energies" : "contexts", " are wanted: they do not fold"));
   }
   return absl::OkStatus();
 }

@@ -61,12 +61,12 @@ std::int64_t HypothesesBytes(const AdmittedRequest& request, const DecodeJob& jo
   std::int64_t token = kTargetTokenBytes;
   if (!job.copy_ids.empty()) token += kCopiedFromBytes;
   std::int64_t hypothesis = static_cast<std::int64_t>(sizeof(v1::Hypothesis)) + kObjectBytes + rows * token;
-  if (const std::int64_t matrices = MatricesOf(request, job.capture); matrices > 0) {
+  if (const MatrixCounts matrices = MatricesOf(request, job.capture); matrices.all() > 0) {
     std::int64_t matrix = static_cast<std::int64_t>(sizeof(v1::Attention) + sizeof(v1::DenseMatrix)) + kObjectBytes;
     if (request.attention->unit() == v1::ATTENTION_UNIT_WORDS) {
       matrix += (rows + static_cast<std::int64_t>(job.source.size())) * kWordBytes;
     }
-    hypothesis += matrices * matrix;
+    hypothesis += matrices.all() * matrix;
   }
   return job.search.n_best * hypothesis;
 }

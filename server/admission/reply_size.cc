@@ -45,23 +45,29 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   if (!job.copy_ids.empty()) token += kCopiedFromBytes;
   if (job.sources) token += kReplacedByBytes;
   std::int64_t hypothesis = kHypothesisBytes + likely_tokens * token + (segment.range.end - segment.range.begin);
-  const std::int64_t matrices = MatricesOf(request, job.capture);
-  if (matrices > 0) {
+  const MatrixCounts matrices = MatricesOf(request, job.capture);
+  if (matrices.all() > 0) {
     const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;
     const std::int64_t width = words ? WordCount(text, segment.source_tokens) : columns;
     const std::int64_t labels = words ? (rows + width) * kWordBytes : 0;
-    hypothesis += matrices * (kAttentionBytes + labels + 4 * rows * width);
+    hypothesis += matrices.all() * kAttentionBytes + matrices.of_source * (labels + 4 * rows * width) +
+                  4 * rows * matrices.context_columns;
   }
   return bytes + job.search.n_best * hypothesis;
 }
 
 }  // namespace
 
-std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture) {
-  if (!capture.any()) return 0;
-  std::int64_t heads = 0;
-  for (int attend : capture.attends) heads += request.model->plan->attends()[static_cast<std::size_t>(attend)].heads;
-  return heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
+MatrixCounts MatricesOf(const AdmittedRequest& request, const Capture& capture) {
+  MatrixCounts counts;
+  for (int attend : capture.attends) {
+    const AttendInfo& info = request.model->plan->attends()[static_cast<std::size_t>(attend)];
+    counts.of_source += info.heads * (static_cast<int>(capture.weights) + static_cast<int>(capture.energies));
+    if (!capture.contexts) continue;
+    ++counts.of_contexts;
+    counts.context_columns += info.context;
+  }
+  return counts;
 }
 
 std::int64_t EstimateBareReplyBytes() { return 128; }  // the model's identity
@@ -78,8 +84,9 @@ absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, b
   if (request.texts.size() > 1) remedies.push_back("fewer texts");
   const Capture* capture = request.jobs.empty() ? nullptr : &request.jobs[0].capture;
   if (capture != nullptr && capture->any()) {
-    if (capture->energies && capture->weights) remedies.push_back("weights alone");
-    if (!capture->energies && request.attention->unit() != v1::ATTENTION_UNIT_WORDS) {
+    const bool more = capture->energies || capture->contexts;
+    if (capture->weights && more) remedies.push_back("weights alone");
+    if (!more && request.attention->unit() != v1::ATTENTION_UNIT_WORDS) {
       remedies.push_back("words instead of pieces");
     }
     remedies.push_back("a lower max_length");

@@ -17,8 +17,15 @@ namespace heed {
 std::int64_t EstimateTextBytes(const AdmittedRequest& request, const AdmittedText& text);
 std::int64_t EstimateBareReplyBytes();
 
-// Attention matrices that each hypothesis of a job with this capture has.
-std::int64_t MatricesOf(const AdmittedRequest& request, const Capture& capture);
+// Attention matrices that each hypothesis of a job with this capture has, each with a row per target token.
+struct MatrixCounts {
+  std::int64_t of_source = 0;        // weights and energies: a column per source token (or word)
+  std::int64_t of_contexts = 0;      // context vectors
+  std::int64_t context_columns = 0;  // of all of these together
+
+  std::int64_t all() const { return of_source + of_contexts; }
+};
+MatrixCounts MatricesOf(const AdmittedRequest& request, const Capture& capture);
 
 // RESOURCE_EXHAUSTED "the reply could take N bytes, more than max_reply_bytes (M); ..." with what would make it
 // smaller. Not to be retried as it stands, so it carries no retry delay.

@@ -17,6 +17,18 @@ void AddWords(absl::Span<const WordSpan> words, google::protobuf::RepeatedPtrFie
   }
 }
 
+v1::AttentionComponent ComponentOf(AttentionMatrix::Component component) {
+  switch (component) {
+    case AttentionMatrix::Component::kEnergies:
+      return v1::ATTENTION_COMPONENT_ENERGIES;
+    case AttentionMatrix::Component::kContexts:
+      return v1::ATTENTION_COMPONENT_CONTEXTS;
+    case AttentionMatrix::Component::kWeights:
+      break;
+  }
+  return v1::ATTENTION_COMPONENT_WEIGHTS;
+}
+
 }  // namespace
 
 std::vector<WordSpan> Words(const std::string& text, absl::Span<const v1::Token> tokens) {
@@ -53,8 +65,7 @@ v1::Attention MakeAttention(const std::string& attend, AttentionMatrix matrix, v
   v1::Attention attention;
   attention.set_attend(attend);
   attention.set_head(matrix.head);
-  attention.set_component(matrix.component == AttentionMatrix::Component::kEnergies ? v1::ATTENTION_COMPONENT_ENERGIES
-                                                                                    : v1::ATTENTION_COMPONENT_WEIGHTS);
+  attention.set_component(ComponentOf(matrix.component));
   attention.set_unit(unit);
   v1::DenseMatrix* dense = attention.mutable_dense();
   if (unit == v1::ATTENTION_UNIT_WORDS) {

@@ -22,7 +22,8 @@ std::vector<WordSpan> Words(const std::string& text, absl::Span<const v1::Token>
 std::vector<float> FoldToWords(const AttentionMatrix& matrix, absl::Span<const WordSpan> target,
                                absl::Span<const WordSpan> source);
 
-// One matrix of a hypothesis. `target` and `source` are the words where the unit is words, else unused.
+// One matrix of a hypothesis. `target` and `source` are the words where the unit is words (of weights alone), else
+// unused.
 v1::Attention MakeAttention(const std::string& attend, AttentionMatrix matrix, v1::AttentionUnit unit,
                             absl::Span<const WordSpan> target, absl::Span<const WordSpan> source);
 

@@ -320,6 +320,15 @@ TEST_F(BadInput, AttentionThatTheModelCannotGiveIsRefused) {
             }),
             "INVALID_ARGUMENT: attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: "
             "they do not fold");
+  EXPECT_EQ(TranslateWith([](auto* r) {
+              r->mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+              r->mutable_attention()->set_unit(v1::ATTENTION_UNIT_WORDS);
+            }),
+            "INVALID_ARGUMENT: attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where contexts are wanted: "
+            "they do not fold");
+  request = TranslateTexts({kGood}, "plain");
+  request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  EXPECT_EQ(caller().Translate(request).ToString(), "FAILED_PRECONDITION: model plain has no attention to return");
 }
 
 TEST_F(BadInput, AShortlistThatTheModelLacksIsRefused) {

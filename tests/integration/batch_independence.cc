@@ -64,6 +64,7 @@ v1::TranslateRequest Options(const std::string& model, int beam, bool attention)
   if (attention) {
     options.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
     options.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+    options.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
   }
   options.set_max_reply_bytes(64 << 20);
   return options;

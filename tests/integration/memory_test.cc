@@ -66,6 +66,7 @@ class Memory : public ::testing::Test {
     search->set_max_length(200);
     request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
     request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+    request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
     request.set_max_reply_bytes(32 * kMiB);
     return request;
   }

@@ -89,6 +89,63 @@ TEST(Service, AnAnswerNamesModelVersionAndDigest) {
   EXPECT_EQ(attention.dense().columns(), segment.source_tokens_size());
 }
 
+// Rows of two hypotheses are the same as long as their tokens before are, to the bit, whatever row of the beam they
+// came from; what parts them shows.
+void ExpectRowsOfTheirOwnTokens(const v1::Segment& segment) {
+  int differ = 0;
+  for (const v1::Hypothesis& a : segment.hypotheses()) {
+    for (const v1::Hypothesis& b : segment.hypotheses()) {
+      int same = 0;
+      while (same < std::min(a.tokens_size(), b.tokens_size()) && a.tokens(same).id() == b.tokens(same).id()) ++same;
+      ASSERT_EQ(a.attentions_size(), b.attentions_size());
+      for (int i = 0; i < a.attentions_size(); ++i) {
+        const v1::DenseMatrix &x = a.attentions(i).dense(), &y = b.attentions(i).dense();
+        ASSERT_EQ(x.rows(), a.tokens_size());
+        ASSERT_EQ(x.columns(), y.columns());
+        for (int row = 0; row < std::min(x.rows(), y.rows()); ++row) {
+          const auto first = static_cast<std::ptrdiff_t>(row) * x.columns();
+          const bool equal = std::equal(x.values().begin() + first, x.values().begin() + first + x.columns(),
+                                        y.values().begin() + first);
+          if (row <= same) {
+            EXPECT_TRUE(equal) << "row " << row;
+          }
+          differ += equal ? 0 : 1;
+        }
+      }
+    }
+  }
+  EXPECT_GT(differ, 0);
+}
+
+TEST(Service, ContextsOfEveryHypothesisAreThoseOfItsOwnTokens) {
+  TempFolder models;
+  WriteSmallModels(models.path());
+  for (const char* precision : {"float32", "int8"}) {
+    RunningServer server(models.path(), {absl::StrCat("--precision=", precision)});
+    for (const char* model : {"luong", "marian", "variety"}) {
+      SCOPED_TRACE(absl::StrCat(model, " ", precision));
+      v1::TranslateRequest request = TranslateTexts({"서버는 요청을 받아 보냅니다."}, model);
+      request.mutable_search()->set_beam_size(6);
+      request.mutable_search()->set_n_best(6);
+      request.mutable_search()->set_max_length(12);
+      request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+      const TranslateAnswer answer = server.caller().Translate(request);
+      ASSERT_TRUE(answer.ok()) << answer.ToString();
+      const v1::Segment& segment = answer.response.results(0).output().segments(0);
+      ASSERT_EQ(segment.hypotheses_size(), 6);
+      for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
+        for (const v1::Attention& contexts : hypothesis.attentions()) {
+          EXPECT_EQ(contexts.component(), v1::ATTENTION_COMPONENT_CONTEXTS);
+          EXPECT_EQ(contexts.head(), 0) << "all heads together";
+          // The encoder's two directions; in "variety" they are projected.
+          EXPECT_EQ(contexts.dense().columns(), std::string(model) == "variety" ? 70 : 66);
+        }
+      }
+      ExpectRowsOfTheirOwnTokens(segment);
+    }
+  }
+}
+
 TEST(Service, MetricsCountWhatWasDone) {
   TempFolder models;
   WriteSmallModels(models.path());

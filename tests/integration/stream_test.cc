@@ -130,6 +130,7 @@ TEST(Streams, TellWhatTheUnaryCallAnswers) {
       if (std::string(model) == "plain") continue;
       request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
       request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+      request.mutable_attention()->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
       request.mutable_attention()->set_unit(v1::ATTENTION_UNIT_PIECES);
       ExpectAlike(server, server.caller(), request);
       request.mutable_attention()->clear_components();

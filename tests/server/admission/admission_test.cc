@@ -15,9 +15,11 @@
 namespace heed {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -203,7 +205,21 @@ INSTANTIATE_TEST_SUITE_P(
               r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_ENERGIES);
               r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
             },
-            "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"}),
+            "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"},
+        Refusal{
+            "ContextsOfWords",
+            [](TextRequest* r) {
+              r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+              r->attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+              r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
+            },
+            "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where contexts are wanted: they do not fold"},
+        Refusal{"ContextsTwice",
+                [](TextRequest* r) {
+                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+                  r->attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+                },
+                "attention.components[1] is given twice; it must be there at most once"}),
     [](const auto& refusal) { return std::string(refusal.param.name); });
 
 TEST_F(AdmissionTest, SourceTokensCarryRangesOfTheWholeTextAndAFlaggedEos) {
@@ -459,6 +475,32 @@ TEST_F(AdmissionTest, AttentionDefaultsToTheWeightsOfEveryAttend) {
   EXPECT_FALSE(capture.weights);
   EXPECT_TRUE(capture.energies);
   EXPECT_THAT(capture.attends, ElementsAre(1));
+}
+
+TEST_F(AdmissionTest, ContextsAreCountedByTheirRowsAndTheirSize) {
+  Serve({.attends = {"c", "d"}});
+  TextRequest request = Texts({"hello world"});
+  request.search.set_beam_size(4);
+  request.search.set_n_best(4);
+  request.search.set_max_length(500);
+  request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+  request.max_reply_bytes = 64 << 20;
+  const AdmittedRequest weights = MustAdmit(request);
+  EXPECT_FALSE(weights.jobs.at(0).capture.contexts);
+  request.attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  const AdmittedRequest both = MustAdmit(request);
+  EXPECT_TRUE(both.jobs.at(0).capture.contexts);
+  // Four hypotheses of 500 rows, two attends of three numbers each, and what a matrix has beside its numbers.
+  const std::int64_t numbers = 4 * 500 * 2 * kFakeContext * 4;
+  EXPECT_GE(both.reply_bytes_estimate, weights.reply_bytes_estimate + numbers);
+  EXPECT_LE(both.reply_bytes_estimate, weights.reply_bytes_estimate + numbers + 4 * 2 * 100);
+  request.max_reply_bytes = both.reply_bytes_estimate - 1;
+  const absl::Status status = Admit(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("weights alone"), Not(HasSubstr("words instead of pieces"))));
+  request.attention->add_attends("c");
+  EXPECT_LE(MustAdmit(request).reply_bytes_estimate, weights.reply_bytes_estimate) << "three numbers, four tokens";
 }
 
 TEST_F(AdmissionTest, AReplyThatCouldBeTooLargeIsRefusedBeforeDecodingWithRemedies) {

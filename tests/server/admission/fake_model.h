@@ -2,7 +2,8 @@
 // Small working versions of the real seams, so that the server's layers are tested without weights.
 //
 // Echo: a job of source ids s_1..s_n (</s> last) takes n steps and answers s_1..s_n, each token with log-probability
-// -0.5, n_best times; attention weights are the identity matrix, energies ten times that.
+// -0.5, n_best times; attention weights are the identity matrix, energies ten times that, the context of step t is
+// (t, t + 0.25, t + 0.5).
 #pragma once
 
 #include <algorithm>
@@ -97,6 +98,8 @@ class FakeTokenizer : public Tokenizer {
   std::vector<std::string> pieces_;
 };
 
+inline constexpr int kFakeContext = 3;  // numbers of each attend's context
+
 class EchoEngine : public StepEngine {
  public:
   EchoEngine(int rows, int max_target_tokens) : rows_(rows), max_target_tokens_(max_target_tokens) {}
@@ -166,17 +169,22 @@ class EchoEngine : public StepEngine {
     hypothesis.log_probabilities.assign(static_cast<std::size_t>(length), -0.5F);
     hypothesis.log_probability = hypothesis.score = -0.5F * static_cast<float>(length);
     hypothesis.finish = FinishReason::kStopped;
+    using Component = AttentionMatrix::Component;
     for (int attend : job.capture.attends) {
-      for (bool energies : {false, true}) {
-        if (energies ? !job.capture.energies : !job.capture.weights) continue;
+      for (const auto& [component, wanted] :
+           {std::pair{Component::kWeights, job.capture.weights}, std::pair{Component::kEnergies, job.capture.energies},
+            std::pair{Component::kContexts, job.capture.contexts}}) {
+        if (!wanted) continue;
+        const bool context = component == Component::kContexts;
         AttentionMatrix matrix{
-            .attend = attend,
-            .component = energies ? AttentionMatrix::Component::kEnergies : AttentionMatrix::Component::kWeights,
-            .rows = length,
-            .columns = columns};
-        matrix.values.assign(static_cast<std::size_t>(length) * columns, 0.0F);
+            .attend = attend, .component = component, .rows = length, .columns = context ? kFakeContext : columns};
+        matrix.values.assign(static_cast<std::size_t>(length) * matrix.columns, 0.0F);
         for (int i = 0; i < length; ++i) {
-          matrix.values[static_cast<std::size_t>(i) * columns + begin + i] = energies ? 10 : 1;
+          float* const row = &matrix.values[static_cast<std::size_t>(i) * matrix.columns];
+          if (!context) row[begin + i] = component == Component::kEnergies ? 10 : 1;
+          for (int j = 0; context && j < kFakeContext; ++j) {
+            row[j] = static_cast<float>(begin + i) + 0.25F * static_cast<float>(j);
+          }
         }
         hypothesis.attentions.push_back(std::move(matrix));
       }
@@ -205,7 +213,7 @@ inline std::vector<DecodeResult> EchoAll(const AdmittedRequest& request) {
 class FakePlan : public Plan {
  public:
   explicit FakePlan(std::vector<std::string> attends, bool copies = false) : copies_(copies) {
-    for (std::string& name : attends) attends_.push_back({std::move(name), 1});
+    for (std::string& name : attends) attends_.push_back({std::move(name), 1, kFakeContext});
   }
   const std::vector<AttendInfo>& attends() const override { return attends_; }
   bool copies() const override { return copies_; }

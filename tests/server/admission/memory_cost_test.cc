@@ -41,6 +41,7 @@ struct Shape {
   bool attention;
   v1::AttentionUnit unit;
   bool copies;
+  bool contexts = false;
 };
 
 class MemoryCostTest : public ::testing::TestWithParam<Shape> {
@@ -54,7 +55,8 @@ class MemoryCostTest : public ::testing::TestWithParam<Shape> {
     request.max_reply_bytes = 64 << 20;
     if (shape.attention) {
       request.attention.emplace().set_unit(shape.unit);
-      request.attention->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+      request.attention->add_components(shape.contexts ? v1::ATTENTION_COMPONENT_CONTEXTS
+                                                       : v1::ATTENTION_COMPONENT_WEIGHTS);
     }
     return request;
   }
@@ -95,7 +97,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, MemoryCostTest,
                                            Shape{"NBest", 4, 40, 16, false, v1::ATTENTION_UNIT_PIECES, false},
                                            Shape{"Copies", 4, 40, 4, false, v1::ATTENTION_UNIT_PIECES, true},
                                            Shape{"Attention", 4, 50, 4, true, v1::ATTENTION_UNIT_PIECES, false},
-                                           Shape{"AttentionOfWords", 4, 50, 4, true, v1::ATTENTION_UNIT_WORDS, false}),
+                                           Shape{"AttentionOfWords", 4, 50, 4, true, v1::ATTENTION_UNIT_WORDS, false},
+                                           Shape{"Contexts", 4, 50, 4, true, v1::ATTENTION_UNIT_PIECES, false, true}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(MemoryCost, WaitingWorkHasIt) {

@@ -238,6 +238,36 @@ TEST_F(ReplyTest, AttentionOfPiecesIsDenseWithARowPerTargetToken) {
   EXPECT_EQ(Values(hypothesis.attentions(1))[5], 10);
 }
 
+TEST_F(ReplyTest, ContextsHaveARowPerTargetTokenAndAColumnPerNumber) {
+  Serve({.attends = {"c", "d"}});
+  TextRequest request = Texts({"hello world"});
+  request.search.set_beam_size(2);
+  request.search.set_n_best(2);
+  request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  request.attention->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+  const v1::Segment segment = Answer(request).results[0].output().segments(0);
+  ASSERT_EQ(segment.hypotheses_size(), 2);
+  for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
+    ASSERT_EQ(hypothesis.attentions_size(), 4);
+    for (const int at : {1, 3}) {
+      const v1::Attention& contexts = hypothesis.attentions(at);
+      EXPECT_EQ(contexts.attend(), at == 1 ? "c" : "d");
+      EXPECT_EQ(contexts.component(), v1::ATTENTION_COMPONENT_CONTEXTS);
+      EXPECT_EQ(contexts.unit(), v1::ATTENTION_UNIT_PIECES);
+      EXPECT_EQ(contexts.head(), 0);
+      EXPECT_EQ(contexts.dense().rows(), 4);
+      EXPECT_EQ(contexts.dense().columns(), 3);
+      EXPECT_THAT(Values(contexts), ElementsAre(0, 0.25F, 0.5F, 1, 1.25F, 1.5F, 2, 2.25F, 2.5F, 3, 3.25F, 3.5F));
+    }
+  }
+  request.attention->clear_components();
+  request.attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  request.attention->add_attends("d");
+  const v1::Hypothesis alone = Answer(request).results[0].output().segments(0).hypotheses(0);
+  ASSERT_EQ(alone.attentions_size(), 1);
+  EXPECT_EQ(alone.attentions(0).attend(), "d");
+}
+
 TEST_F(ReplyTest, AttentionOfWordsSumsSourcePiecesAndAveragesTargetPieces) {
   TextRequest request = Texts({"good day. Hello world"});
   request.attention.emplace().set_unit(v1::ATTENTION_UNIT_WORDS);
