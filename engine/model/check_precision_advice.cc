@@ -1,6 +1,5 @@
 #include "engine/model/check_precision_advice.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -35,13 +34,6 @@ absl::Status CheckName(absl::string_view field, const std::string& name) {
   return Fault(field, " is ", Quote(name), ", expected ", kNames);
 }
 
-// Texts for people: what GetModel returns has no control characters.
-absl::Status CheckText(absl::string_view field, absl::string_view text, std::size_t most) {
-  const bool one_line = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
-  if (!text.empty() && text.size() <= most && one_line) return absl::OkStatus();
-  return Fault(field, " is ", Quote(text), ", expected 1 to ", most, " bytes, one line of text");
-}
-
 absl::Status CheckRecommended(const PrecisionAdvice& advice) {
   if (advice.recommended().empty()) {
     return Fault("recommended is empty, expected ", kNames, ", or no precision at all");
@@ -65,7 +57,7 @@ absl::Status CheckMeasured(const std::string& field, const MeasuredPrecision& on
     return Fault(field, ".metrics has ", metrics, " entries, expected 1 to ", kMaxMetrics);
   }
   for (const auto& [name, value] : one.metrics()) {
-    HEED_RETURN_IF_ERROR(CheckText(field + ".metrics: a name", name, kMaxNameBytes));
+    HEED_RETURN_IF_ERROR(CheckLine(absl::StrCat("precision.", field, ".metrics: a name"), name, kMaxNameBytes));
     if (!std::isfinite(value)) {
       return Fault(field, ".metrics ", Quote(name), " is ", value, ", expected a finite number");
     }
@@ -106,9 +98,9 @@ absl::Status CheckPrecisionAdvice(const model::v1::ModelSpec& spec) {
     if (advice.test_set().empty() && advice.lines() == 0 && advice.by().empty()) return absl::OkStatus();
     return Fault("measured is empty, and test_set, lines or by is given");
   }
-  HEED_RETURN_IF_ERROR(CheckText("test_set", advice.test_set(), kMaxTextBytes));
+  HEED_RETURN_IF_ERROR(CheckLine("precision.test_set", advice.test_set(), kMaxTextBytes));
   HEED_RETURN_IF_ERROR(CheckRange("precision.lines", advice.lines(), 1, std::numeric_limits<std::int32_t>::max()));
-  HEED_RETURN_IF_ERROR(CheckText("by", advice.by(), kMaxTextBytes));
+  HEED_RETURN_IF_ERROR(CheckLine("precision.by", advice.by(), kMaxTextBytes));
   return CheckAllMeasured(advice, spec.has_shortlist());
 }
 

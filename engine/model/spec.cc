@@ -6,6 +6,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle_files.h"
+#include "engine/model/check_confidence.h"
 #include "engine/model/check_precision_advice.h"
 #include "engine/model/check_search.h"
 #include "engine/model/check_vocabulary.h"
@@ -91,6 +92,8 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
   HEED_RETURN_IF_ERROR(CheckShortlist(spec));
   HEED_RETURN_IF_ERROR(CheckPrecisionAdvice(spec));
+  HEED_RETURN_IF_ERROR(CheckConfidence(spec));
+  HEED_RETURN_IF_ERROR(CheckSourceScripts(spec));
   return CheckSearchAndLimits(spec);
 }
 
