@@ -18,6 +18,7 @@ constexpr std::int64_t kEncodedTokenBytes = 72;  // of a reply: numbers and rang
 constexpr std::int64_t kTargetTokenBytes =
     2 * static_cast<std::int64_t>(sizeof(v1::Token)) + kObjectBytes + kStringBytes + 2 * kPieceBytes;
 constexpr std::int64_t kCopiedFromBytes = static_cast<std::int64_t>(sizeof(v1::CopiedFrom)) + kObjectBytes;
+constexpr std::int64_t kCoverageBytes = static_cast<std::int64_t>(sizeof(v1::SourceCoverage)) + kObjectBytes;
 constexpr std::int64_t kWordBytes = static_cast<std::int64_t>(sizeof(v1::Word)) + kObjectBytes;
 
 template <typename T>
@@ -84,6 +85,7 @@ MemoryCost CostOf(const AdmittedRequest& request, bool streamed) {
     for (const AdmittedSegment& segment : text.segments) {
       messages += static_cast<std::int64_t>(sizeof(v1::Segment)) + kObjectBytes + TokensBytes(segment.source_tokens) +
                   kObjectBytes * static_cast<std::int64_t>(segment.source_tokens.size());
+      if (request.model->spec.has_source_scripts()) messages += kCoverageBytes;
     }
   }
   for (const DecodeJob& job : request.jobs) {

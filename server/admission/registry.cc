@@ -151,8 +151,10 @@ absl::Status CheckMemory(const Bundle& bundle, const CheckedProgram& program, co
        {std::string(kSpecFile), std::string("README.md"), std::string("parity.json"), bundle.spec.shortlist().file()}) {
     kept = SaturatingAdd(kept, Saturated(FileOr(bundle, name).size()));
   }
-  const std::int64_t tokenizers = SaturatingAdd(TokenizerBytes(bundle.spec.source(), bundle.files),
-                                                TokenizerBytes(bundle.spec.target(), bundle.files));
+  // With a byte for each piece, which says whether it is of the model's scripts.
+  const std::int64_t tokenizers =
+      SaturatingAdd(bundle.spec.source().size(), TokenizerBytes(bundle.spec.source(), bundle.files),
+                    TokenizerBytes(bundle.spec.target(), bundle.files));
   const std::int64_t engines = SaturatingMultiply(limits.engines, plan.engine);
   // Loading makes one engine, to see whether it can be made.
   const std::int64_t loading = SaturatingAdd(files, tensors, plan.making, plan.engine);
@@ -184,6 +186,10 @@ absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedMode
   HEED_ASSIGN_OR_RETURN(model->target_tokenizer, Tokenizer::Make(bundle.spec.target(), bundle.files));
   if (bundle.spec.segmentation() == model::v1::SEGMENTATION_SENTENCE) {
     HEED_ASSIGN_OR_RETURN(model->splitter, SentenceSplitter::Make(bundle.spec.source_language()));
+  }
+  if (bundle.spec.has_source_scripts()) {
+    HEED_ASSIGN_OR_RETURN(model->coverage, ScriptCoverage::Make(bundle.spec.source_scripts(), bundle.spec.source(),
+                                                                *model->source_tokenizer));
   }
   HEED_ASSIGN_OR_RETURN(model->plan, Plan::Make(bundle, program, options));
   for (const AttendInfo& attend : model->plan->attends()) model->summary.add_attends(attend.name);

@@ -17,6 +17,7 @@
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
 #include "server/admission/precision.h"
+#include "server/text/script_coverage.h"
 #include "server/text/sentences.h"
 #include "server/text/tokenizer.h"
 
@@ -30,6 +31,7 @@ struct ServedModel {
   std::unique_ptr<Tokenizer> source_tokenizer;
   std::unique_ptr<Tokenizer> target_tokenizer;
   std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
+  std::optional<ScriptCoverage> coverage;    // absent: the bundle does not say what its sources are written in
   std::optional<Shortlist> shortlist;        // the bundle's, if it has one
   std::shared_ptr<const Plan> plan;
   std::int64_t memory_bytes = 0;  // that it takes at most, as many engines as the limits said included

@@ -18,6 +18,8 @@ constexpr std::int64_t kHypothesisBytes = 32;
 constexpr std::int64_t kTargetTokenBytes = 32;  // piece, id, log-probability and range
 constexpr std::int64_t kCopiedFromBytes = 20;   // of a token of a model that copies
 constexpr std::int64_t kReplacedByBytes = 6;    // of an unknown that is replaced
+constexpr std::int64_t kConfidenceBytes = 5;    // of a token of a model whose tokens are calibrated
+constexpr std::int64_t kCoverageBytes = 14;     // of a segment of a model that says what it reads
 constexpr std::int64_t kAttentionBytes = 48;
 constexpr std::int64_t kWordBytes = 16;
 
@@ -37,6 +39,8 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
     bytes += static_cast<std::int64_t>(token.ByteSizeLong()) + 3;
   }
   if (segment.job < 0) return bytes;
+  const model::v1::ModelSpec& spec = request.model->spec;
+  if (spec.has_source_scripts()) bytes += kCoverageBytes;
   const DecodeJob& job = request.jobs[static_cast<std::size_t>(segment.job)];
   const std::int64_t columns = static_cast<std::int64_t>(segment.source_tokens.size());
   const std::int64_t rows = job.search.max_length;
@@ -44,6 +48,7 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   std::int64_t token = kTargetTokenBytes;
   if (!job.copy_ids.empty()) token += kCopiedFromBytes;
   if (job.sources) token += kReplacedByBytes;
+  if (spec.confidence().has_token()) token += kConfidenceBytes;
   std::int64_t hypothesis = kHypothesisBytes + likely_tokens * token + (segment.range.end - segment.range.begin);
   const MatrixCounts matrices = MatricesOf(request, job.capture);
   if (matrices.all() > 0) {

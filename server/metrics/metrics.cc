@@ -122,6 +122,8 @@ struct ModelMetrics {
   prometheus::Histogram* per_token = nullptr;
   prometheus::Counter* source_tokens = nullptr;
   prometheus::Counter* target_tokens = nullptr;
+  prometheus::Counter* doubtful_outputs = nullptr;
+  prometheus::Counter* low_coverage_segments = nullptr;
   prometheus::Histogram* step_rows = nullptr;
   prometheus::Histogram* step_seconds = nullptr;
   prometheus::Counter* encoder_positions = nullptr;
@@ -195,6 +197,8 @@ class PrometheusMetrics : public Metrics {
     if (model == nullptr) return;
     model->source_tokens->Increment(static_cast<double>(sample.source_tokens));
     model->target_tokens->Increment(static_cast<double>(sample.target_tokens));
+    model->doubtful_outputs->Increment(static_cast<double>(sample.doubtful_outputs));
+    model->low_coverage_segments->Increment(static_cast<double>(sample.low_coverage_segments));
     OnSegments(sample, *model);
   }
 
@@ -257,6 +261,12 @@ class PrometheusMetrics : public Metrics {
     model.source_tokens = AddCounter("heed_source_tokens_total", "Source tokens of admitted requests.", model.labels);
     model.target_tokens =
         AddCounter("heed_target_tokens_total", "Tokens of the best hypotheses of answered requests.", model.labels);
+    model.doubtful_outputs = AddCounter(
+        "heed_doubtful_outputs_total",
+        "Segments answered whose best hypothesis has less confidence than the bundle's bound.", model.labels);
+    model.low_coverage_segments =
+        AddCounter("heed_low_coverage_segments_total",
+                   "Segments answered with too little in the scripts that the model reads.", model.labels);
     model.step_rows = AddHistogram("heed_step_rows", "Rows that a decode step advanced.", model.labels, RowBuckets());
     model.step_seconds = AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.",
                                       model.labels, ShortSecondBuckets());

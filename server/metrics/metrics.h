@@ -46,6 +46,8 @@ struct RequestSample {
   absl::Duration before_scheduler;  // of it, until the scheduler had it
   std::int64_t source_tokens = 0;
   std::int64_t target_tokens = 0;
+  std::int64_t doubtful_outputs = 0;
+  std::int64_t low_coverage_segments = 0;
   std::vector<SegmentSample> segments;
 };
 

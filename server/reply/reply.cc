@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "server/admission/reply_size.h"
 #include "server/reply/attention.h"
+#include "server/reply/confidence.h"
 #include "server/reply/tokens.h"
 #include "server/reply/typed.h"
 
@@ -218,8 +219,7 @@ absl::StatusOr<std::optional<v1::TextResult>> ReplyMaker::Step() {
 bool ReplyMaker::Grow() {
   Text& text = *making_;
   if (text.from != nullptr) {
-    *text.out->add_hypotheses() =
-        MakeHypothesis(*request_->model, text.source, std::move(text.from->hypotheses[text.hypothesis]));
+    AddHypothesis(MakeHypothesis(*request_->model, text.source, std::move(text.from->hypotheses[text.hypothesis])));
     if (++text.hypothesis == text.from->hypotheses.size()) text.from = nullptr;
     return true;
   }
@@ -231,6 +231,10 @@ bool ReplyMaker::Grow() {
   text.out->set_truncated(admitted.truncated);
   for (const v1::Token& token : admitted.source_tokens) *text.out->add_source_tokens() = token;
   if (admitted.job < 0) return true;
+  if (auto coverage = CoverageOf(*request_->model, admitted.source_tokens)) {
+    if (coverage->low()) ++low_coverage_segments_;
+    *text.out->mutable_source_coverage() = *std::move(coverage);
+  }
   text.source = {.tokens = TypedSource(text.admitted->text, admitted), .unit = UnitOf(*request_)};
   if (text.source.unit == v1::ATTENTION_UNIT_WORDS) {
     text.source.words = Words(text.admitted->text, admitted.source_tokens);
@@ -240,9 +244,20 @@ bool ReplyMaker::Grow() {
   if (!result.hypotheses.empty()) {
     text.from = &result;
   } else {  // search always finds one; none means that the time budget was over before its first step
-    text.out->add_hypotheses()->set_finish_reason(v1::FINISH_REASON_TIME_BUDGET);
+    v1::Hypothesis nothing;
+    nothing.set_finish_reason(v1::FINISH_REASON_TIME_BUDGET);
+    AddHypothesis(std::move(nothing));
   }
   return true;
+}
+
+void ReplyMaker::AddHypothesis(v1::Hypothesis hypothesis) {
+  v1::Segment& segment = *making_->out;
+  if (request_->model->spec.has_confidence()) {
+    AddConfidence(request_->model->spec.confidence(), segment.source_tokens_size(), &hypothesis);
+    if (segment.hypotheses().empty() && hypothesis.doubtful()) ++doubtful_outputs_;
+  }
+  *segment.add_hypotheses() = std::move(hypothesis);
 }
 
 absl::StatusOr<std::optional<v1::TextResult>> ReplyMaker::End() {

@@ -38,18 +38,22 @@ class ReplyMaker {
   const v1::ModelIdentity& model() const { return model_; }
   // Of the best hypotheses so far.
   std::int64_t target_tokens() const { return target_tokens_; }
+  // So far: segments whose best hypothesis is doubtful, and those of whose source too little is the model's own.
+  std::int64_t doubtful_outputs() const { return doubtful_outputs_; }
+  std::int64_t low_coverage_segments() const { return low_coverage_segments_; }
 
  private:
   struct Text;  // one that is being made
   // Its segments' next part; whether more is left.
   bool Grow();
+  void AddHypothesis(v1::Hypothesis hypothesis);  // to the segment that is being made
   absl::StatusOr<std::optional<v1::TextResult>> End();
 
   const AdmittedRequest* const request_;
   const v1::ModelIdentity model_;
   std::unique_ptr<Text> making_;
   std::int64_t bytes_ = 0;  // of the reply so far
-  std::int64_t target_tokens_ = 0;
+  std::int64_t target_tokens_ = 0, doubtful_outputs_ = 0, low_coverage_segments_ = 0;
 };
 
 struct Reply {

@@ -154,7 +154,7 @@ class StreamCall : public Call {
       work_.TakeTimings(decoded_.timings, target_tokens_);
       if (!decoded_.status.ok()) return End(failed_.ok() ? decoded_.status : failed_);
       failed_.Update(dead_);
-      if (failed_.ok()) sample().target_tokens = maker_->target_tokens();
+      if (failed_.ok()) work_.TakeCounts(*maker_);
     }
     if (!failed_.ok()) {  // it cannot be told: the rest is not wanted
       Cancel();

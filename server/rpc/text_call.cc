@@ -70,7 +70,7 @@ class TextCall : public UnaryCall {
     HEED_RETURN_IF_ERROR(decoded_.status);
     HEED_RETURN_IF_ERROR(CheckAlive());
     if (text_ == work_.admitted().texts.size()) {
-      sample().target_tokens = maker_->target_tokens();
+      work_.TakeCounts(*maker_);
       HEED_RETURN_IF_ERROR(reply_.Add(Response::kModelFieldNumber, maker_->model()));
       return false;
     }

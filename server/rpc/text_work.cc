@@ -150,4 +150,11 @@ void TextWork::TakeTimings(const std::vector<JobTiming>& timings, const std::vec
   }
 }
 
+void TextWork::TakeCounts(const ReplyMaker& maker) {
+  RequestSample& sample = call_->sample();
+  sample.target_tokens = maker.target_tokens();
+  sample.doubtful_outputs = maker.doubtful_outputs();
+  sample.low_coverage_segments = maker.low_coverage_segments();
+}
+
 }  // namespace heed

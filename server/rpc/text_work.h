@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "heed/v1/summarization.pb.h"
 #include "heed/v1/translation.pb.h"
+#include "server/reply/reply.h"
 #include "server/rpc/call.h"
 
 namespace heed {
@@ -77,6 +78,8 @@ class TextWork {
   absl::Status Schedule(Along along, std::function<void(WorkResult)> done);
   // Puts the jobs' times into the call's sample, with the length of each one's best hypothesis.
   void TakeTimings(const std::vector<JobTiming>& timings, const std::vector<int>& target_tokens);
+  // What the whole reply came to.
+  void TakeCounts(const ReplyMaker& maker);
 
  private:
   // Does a part of what comes before; whether more is left.

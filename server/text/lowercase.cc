@@ -49,6 +49,7 @@ class LowercasingTokenizer : public Tokenizer {
   std::optional<TokenId> Find(std::string_view spelling) const override { return inner_->Find(spelling); }
   std::string_view Piece(TokenId id) const override { return inner_->Piece(id); }
   bool IsSpecial(TokenId id) const override { return inner_->IsSpecial(id); }
+  bool IsByte(TokenId id) const override { return inner_->IsByte(id); }
 
  private:
   const std::unique_ptr<Tokenizer> inner_;

@@ -78,6 +78,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::optional<TokenId> Find(std::string_view spelling) const override;
   std::string_view Piece(TokenId id) const override { return Known(id).text; }
   bool IsSpecial(TokenId id) const override { return Known(id).type == PieceType::kControl; }
+  bool IsByte(TokenId id) const override { return Known(id).type == PieceType::kByte; }
 
  private:
   class Decoder;

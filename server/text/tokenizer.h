@@ -84,6 +84,8 @@ class Tokenizer {
   virtual std::string_view Piece(TokenId id) const = 0;
   // True for bos, eos, pad and other control pieces: ids that are no text. The unknown piece is text.
   virtual bool IsSpecial(TokenId id) const = 0;
+  // True for pieces of byte fallback: one byte of a character that the vocabulary lacks.
+  virtual bool IsByte(TokenId) const { return false; }
 };
 
 // Whether every byte belongs to a well-formed UTF-8 sequence (no overlong forms, no surrogates). NUL is valid.

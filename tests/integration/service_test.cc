@@ -191,6 +191,50 @@ TEST(Service, MetricsCountWhatWasDone) {
   EXPECT_GT(server.Metric("heed_model_weight_bytes" + luong), 0);
 }
 
+TEST(Service, SaysHowSureItIsAndWhatItWasNotMadeToRead) {
+  TempFolder models;
+  BundleFileMap files = LuongFiles("luong");
+  std::string& json = files["model.json"];
+  json.insert(json.rfind('}'), R"(, "confidence": {"right": "x", "fitted_on": "x", "lines": 1, "doubtful": 0.5,
+    "segment": {"bias": -1}, "token": {"bias": 1}}, "source_scripts": {"scripts": ["Hang"], "least_share": 0.5})");
+  WriteBundleFolder(models.path() + "/luong", files);
+  RunningServer server(models.path());
+  const v1::TranslateRequest request = TranslateTexts({"서버는 요청을 받습니다.", "It is something else."});
+  const TranslateAnswer answer = server.caller().Translate(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  for (const v1::TextResult& result : answer.response.results()) {
+    const v1::Segment& segment = result.output().segments(0);
+    const v1::Hypothesis& best = segment.hypotheses(0);
+    const bool whole = best.finish_reason() == v1::FINISH_REASON_EOS && best.tokens_size() > 1;
+    EXPECT_NEAR(best.confidence(), whole ? 0.26894 : 0, 1e-5);
+    EXPECT_TRUE(best.doubtful());
+    EXPECT_NEAR(best.tokens(0).confidence(), 0.73106, 1e-5);
+    EXPECT_TRUE(segment.has_source_coverage());
+  }
+  EXPECT_EQ(answer.response.results(0).output().segments(0).source_coverage().share(), 1);
+  EXPECT_TRUE(answer.response.results(1).output().segments(0).source_coverage().low());
+  const auto stream = server.caller().StreamTranslate(request);
+  for (v1::StreamEvent event; stream->Read(&event);) {
+    if (event.has_result()) {
+      EXPECT_EQ(event.result().result().SerializeAsString(),
+                answer.response.results(event.result().text()).SerializeAsString());
+    }
+  }
+  EXPECT_TRUE(stream->Wait().ok());
+  server.WaitUntilIdle();
+  EXPECT_EQ(server.Metric(R"(heed_doubtful_outputs_total{model="luong",version="1"})"), 4);
+  EXPECT_EQ(server.Metric(R"(heed_low_coverage_segments_total{model="luong",version="1"})"), 2);
+  EXPECT_THAT(server.Heed({"translate", "It is something else."}).err,
+              HasSubstr("text 1: 0 % of it is Korean (Hangul) as luong knows it, and 50 % or more should be"));
+
+  json.replace(json.find("\"Hang\""), 6, "\"Jpan\"");
+  WriteBundleFolder(models.path() + "/luong", files);
+  const Finished refused =
+      RunProgram(ServerProgram(), {"--models=" + models.path(), "--address=127.0.0.1:0", "--metrics_address="});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("model.json: source_scripts.scripts[0] is \"Jpan\", expected the ISO 15924 code"));
+}
+
 TEST(Service, TheLogIsJsonWithRequestIdsAndWithoutUsersText) {
   TempFolder models;
   WriteSmallModels(models.path());

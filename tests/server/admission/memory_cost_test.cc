@@ -42,7 +42,15 @@ struct Shape {
   v1::AttentionUnit unit;
   bool copies;
   bool contexts = false;
+  bool calibrated = false;  // replies have confidence and source coverage
 };
+
+void Calibrate(ServedModel* model) {
+  model->spec.mutable_confidence()->mutable_segment()->set_bias(1);
+  model->spec.mutable_confidence()->mutable_token()->set_bias(1);
+  model->spec.mutable_source_scripts()->add_scripts("Latn");
+  model->coverage = *ScriptCoverage::Make(model->spec.source_scripts(), model->spec.source(), *model->source_tokenizer);
+}
 
 class MemoryCostTest : public ::testing::TestWithParam<Shape> {
  protected:
@@ -65,6 +73,7 @@ class MemoryCostTest : public ::testing::TestWithParam<Shape> {
 TEST_P(MemoryCostTest, IsAtLeastWhatIsAllocatedAndNotManyTimesThat) {
   if (!AllocationsAreCounted()) GTEST_SKIP() << "not glibc's allocator";
   const auto registry = FakeRegistry({{.max_source_tokens = 512, .copies = GetParam().copies}});
+  if (GetParam().calibrated) Calibrate(registry->models()[0].get());
   const Admission admission(registry.get(), AdmissionLimits());
   TextRequest request = Request(GetParam());
   const std::int64_t texts = GetParam().texts * (24 * GetParam().words + 1);  // moved into what is admitted
@@ -96,6 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, MemoryCostTest,
                                            Shape{"Many", 100, 20, 1, false, v1::ATTENTION_UNIT_PIECES, false},
                                            Shape{"NBest", 4, 40, 16, false, v1::ATTENTION_UNIT_PIECES, false},
                                            Shape{"Copies", 4, 40, 4, false, v1::ATTENTION_UNIT_PIECES, true},
+                                           Shape{"Calibrated", 100, 1, 2, false, v1::ATTENTION_UNIT_PIECES, true, false,
+                                                 true},
                                            Shape{"Attention", 4, 50, 4, true, v1::ATTENTION_UNIT_PIECES, false},
                                            Shape{"AttentionOfWords", 4, 50, 4, true, v1::ATTENTION_UNIT_WORDS, false},
                                            Shape{"Contexts", 4, 50, 4, true, v1::ATTENTION_UNIT_PIECES, false, true}),

@@ -48,6 +48,8 @@ RequestSample Sample() {
   sample.before_scheduler = absl::Milliseconds(30);
   sample.source_tokens = 7;
   sample.target_tokens = 11;
+  sample.doubtful_outputs = 2;
+  sample.low_coverage_segments = 1;
   sample.segments.push_back({.queued = absl::Milliseconds(4),
                              .first_token = absl::Milliseconds(40),
                              .total = absl::Milliseconds(140),
@@ -93,6 +95,8 @@ TEST(Metrics, ARequestIsCountedByRpcModelAndCode) {
   EXPECT_THAT(text, HasSubstr("heed_time_per_token_seconds_sum{model=\"koen\",version=\"1\"} 0.01"));
   EXPECT_THAT(text, HasSubstr("heed_source_tokens_total{model=\"koen\",version=\"1\"} 7"));
   EXPECT_THAT(text, HasSubstr("heed_target_tokens_total{model=\"koen\",version=\"1\"} 11"));
+  EXPECT_THAT(text, HasSubstr("heed_doubtful_outputs_total{model=\"koen\",version=\"1\"} 2"));
+  EXPECT_THAT(text, HasSubstr("heed_low_coverage_segments_total{model=\"koen\",version=\"1\"} 1"));
 }
 
 TEST(Metrics, RequestsForUnknownModelsShareOneLabel) {
