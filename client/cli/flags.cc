@@ -144,8 +144,15 @@ std::string FlagHelp(const std::vector<FlagGroup>& groups) {
 }
 
 Flag BoolFlag(std::string name, std::string help, bool* target) {
-  return {std::move(name), "", std::move(help), [target](const std::string& value) {
-            return absl::SimpleAtob(value, target) ? absl::OkStatus() : MustBe("true or false");
+  return BoolFlag(std::move(name), std::move(help), [target](bool value) { *target = value; });
+}
+
+Flag BoolFlag(std::string name, std::string help, std::function<void(bool)> set) {
+  return {std::move(name), "", std::move(help), [set = std::move(set)](const std::string& value) {
+            bool given = false;
+            if (!absl::SimpleAtob(value, &given)) return MustBe("true or false");
+            set(given);
+            return absl::OkStatus();
           }};
 }
 

@@ -49,6 +49,7 @@ std::string FlagHelp(const std::vector<FlagGroup>& groups);
 
 // Flags of the usual kinds. A whole number within the type is passed on as it is: its bounds are the server's to know.
 Flag BoolFlag(std::string name, std::string help, bool* target);
+Flag BoolFlag(std::string name, std::string help, std::function<void(bool)> set);
 Flag StringFlag(std::string name, std::string value, std::string help, std::string* target);
 Flag StringFlag(std::string name, std::string value, std::string help, std::function<void(const std::string&)> set);
 Flag IntFlag(std::string name, std::string help, std::function<void(std::int64_t)> set, std::int64_t least,

@@ -13,6 +13,8 @@
 namespace heed::cli {
 namespace {
 
+constexpr char kMark[] = "~ ";
+
 std::string Json(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
@@ -27,11 +29,12 @@ std::string JsonString(const std::string& text) {
 }
 
 // SEGMENT.RANK, score and text of each hypothesis.
-void PrintHypotheses(std::int64_t number, const v1::TextOutput& output, const Console& console) {
+void PrintHypotheses(std::int64_t number, const v1::TextOutput& output, const Console& console, Doubts* doubts) {
   for (int i = 0; i < output.segments_size(); ++i) {
     for (int rank = 0; rank < output.segments(i).hypotheses_size(); ++rank) {
       const v1::Hypothesis& hypothesis = output.segments(i).hypotheses(rank);
-      *console.out << absl::StrFormat("%d.%d.%d\t%.4f\t", number, i + 1, rank + 1, hypothesis.score())
+      *console.out << (doubts->Marks(hypothesis) ? kMark : "")
+                   << absl::StrFormat("%d.%d.%d\t%.4f\t", number, i + 1, rank + 1, hypothesis.score())
                    << ForOutput(hypothesis.text(), console) << "\n";
     }
   }
@@ -51,14 +54,16 @@ bool ResultPrinter::Print(std::int64_t number, const std::string& source, const 
     out << ForOutput(absl::StrCat("{\"source\":", JsonString(source), ",\"result\":", Json(result),
                                   ",\"model\":", Json(model), "}\n"),
                      console);
+    doubts->Explain(number, result, model);
     return !result.has_error();
   }
   const v1::TextOutput& output = result.output();
   if (options.search.n_best() > 1) {
-    PrintHypotheses(number, output, console);
+    PrintHypotheses(number, output, console, doubts);
   } else {
-    out << ForOutput(output.text(), console) << "\n";
+    out << (doubts->Marks(number, result) ? kMark : "") << ForOutput(output.text(), console) << "\n";
   }
+  doubts->Explain(number, result, model);
   for (int i = 0; i < output.segments_size(); ++i) {
     const v1::Segment& segment = output.segments(i);
     if (segment.truncated()) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "client/cli/console.h"
+#include "client/cli/doubts.h"
 #include "client/cli/heat_map.h"
 #include "client/cli/text_options.h"
 #include "heed/v1/text.pb.h"
@@ -17,6 +18,7 @@ struct ResultPrinter {
   const TextOptions& options;
   const Console& console;
   DrawOptions draw;
+  Doubts* doubts;
 
   // `number` counts texts from 1. A failed text prints its error to standard error and an empty line in its place.
   // False if it failed.

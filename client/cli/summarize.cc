@@ -12,7 +12,8 @@ constexpr char kUsage[] =
     "\n"
     "Texts are the operands; without any, the lines of --file or of standard input. One line comes out for each that\n"
     "went in, in order; empty lines stay empty. With --n_best above 1, each hypothesis has a line of its own:\n"
-    "TEXT.SEGMENT.RANK, score and text, separated by tabs.\n"
+    "TEXT.SEGMENT.RANK, score and text, separated by tabs. On a terminal, ~ stands before a line that is likely wrong\n"
+    "(--plain).\n"
     "\n"
     "  heed summarize '회의실에 들어오기 전에 휴대폰 전원을 꺼 주세요.'\n"
     "  heed summarize --output=json --file=requests.txt\n";

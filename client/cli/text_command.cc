@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/doubts.h"
 #include "client/cli/print_result.h"
 #include "client/cli/progress.h"
 #include "client/cli/stream_command.h"
@@ -69,13 +70,14 @@ std::string Where(const Batch& batch, bool several) {
 // Whether printing the result writes to standard error.
 bool SaysSomething(const v1::TextResult& result) {
   const auto& segments = result.output().segments();
-  return result.has_error() ||
+  return result.has_error() || Doubts::MayExplain(result) ||
          std::any_of(segments.begin(), segments.end(), [](const v1::Segment& segment) { return segment.truncated(); });
 }
 
 // Keeps up to in_flight requests under way and prints what comes back, in order.
 int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptions& options, const Console& console) {
-  const ResultPrinter printer{options, console, ChooseDrawing(options, console)};
+  Doubts doubts(&options, &console, client);
+  const ResultPrinter printer{options, console, ChooseDrawing(options, console), &doubts};
   Progress progress(&console, options.progress && !input->interactive() && input->total_bytes() > 0,
                     input->total_bytes());
   bool all_well = true;

@@ -60,6 +60,10 @@ FlagGroup OutputFlags(TextOptions* options) {
            "stream",
            "print words as they are decoded (of a text's first sentence; the others follow),\none text after the other",
            &options->stream),
+       BoolFlag("plain",
+                "no ~ before lines that are likely wrong, and no note that says which those are\n"
+                "(default: ~ on a terminal, a note at the end elsewhere; --noplain: ~ everywhere)",
+                [options](bool plain) { options->plain = plain; }),
        BoolFlag("attention", "draw what each output word attended to, as a heat map\n(json: return it)",
                 &options->attention),
        BoolFlag("energies", "the same for the numbers before the softmax", &options->energies),

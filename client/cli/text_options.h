@@ -43,7 +43,8 @@ struct TextOptions {
 
   // Output.
   bool json = false;
-  bool stream = false;  // print words as they come
+  bool stream = false;        // print words as they come
+  std::optional<bool> plain;  // no marks of doubtful outputs; absent: marks on a terminal
   std::string color = "auto";
   std::optional<int> width;       // of the maps; none: the terminal's
   std::vector<HeadChoice> heads;  // to draw; empty: all

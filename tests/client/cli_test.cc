@@ -14,6 +14,7 @@
 #include "client/cli/certificate.h"
 #include "client/cli/commands.h"
 #include "client/cli/connection.h"
+#include "client/cli/doubts.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/fake_server.h"
@@ -433,6 +434,105 @@ TEST_F(Cli, SaysThatATextWasCutShort) {
   });
   EXPECT_EQ(Run({"translate", "--truncate", "text"}), 0);
   EXPECT_THAT(err_, HasSubstr("text 1: bytes 0 to 4 were too long for the model and were cut short"));
+}
+
+// "doubt" makes a doubtful output, "other" one whose source the model cannot know.
+void Calibrate(const std::string& text, v1::TextResult* result) {
+  v1::Segment* const segment = result->mutable_output()->add_segments();
+  segment->set_end(static_cast<int>(text.size()));
+  v1::Hypothesis* const hypothesis = segment->add_hypotheses();
+  hypothesis->set_text(result->output().text());
+  hypothesis->set_confidence(text == "doubt" ? 0.25F : 0.75F);
+  hypothesis->set_doubtful(text == "doubt");
+  v1::SourceCoverage* const coverage = segment->mutable_source_coverage();
+  coverage->set_share(text == "other" ? 0.0996F : 1);
+  coverage->set_least_share(0.1F);
+  coverage->set_low(text == "other");
+}
+
+constexpr char kExplained[] =
+    "heed: ~ stands by what is likely wrong, by how sure the model was; --output=json has the numbers, --plain leaves "
+    "it "
+    "out\n";
+
+TEST_F(Cli, MarksDoubtfulLinesOnATerminalAndSaysOnceWhatThatIs) {
+  server_.SetDecorator(Calibrate);
+  terminal_ = true;
+  EXPECT_EQ(Run({"translate", "sure", "doubt", "doubt"}), 0);
+  EXPECT_EQ(out_, "SURE\n~ DOUBT\n~ DOUBT\n");
+  EXPECT_EQ(err_, kExplained);
+  EXPECT_EQ(Run({"translate", "--stream", "sure", "doubt"}), 0);
+  EXPECT_EQ(out_, "SURE\nDOUBT ~\n") << "when the line is done";
+  EXPECT_EQ(err_, kExplained);
+  EXPECT_EQ(Run({"translate", "--n_best=2", "doubt"}), 0);
+  EXPECT_EQ(out_, "~ 1.1.1\t0.0000\tDOUBT\n");
+  EXPECT_EQ(err_, kExplained);
+  for (const char* flag : {"--plain", "--output=json"}) {
+    EXPECT_EQ(Run({"summarize", flag, "doubt"}), 0);
+    EXPECT_THAT(out_, Not(HasSubstr("~"))) << flag;
+    EXPECT_EQ(err_, "") << flag;
+  }
+}
+
+TEST_F(Cli, LeavesLinesForProgramsAsTheyAreAndSaysAtTheEndWhichAreDoubtful) {
+  server_.SetDecorator(Calibrate);
+  EXPECT_EQ(Run({"translate"}, "sure\ndoubt\n\ndoubt\n"), 0);
+  EXPECT_EQ(out_, "SURE\nDOUBT\n\nDOUBT\n");
+  EXPECT_EQ(err_,
+            "heed: 2 of 4 texts are likely wrong, by how sure the model was: 2, 4; --noplain marks them with ~, "
+            "--output=json has the numbers, --plain says nothing\n");
+  EXPECT_EQ(Run({"translate", "--stream"}, "sure\ndoubt\n"), 0);
+  EXPECT_EQ(out_, "SURE\nDOUBT\n");
+  EXPECT_THAT(err_, StartsWith("heed: 1 of 2 texts are likely wrong"));
+  EXPECT_EQ(Run({"translate", "--batch_size=2"}, "doubt\ndoubt\ndoubt\ndoubt\ndoubt\ndoubt\n"), 0);
+  EXPECT_THAT(err_, HasSubstr("6 of 6 texts are likely wrong, by how sure the model was: 1, 2, 3, 4, 5, ...;"));
+  EXPECT_EQ(Run({"translate", "--plain"}, "doubt\n"), 0);
+  EXPECT_EQ(out_ + err_, "DOUBT\n");
+  EXPECT_EQ(Run({"translate", "--noplain"}, "sure\ndoubt\n"), 0);
+  EXPECT_EQ(out_, "SURE\n~ DOUBT\n");
+  EXPECT_EQ(err_, kExplained);
+  EXPECT_EQ(Run({"translate", "--output=json", "doubt"}), 0);
+  const auto json = nlohmann::json::parse(out_);
+  const auto& hypothesis = json["result"]["output"]["segments"][0]["hypotheses"][0];
+  EXPECT_EQ(hypothesis["confidence"], 0.25);
+  EXPECT_EQ(hypothesis["doubtful"], true);
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(Cli, SaysWhichTextsAreNotWhatTheModelReads) {
+  server_.SetDecorator(Calibrate);
+  const std::string said =
+      "heed: text 2: 9 % of it is Korean (Hangul) as fake knows it, and 10 % or more should be: the output is likely "
+      "worthless\n";
+  for (const char* flag : {"--plain", "--stream", "--output=json"}) {
+    EXPECT_EQ(Run({"translate", flag, "sure", "other"}), 0);
+    EXPECT_EQ(err_, said) << flag;
+  }
+  EXPECT_EQ(Run({"translate"}, "other\nother\nother\nother\nother\nother\nother\n"), 0);
+  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 6) << err_;
+  EXPECT_THAT(err_, HasSubstr("heed: text 5: "));
+  EXPECT_THAT(err_, ::testing::EndsWith("heed: the same is to be said of 2 further texts\n"));
+}
+
+TEST_F(Cli, SaysWhichPartOfATextIsNotWhatTheModelReads) {
+  server_.SetDecorator([](const std::string& text, v1::TextResult* result) {
+    Calibrate("sure", result);
+    Calibrate(text, result);
+    result->mutable_output()->mutable_segments(1)->set_begin(2);
+  });
+  EXPECT_EQ(Run({"translate", "other"}), 0);
+  EXPECT_THAT(err_, StartsWith("heed: text 1, bytes 2 to 5: 9 % of it is Korean"));
+}
+
+TEST(ReadsWhat, NamesLanguageAndScriptsAsFarAsTheyAreKnown) {
+  EXPECT_EQ(ReadsWhat("ko", R"({"source_scripts": {"scripts": ["Hang"]}})"), "Korean (Hangul)");
+  EXPECT_EQ(ReadsWhat("ja", R"({"sourceScripts": {"scripts": ["Hira", "Kana", "Hani"]}})"),
+            "Japanese (Hiragana, Katakana, Han)");
+  EXPECT_EQ(ReadsWhat("ko", "{}"), "Korean");
+  EXPECT_EQ(ReadsWhat("", R"({"source_scripts": {"scripts": ["Qqqq", 7]}})"), "Qqqq");
+  for (const char* spec : {"", "[", "[]", R"({"source_scripts": 1})", R"({"source_scripts": {"scripts": {}}})"}) {
+    EXPECT_EQ(ReadsWhat("", spec), "") << spec;
+  }
 }
 
 struct CodeCase {

@@ -155,6 +155,8 @@ class FakeServer : private v1::TranslationService::Service,
     grpc::Status status = Begin(context);
     response->mutable_model()->set_name(request->name());
     response->mutable_model()->set_version(request->has_version() ? request->version() : "newest");
+    response->mutable_model()->set_source_language("ko");
+    response->set_spec_json(R"({"source_scripts": {"scripts": ["Hang"]}})");
     response->set_card("# The card\n");
     response->set_parity_json(R"({"reference": "somebody", "cases": [{}, {}]})");
     return status;
