@@ -1,4 +1,4 @@
-"""The command heed-export: a sub-command for each toolkit whose models it imports, and one that measures a bundle."""
+"""The command heed-export: a sub-command for each toolkit whose models it imports, and two that measure a bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from . import importer, needs, precision
+from . import calibrate, importer, needs, precision
 from .shown import MAX_LINE, escaped, say
 
 # Modules of this package in the order of --help.
@@ -40,9 +40,10 @@ def make_parser() -> argparse.ArgumentParser:
         importer.add_common_arguments(command)
         needed = getattr(module, "NEEDS", ())
         command.set_defaults(run=lambda args, read=module.read: importer.run(args, read), needs=needed)
-    command = commands.add_parser(precision.NAME, help=precision.HELP, description=precision.HELP)
-    precision.add_arguments(command)
-    command.set_defaults(run=precision.run, needs=())  # sacrebleu for some bundles: it says so
+    for module in (precision, calibrate):
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run, needs=())  # sacrebleu for some bundles: precision says so
     return parser
 
 

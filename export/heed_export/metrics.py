@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Sequence
 
 
@@ -44,6 +45,18 @@ def bleu_chrf(outputs: Sequence[str], references: Sequence[str]) -> tuple[float,
     import sacrebleu
 
     return bleu(outputs, references), sacrebleu.corpus_chrf(list(outputs), [list(references)]).score
+
+
+def sentence_chrf(output: str, reference: str) -> float:
+    """chrF2 of one line, 0 to 100, as sacrebleu's sentence_chrf: F2 of the characters' n-grams of 1 to 6, spaces aside."""
+    a, b = ("".join(text.split()) for text in (output, reference))
+    precision = recall = orders = 0.0
+    for n in range(1, 7):
+        said, wanted = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (a, b))
+        if said and wanted:
+            common = (said & wanted).total()
+            precision, recall, orders = precision + common / said.total(), recall + common / wanted.total(), orders + 1
+    return 100 * 5 * precision * recall / (orders * (4 * precision + recall)) if precision + recall else 0.0
 
 
 def for_task(task: str, outputs: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -178,8 +178,10 @@ def table(told: Mapping) -> str:
 
 
 def with_section(card: str, section: str) -> str:
-    """The model card with this section in place of one of its heading, else after `## Quality`, else at its end."""
-    for heading, keeps in ((HEADING, False), ("## Quality", True)):
+    """The model card with this section in place of one of its heading, else after `## Precision`, else after
+    `## Quality`, else at its end."""
+    own = section.split("\n", 1)[0]
+    for heading, keeps in ((own, False), (HEADING, True), ("## Quality", True)):
         there = re.search(rf"^{heading}\n.*?(?=^## |\Z)", card, re.M | re.S)
         if there:
             before = card[: there.end() if keeps else there.start()].rstrip("\n")

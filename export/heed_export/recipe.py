@@ -21,7 +21,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Callable
 
-from . import assemble, bundle, data, models, train, words
+from . import assemble, bundle, calibrate, data, models, train, words
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,20 @@ def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
     return train.train(work, recipe.model, recipe.train, encode(pairs), encode(valid))
 
 
+def calibrated(recipe: Recipe, root: pathlib.Path, folder: pathlib.Path) -> None:
+    """Adds to a bundle how likely its outputs are right (calibrate.py), or says why that could not be done."""
+
+    def texts(split: str) -> calibrate.Set:
+        prefixes = recipe.corpora.get(split, [])
+        pairs = corpus(root, prefixes, recipe.model.unit)
+        return calibrate.Set(" and ".join(prefixes), [source for source, _ in pairs], [target for _, target in pairs])
+
+    try:
+        calibrate.measure(folder, (texts("valid"), texts("test")), calibrate.Options())
+    except ValueError as error:
+        print(f"not calibrated: {error}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=pathlib.Path, help="the recipe's JSON file; its documents are beside it")
@@ -88,6 +102,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=pathlib.Path, help="bundle folder to write; without it, training is all")
     parser.add_argument("--no-train", action="store_true", help="export the best weights that --work has so far")
     parser.add_argument("--no-quality", action="store_true", help="leave the test set's numbers out of the model card")
+    parser.add_argument("--no-calibrate", action="store_true", help="leave confidence out: heed-export calibrate")
     arguments = parser.parse_args()
     recipe = read(arguments.recipe)
     if arguments.bundle:
@@ -110,6 +125,8 @@ def main() -> None:
             quality=not arguments.no_quality,
         )
         print(f"{arguments.bundle}  {assemble.make(job, arguments.bundle)}")
+        if arguments.recipe.with_suffix("").is_dir() and not arguments.no_calibrate:
+            calibrated(recipe, arguments.data, arguments.bundle)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Iterator
 
 import numpy as np
@@ -30,6 +30,12 @@ class Segment:
     copied_shares: list[float]  # a model that copies: the part of each token's probability that is copying's, bar </s>
     # Component ("weights", "energies", "contexts") -> [T, S] of pieces, contexts [T, C]; last attend, head 0.
     attention: dict[str, np.ndarray]
+    finish: str = "EOS"  # or "LENGTH", "TIME_BUDGET"
+    spans: list[tuple[int, int]] = field(default_factory=list)  # of each token: its bytes in `text`
+    special: list[bool] = field(default_factory=list)  # of each token
+    confidence: float | None = None  # of a bundle with a calibration
+    token_confidences: list[float | None] = field(default_factory=list)  # likewise; None of specials
+    coverage: float | None = None  # share of the source that the model knows, of a bundle that says what it reads
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,12 @@ def _segment(value: dict) -> Segment:
         text=best.get("text", ""),
         copied_shares=[t["copied_from"].get("share", 0.0) for t in words if "copied_from" in t],
         attention=_attention(best),
+        finish=str(best.get("finish_reason", "")).removeprefix("FINISH_REASON_"),
+        spans=[(t.get("begin", 0), t.get("end", 0)) for t in tokens],
+        special=[bool(t.get("special")) for t in tokens],
+        confidence=best.get("confidence"),
+        token_confidences=[t.get("confidence") for t in tokens],
+        coverage=value["source_coverage"].get("share", 0.0) if "source_coverage" in value else None,
     )
 
 

@@ -67,7 +67,7 @@ class Recipe(unittest.TestCase):
         where = [w if w.startswith("--") else str(cls.root / w) for w in where]
         printed = io.StringIO()
         with mock.patch.object(sys, "argv", ["recipe", str(cls.root / "tiny-ko.json"), *where, *more]):
-            with contextlib.redirect_stdout(printed):
+            with contextlib.redirect_stdout(printed), mock.patch.object(recipe.calibrate, "measure") as cls.measure:
                 recipe.main()
         return printed.getvalue()
 
@@ -81,6 +81,20 @@ class Recipe(unittest.TestCase):
             self.assertEqual(hashlib.sha256((folder / name).read_bytes()).hexdigest(), digest)
         expected = ["LICENSE", "NOTICE", "README.md", "joint.spm", "model.json", "parity.json", "weights.safetensors"]
         self.assertEqual(expected, names)
+
+    def test_the_bundle_is_calibrated_on_valid_and_checked_on_test(self):
+        lines = (self.root / "data/tiny/valid.src").read_text(encoding="utf-8").splitlines()
+        self.run_command("--no-train")
+        (folder, (fitted, checked), _), _ = self.measure.call_args
+        self.assertEqual((self.root / "models/tiny-ko", "tiny/valid", lines), (folder, fitted.name, fitted.sources))
+        self.assertEqual(len(lines), len(checked.references))
+        self.run_command("--no-train", "--no-calibrate")
+        self.measure.assert_not_called()
+        printed = io.StringIO()
+        with mock.patch.object(recipe.calibrate, "measure", side_effect=ValueError("no build")):
+            with contextlib.redirect_stdout(printed):
+                recipe.calibrated(recipe.read(self.root / "tiny-ko.json"), self.root / "data", folder)
+        self.assertEqual("not calibrated: no build\n", printed.getvalue())
 
     def test_documents_carry_the_facts(self):
         made = bundle.read(self.root / "models/tiny-ko")
