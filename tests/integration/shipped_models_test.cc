@@ -70,6 +70,25 @@ TEST_F(ShippedModels, TranslateAndSummariseSentencesAsPeopleWriteThem) {
   EXPECT_THAT(summary.out, HasSubstr("날씨"));
 }
 
+TEST_F(ShippedModels, SayHowSureTheyAreAndWhatTheyDoNotRead) {
+  RunningServer server(kModels);
+  const TranslateAnswer answer = server.caller().Translate(
+      TranslateTexts({"이 함수는 문자열을 반환합니다.", "기본값은 `None` 이고 dict.get(key) 와 같습니다.",
+                      "Hello, how are you?", "日本語の文章を入力します。"},
+                     kTranslation));
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  for (int i = 0; i < 4; ++i) {
+    const v1::Segment& segment = answer.response.results(i).output().segments(0);
+    EXPECT_TRUE(segment.hypotheses(0).has_confidence()) << i;
+    EXPECT_TRUE(segment.hypotheses(0).tokens(0).has_confidence()) << i;
+    EXPECT_EQ(segment.source_coverage().low(), i >= 2) << i << ": " << segment.source_coverage().share();
+  }
+  EXPECT_FALSE(answer.response.results(0).output().segments(0).hypotheses(0).doubtful());
+  const Finished english = server.Heed({"summarize", "Turn the lights on in the living room"});
+  EXPECT_THAT(english.err, HasSubstr("text 1: 0 % of it is Korean (Hangul) as sae4k-ko knows it"));
+  EXPECT_EQ(server.Heed({"summarize", "--plain", "내일 서울 날씨가 어떤지 알려줘"}).err, "");
+}
+
 // Weights over all columns sum to 1, in every row of every hypothesis.
 TEST_F(ShippedModels, AttentionRowsSumToOne) {
   RunningServer server(kModels);
