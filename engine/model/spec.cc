@@ -60,6 +60,40 @@ absl::Status CheckShortlist(const ModelSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSentenceList(absl::string_view name, const google::protobuf::RepeatedPtrField<std::string>& words,
+                               bool abbreviations, int* count) {
+  constexpr int kMaxWords = 10000, kMaxWordBytes = 64;
+  for (int i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const auto fault = [&](absl::string_view expected) {
+      return SpecFault("sentence_lists.", name, "[", i, "] is ", Quote(word), ", expected ", expected);
+    };
+    if (++*count > kMaxWords) return SpecFault("sentence_lists has more than ", kMaxWords, " words");
+    if (word.empty() || word.size() > kMaxWordBytes) return fault("1 to 64 bytes");
+    if (std::any_of(word.begin(), word.end(), [](unsigned char c) { return c <= ' ' || c == 127; })) {
+      return fault("no white space");
+    }
+    if (abbreviations && word.back() == '.') return fault("no dot at the end");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSentenceLists(const ModelSpec& spec) {
+  if (!spec.has_sentence_lists()) return absl::OkStatus();
+  if (spec.segmentation() != model::v1::SEGMENTATION_SENTENCE) {
+    return SpecFault("sentence_lists are of no use without segmentation SEGMENTATION_SENTENCE");
+  }
+  const model::v1::SentenceLists& lists = spec.sentence_lists();
+  int count = 0;
+  HEED_RETURN_IF_ERROR(CheckSentenceList("inside", lists.inside(), /*abbreviations=*/true, &count));
+  HEED_RETURN_IF_ERROR(CheckSentenceList("number", lists.number(), /*abbreviations=*/true, &count));
+  HEED_RETURN_IF_ERROR(CheckSentenceList("may_end", lists.may_end(), /*abbreviations=*/true, &count));
+  HEED_RETURN_IF_ERROR(CheckSentenceList("unit", lists.unit(), /*abbreviations=*/true, &count));
+  HEED_RETURN_IF_ERROR(CheckSentenceList("openers", lists.openers(), /*abbreviations=*/false, &count));
+  HEED_RETURN_IF_ERROR(CheckSentenceList("labels", lists.labels(), /*abbreviations=*/false, &count));
+  return CheckSentenceList("speech", lists.speech(), /*abbreviations=*/false, &count);
+}
+
 }  // namespace
 
 absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
@@ -90,6 +124,7 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   }
   HEED_RETURN_IF_ERROR(CheckVocabulary("source", spec.source(), /*is_source=*/true));
   HEED_RETURN_IF_ERROR(CheckVocabulary("target", spec.target(), /*is_source=*/false));
+  HEED_RETURN_IF_ERROR(CheckSentenceLists(spec));
   HEED_RETURN_IF_ERROR(CheckShortlist(spec));
   HEED_RETURN_IF_ERROR(CheckPrecisionAdvice(spec));
   HEED_RETURN_IF_ERROR(CheckConfidence(spec));

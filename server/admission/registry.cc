@@ -185,7 +185,8 @@ absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedMode
   HEED_ASSIGN_OR_RETURN(model->source_tokenizer, Tokenizer::Make(bundle.spec.source(), bundle.files));
   HEED_ASSIGN_OR_RETURN(model->target_tokenizer, Tokenizer::Make(bundle.spec.target(), bundle.files));
   if (bundle.spec.segmentation() == model::v1::SEGMENTATION_SENTENCE) {
-    HEED_ASSIGN_OR_RETURN(model->splitter, SentenceSplitter::Make(bundle.spec.source_language()));
+    HEED_ASSIGN_OR_RETURN(model->splitter,
+                          SentenceSplitter::Make(bundle.spec.source_language(), &bundle.spec.sentence_lists()));
   }
   if (bundle.spec.has_source_scripts()) {
     HEED_ASSIGN_OR_RETURN(model->coverage, ScriptCoverage::Make(bundle.spec.source_scripts(), bundle.spec.source(),

@@ -1,12 +1,13 @@
-// Cuts a text into sentences by ICU's rules for a language, so that each is a row of its own and the parts go back
+// Cuts a text into sentences by the rules of a language, so that each is a row of its own and the parts go back
 // together with the source's own spacing.
 //
-// ICU's cuts are corrected where technical text needs it. No cut: after an abbreviation ("e.g. ", "Dr. ", "No. 5";
-// CLDR's list for the language as well), after an initial ("J. Kim"), after a list number ("1. "), inside what has no
-// space ("a!=b", "f().G()", a closing quote with a particle), before marks alone at the end (" :"). A cut although a
-// small letter follows: after a word of a script without capitals ("합니다. pip").
+// Stops and letters are what Unicode says they are (ICU's properties); what each language abbreviates, numbers and
+// quotes is data (sentence_lists.txt). A sentence does not end after an abbreviation before a name or a number ("Dr. ",
+// "No. 5"), an initial ("É. Zola"), an ordinal ("am 3. Oktober"), a list mark ("1. "), a quote that somebody is said to
+// have spoken ("Go!" he said), nor inside a short quote or bracket, nor where no space follows ("os.path"), but in
+// scripts that have none. Marks alone at the end (" :") and note marks ("[1]") belong to the sentence before them.
 //
-// Thread-safe: every call makes its own iterator. A SentenceCutter is not.
+// Thread-safe: a splitter is read-only. A SentenceCutter is not.
 #pragma once
 
 #include <memory>
@@ -21,12 +22,18 @@
 
 namespace heed {
 
+namespace model::v1 {
+class SentenceLists;
+}  // namespace model::v1
+
 class SentenceCutter;
 
 class SentenceSplitter {
  public:
-  // `language` is a BCP 47 tag, "ko". INVALID_ARGUMENT when ICU has no such locale syntax.
-  static absl::StatusOr<SentenceSplitter> Make(const std::string& language);
+  // `language` is a BCP 47 tag, "ko"; one without lists gets what all have in common. `own`: a bundle's lists, added to
+  // the language's. INVALID_ARGUMENT when ICU has no such locale syntax.
+  static absl::StatusOr<SentenceSplitter> Make(const std::string& language,
+                                               const model::v1::SentenceLists* own = nullptr);
 
   // Byte ranges of the sentences of valid UTF-8 `text`, in order, without the spaces around them; a line break (LF, CR,
   // VT, FF, NEL, U+2028, U+2029) always ends a sentence. What lies between two ranges is space (Unicode White_Space) or

@@ -95,7 +95,7 @@ TEST(SentenceSplitter, RefusesWhatIsNoLanguageTag) {
 }
 
 TEST(SentenceSplitter, SentencesOfRandomTextAreOrderedAndLeaveOnlySpaceOut) {
-  for (const std::string language : {"ko", "en"}) {
+  for (const std::string language : {"ko", "en", "de", "zh"}) {
     const auto splitter = SentenceSplitter::Make(language);
     ASSERT_TRUE(splitter.ok());
     std::mt19937 random(9);
@@ -146,14 +146,18 @@ TEST(SentenceSplitter, ACutterGivesTheSentencesOfEachLineOneAfterTheOther) {
 }
 
 TEST(SentenceSplitter, TimeGrowsWithTheTextNotItsSquare) {
-  const auto splitter = SentenceSplitter::Make("ko");
-  ASSERT_TRUE(splitter.ok());
-  for (const std::string unit : {"a", "합니다. ", "e.g. ", "1. ", ".", "\n", " ", "a.b", "(", "?!"}) {
-    std::string text;
-    while (text.size() < (std::size_t{1} << 18)) text += unit;
-    const auto start = std::chrono::steady_clock::now();
-    splitter->Split(text);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << unit;
+  for (const std::string language : {"ko", "de", "zh"}) {
+    const auto splitter = SentenceSplitter::Make(language);
+    ASSERT_TRUE(splitter.ok());
+    for (const std::string unit : {"a",      "합니다. ", "e.g. ", "1. ", ".",       "\n",      " ",       "a.b",
+                                   "(",      "?!",       "\"",    "“「", ". \"a",   "!)",      "。[1]",   "。“",
+                                   "z. B. ", "т. е. ",   "I. I.", "—! ", "!\u3000", "“a!” b ", "24. 12. "}) {
+      std::string text;
+      while (text.size() < (std::size_t{1} << 18)) text += unit;
+      const auto start = std::chrono::steady_clock::now();
+      splitter->Split(text);
+      EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << unit;
+    }
   }
 }
 
