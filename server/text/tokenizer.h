@@ -99,8 +99,9 @@ struct WordSpan {
   bool special = false;
 };
 
-// Groups tokens into words: a new word begins where space stands between two tokens' ranges; each special is a word
-// of its own with an empty range. `ranges` as Encode or Decode made them for `text`, `special` one flag per token.
+// Groups tokens into words: a new word begins where space stands between two tokens' ranges, and in scripts that have
+// none (Chinese, Japanese, Thai and so on) at a token with which a word of ICU's dictionaries begins; each special is a
+// word of its own with an empty range. `ranges` as Encode or Decode made them for `text`, `special` one flag per token.
 std::vector<WordSpan> GroupWords(std::string_view text, absl::Span<const ByteRange> ranges,
                                  absl::Span<const bool> special);
 

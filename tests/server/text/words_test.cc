@@ -55,6 +55,34 @@ TEST(GroupWords, TokensThatShareACharacterStayTogether) {
   EXPECT_TRUE(Group("", {}).empty());
 }
 
+// What a text's words are where each code point is a token.
+std::vector<std::string> WordsOfCodePoints(std::string_view text) {
+  std::vector<ByteRange> ranges;
+  for (int i = 0; i < static_cast<int>(text.size());) {
+    int end = i + 1;
+    while (end < static_cast<int>(text.size()) && (text[end] & 0xC0) == 0x80) ++end;
+    if (text[i] != ' ') ranges.push_back({i, end});
+    i = end;
+  }
+  std::vector<std::string> words;
+  for (const WordSpan& word : Group(text, ranges)) {
+    words.emplace_back(text.substr(word.range.begin, word.range.end - word.range.begin));
+  }
+  return words;
+}
+
+TEST(GroupWords, ScriptsWithoutSpacesHaveTheWordsOfADictionary) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(WordsOfCodePoints("我们喜欢北京。"), ElementsAre("我们", "喜欢", "北京。"));
+  EXPECT_THAT(WordsOfCodePoints("《红楼梦》很好"), ElementsAre("《红楼梦》", "很好"));
+  EXPECT_THAT(WordsOfCodePoints("使用Python语言"), ElementsAre("使用", "Python", "语言"));
+  EXPECT_THAT(WordsOfCodePoints("東京に行きます"), ElementsAre("東京", "に", "行き", "ます"));
+  EXPECT_THAT(WordsOfCodePoints("ภาษาไทย"), ElementsAre("ภาษา", "ไทย"));
+  EXPECT_THAT(WordsOfCodePoints("한국어를 don't씁니다. a.b"), ElementsAre("한국어를", "don't씁니다.", "a.b"))
+      << "where spaces part words, they alone do";
+  EXPECT_EQ(Group("我们喜欢", {{0, 9}, {9, 12}}).size(), 1u) << "no word begins inside a token";
+}
+
 TEST(GroupWords, EveryTokenIsInOneWord) {
   for (const auto& [name, size] : TestModels()) {
     const auto tokenizer = LoadTestTokenizer(name);
