@@ -142,17 +142,18 @@ std::int64_t TypedBytes(const AdmittedRequest& request, const AdmittedText& text
 }
 
 // The best hypotheses with the source's own spacing before, between and after them. Two sentences that the source
-// writes without a space (Chinese, say) get one where the target language separates sentences by spaces.
+// writes without a space (Chinese, say) get one where the target language separates sentences by spaces; a plain space
+// between two is left out where it does not.
 std::string JoinSegments(const ServedModel& model, const std::string& source, const v1::TextOutput& output) {
   std::string joined;
   int end = 0;
+  const bool unspaced = WritesWithoutSpaces(model.summary.target_language());
   for (const v1::Segment& segment : output.segments()) {
     const std::string best = segment.hypotheses().empty() ? "" : segment.hypotheses(0).text();
-    const std::size_t gap = static_cast<std::size_t>(segment.begin() - end);
-    joined.append(source, static_cast<std::size_t>(end), gap);
-    if (gap == 0 && !joined.empty() && !best.empty() && !WritesWithoutSpaces(model.summary.target_language())) {
-      joined.push_back(' ');
-    }
+    const absl::string_view gap = absl::string_view(source).substr(static_cast<std::size_t>(end),
+                                                                   static_cast<std::size_t>(segment.begin() - end));
+    if (end == 0 || !unspaced || gap != " ") absl::StrAppend(&joined, gap);
+    if (gap.empty() && !joined.empty() && !best.empty() && !unspaced) joined.push_back(' ');
     joined.append(best);
     end = segment.end();
   }

@@ -158,6 +158,14 @@ TEST_F(ReplyTest, SentencesWithoutASpaceBetweenGetOneWhereTheTargetLanguageUsesS
   }
 }
 
+TEST_F(ReplyTest, APlainSpaceBetweenSentencesGoesWhereTheTargetLanguageHasNone) {
+  for (const auto& [language, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"en", " Hello. Hello.  Hello.\nHello. "}, {"ja", " Hello.Hello.  Hello.\nHello. "}}) {
+    Serve({.target_language = language, .split_sentences = true});
+    EXPECT_EQ(Answer(Texts({" Hello. Hello.  Hello.\nHello. "})).results.at(0).output().text(), expected);
+  }
+}
+
 TEST_F(ReplyTest, EmptyTextsAndTextsOfSpacesHaveEmptyOutputs) {
   const Reply reply = Answer(Texts({"", " \n ", std::string("\0", 1)}));
   for (int i = 0; i < 2; ++i) {
