@@ -1,6 +1,8 @@
 #include "server/admission/admission.h"
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,8 @@
 #include "server/admission/reply_size.h"
 #include "server/admission/search_fields.h"
 #include "server/admission/source.h"
+#include "server/text/clauses.h"
+#include "server/text/utf8.h"
 
 namespace heed {
 namespace {
@@ -19,7 +23,7 @@ struct Common {
   const ServedModel* model = nullptr;
   ResolvedSearch search;
   Capture capture;
-  bool truncate = false;
+  v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;
   bool shortlist = false;
 };
 
@@ -54,7 +58,7 @@ std::optional<v1::TextError> FitSource(const Common& common, int specials, Admit
   const int bound = common.model->summary.max_source_tokens();
   const int pieces = static_cast<int>(encoded->ids.size());
   if (pieces + specials <= bound) return std::nullopt;
-  if (!common.truncate) {
+  if (common.too_long != v1::TOO_LONG_POLICY_TRUNCATE) {
     return OutOfRange("a segment of the text", "source tokens", pieces + specials, bound);
   }
   const std::size_t kept = static_cast<std::size_t>(std::max(0, bound - specials));
@@ -126,6 +130,7 @@ class TextsWork : public AdmissionWork {
                             absl::StrCat("at most ", limits_.max_segments, " in all; send fewer texts at a time"));
       }
       cutter_.reset();
+      rest_.reset();
       begun_ = false;
       ++cut_;
       return true;
@@ -159,7 +164,9 @@ class TextsWork : public AdmissionWork {
       if (common_.model->splitter.has_value()) cutter_ = common_.model->splitter->Start(text->text);
     }
     AdmittedSegment segment;
-    if (cutter_ != nullptr) {
+    if (rest_.has_value()) {
+      segment.range = *rest_;
+    } else if (cutter_ != nullptr) {
       const std::optional<ByteRange> sentence = cutter_->Next();
       if (!sentence.has_value()) return false;
       segment.range = *sentence;
@@ -168,6 +175,7 @@ class TextsWork : public AdmissionWork {
       if (whole.empty()) return false;
       segment.range = whole[0];
     }
+    rest_ = common_.too_long == v1::TOO_LONG_POLICY_SPLIT ? Split(text->text, &segment.range) : std::nullopt;
     text->error = AdmitSegment(common_, text->text, &segment, &admitted_.jobs);
     if (text->error.has_value()) {
       admitted_.jobs.resize(jobs_before_);
@@ -175,7 +183,19 @@ class TextsWork : public AdmissionWork {
       return false;
     }
     text->segments.push_back(std::move(segment));
-    return cutter_ != nullptr;
+    return cutter_ != nullptr || rest_.has_value();
+  }
+
+  // Cuts a range of the text down to its first part that fits the model; what is left, if anything is.
+  std::optional<ByteRange> Split(const std::string& text, ByteRange* range) const {
+    const ServedModel& model = *common_.model;
+    const int bound = model.summary.max_source_tokens() - AddedSpecials(model.spec.source());
+    if (bound < 1) return std::nullopt;
+    const std::string_view all(text.data() + range->begin, static_cast<std::size_t>(range->end - range->begin));
+    const int part = FittingPart(*model.source_tokenizer, all, bound);
+    const ByteRange rest = TrimWhiteSpace(text, {range->begin + part, range->end});
+    *range = TrimWhiteSpace(text, {range->begin, range->begin + part});
+    return rest.begin < rest.end ? std::optional(rest) : std::nullopt;
   }
 
   const AdmissionLimits limits_;
@@ -187,6 +207,7 @@ class TextsWork : public AdmissionWork {
   bool begun_ = false;
   std::size_t jobs_before_ = 0;
   std::unique_ptr<SentenceCutter> cutter_;  // null: it is one segment
+  std::optional<ByteRange> rest_;           // of a segment that is split
 };
 
 }  // namespace
@@ -204,7 +225,7 @@ absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(TextRequest requ
   HEED_ASSIGN_OR_RETURN(admitted.priority, ResolvePriority(request.priority));
   HEED_ASSIGN_OR_RETURN(admitted.time_budget, ResolveTimeBudget(request.time_budget));
   admitted.reply_bytes_bound = limits_.max_reply_bytes;
-  common.truncate = request.too_long == v1::TOO_LONG_POLICY_TRUNCATE;
+  common.too_long = request.too_long;
   admitted.model = common.model;
   admitted.attention = std::move(request.attention);
   return std::make_unique<TextsWork>(limits_, std::move(common), std::move(admitted), std::move(request.texts));

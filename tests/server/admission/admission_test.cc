@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
@@ -348,6 +349,30 @@ TEST_F(AdmissionTest, ATruncatedSegmentKeepsItsEosAndSaysSo) {
   EXPECT_TRUE(segment.truncated);
   EXPECT_THAT(admitted.jobs.at(0).source, ElementsAre(3, 4, 2));
   EXPECT_EQ(segment.source_tokens.back().begin(), 9);
+}
+
+TEST_F(AdmissionTest, ASplitSegmentBecomesSeveralThatFit) {
+  Serve({.max_source_tokens = 4});
+  TextRequest request = Texts({"hello world hello", "hello", "hellohellohello"});
+  request.too_long = v1::TOO_LONG_POLICY_SPLIT;
+  const AdmittedRequest admitted = MustAdmit(std::move(request));
+  for (const AdmittedText& text : admitted.texts) {
+    ASSERT_FALSE(text.error.has_value()) << text.error->message();
+    std::string joined;
+    for (const AdmittedSegment& segment : text.segments) {
+      EXPECT_FALSE(segment.truncated);
+      EXPECT_LE(segment.source_tokens.size(), 4U);
+      joined += text.text.substr(segment.range.begin, segment.range.end - segment.range.begin);
+    }
+    std::string expected = text.text;
+    expected.erase(std::remove(expected.begin(), expected.end(), ' '), expected.end());
+    joined.erase(std::remove(joined.begin(), joined.end(), ' '), joined.end());
+    EXPECT_EQ(joined, expected) << "nothing is lost";
+  }
+  EXPECT_EQ(admitted.texts[0].segments.size(), 2U);
+  EXPECT_EQ(admitted.texts[0].segments[1].range.end, 17);
+  EXPECT_EQ(admitted.texts[1].segments.size(), 1U);
+  EXPECT_GT(admitted.texts[2].segments.size(), 1U);
 }
 
 TEST_F(AdmissionTest, MoreSegmentsThanTheServerTakesFailTheRequest) {

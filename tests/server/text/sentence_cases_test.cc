@@ -7,6 +7,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "heed/model/v1/model.pb.h"
+#include "server/text/clauses.h"
 #include "server/text/sentence_lists.h"
 #include "server/text/sentences.h"
 
@@ -227,6 +228,16 @@ TEST(SentenceLists, ABundleAddsItsOwnOrReplacesThem) {
   EXPECT_EQ(Cut(*SentenceSplitter::Make("de", &own), text), "Dr. Abk. Meier von Firma.|Darauf kam Firma. Otto.");
   own.set_replace(true);
   EXPECT_EQ(Cut(*SentenceSplitter::Make("de", &own), text), "Dr.|Abk. Meier von Firma.|Darauf kam Firma. Otto.");
+}
+
+TEST(ClauseEnd, IsTheLastMarkThenTheLastSpaceThenAnywhere) {
+  EXPECT_EQ(ClauseEnd("one, two three", 0, 12), 4);
+  EXPECT_EQ(ClauseEnd("3,000 two three", 2, 12), 9);
+  EXPECT_EQ(ClauseEnd("abcdefgh", 2, 5), 5);
+  EXPECT_EQ(ClauseEnd("a, b, c", 3, 7), 5);
+  EXPECT_EQ(ClauseEnd("好，很好的", 0, 12), 6);
+  EXPECT_EQ(ClauseEnd("好很好", 0, 4), 3);
+  EXPECT_EQ(ClauseEnd("好很好", 0, 2), 3) << "at least one code point";
 }
 
 }  // namespace
