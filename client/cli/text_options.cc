@@ -74,8 +74,9 @@ FlagGroup OutputFlags(TextOptions* options) {
        {"head", "[A:]N", "draw this head alone, from 0 (of attend A); several: 0,3 or A:0,B:2",
         [options](const std::string& value) {
           absl::StatusOr<std::vector<HeadChoice>> heads = ParseHeads(value);
-          if (heads.ok()) options->heads = *std::move(heads);
-          return heads.status();
+          if (!heads.ok()) return heads.status();
+          options->heads = *std::move(heads);
+          return absl::OkStatus();
         }},
        IntFlag(
            "width", "columns of the maps, 20 to 1000 (default the terminal's)",

@@ -185,7 +185,7 @@ TEST(HeatMap, IsNeverWiderThanItMayBe) {
     for (const int columns : {1, 2, 5, 17, 54}) {
       for (const std::string& row : alphabets) {
         for (const std::string& column : alphabets) {
-          HeatMap map = Large(3, columns, row + row, column + column + column);
+          HeatMap map = Large(3, columns, absl::StrCat(row, row), absl::StrCat(column, column, column));
           map.title = "sentence 2 of 3, hypothesis 1 of 5, attention \"decoder_attention\", head 0 (of 0 to 7)";
           for (const bool weights : {true, false}) {
             map.weights = weights;
