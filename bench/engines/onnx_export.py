@@ -34,10 +34,10 @@ def main():
     batch, length = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("positions", min=2, max=512)
 
     def shape(name, tensor):
-        """Rows first; of the fixed ones the source's positions as well, last but one, or last of the mask."""
+        """Rows first; of the fixed ones the source's positions as well, last but one, or last of the mask and of what may be copied."""
         found = {0: batch}
         if name in names:
-            found[tensor.dim() - 1 if name == ".mask" else tensor.dim() - 2] = length
+            found[tensor.dim() - 1 if name in (".mask", ".copies") else tensor.dim() - 2] = length
         return found
 
     shapes = [shape(n, t) for n, t in zip(["ids", *names, *states], inputs)]

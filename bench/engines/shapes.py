@@ -47,7 +47,7 @@ def _student(dim, ffn):
 SHIPPED_TEXTS = 5
 SHAPES = {
     "pydocs-ko-en": Shape("shipped", "`pydocs-ko-en`: LSTM 384, V 5,000"),
-    "sae4k-ko": Shape("shipped", "`sae4k-ko`: GRU 256, V 4,000"),
+    "sae4k-ko": Shape("shipped", "`sae4k-ko`: GRU 320 that copies, V 6,000"),
     "tiny-student": Shape("student", "tiny11 student: 256, FFN 1,536, 6 + 2 layers, V 32,000", _student(256, 1536)),
     "base-student": Shape("student", "base student: 512, FFN 2,048, 6 + 2 layers, V 32,000", _student(512, 2048)),
     "lstm-2x512": Shape("recurrent", "LSTM 2 x 512, input feeding, V 32,000",

@@ -38,6 +38,7 @@ class Model(nn.Module):
         self._sizes = {}  # of what the step carries, by name
         self._partner = {}  # of a forward recurrence: the backward one that its module does as well
         self._waiting = {}
+        self._copies = False
         for name, ops in (("encoder", self._encoder), ("init", self._init), ("step", self._step)):
             for op in ops:
                 self._prepare_op(name, op["name"], _kind(op), op[_kind(op)])
@@ -98,6 +99,8 @@ class Model(nn.Module):
                 self._vectors[f"{key}_v"] = self._array(spec["v"])
             self._sizes[name] = (self.parts[f"{key}_value"].out_features if "value_weight" in spec
                                  else self.parts[f"{key}_key"].in_features)  # fmt: skip
+        elif kind == "copy":
+            self._copies = True
         elif kind not in ("concat", "add", "position"):
             raise ValueError(f"op {name}: no PyTorch for {kind}")
 
@@ -159,8 +162,10 @@ class Model(nn.Module):
         for initial in self._initials:
             zero = torch.zeros(len(sources), self._sizes[initial["name"]], dtype=self.type)
             state.append(first[initial["from"]] if "from" in initial else zero)
+        if self._copies:
+            fixed[".copies"] = ids  # both sides have one vocabulary, and no piece is unknown
         # What no step reads need not move with the rows.
-        used = {n for n in fixed if n == ".mask" or n.endswith((".keys", ".values"))}
+        used = {n for n in fixed if n in (".mask", ".copies") or n.endswith((".keys", ".values"))}
         return Rows({n: v for n, v in fixed.items() if n in used}, tuple(state))
 
     def step(self, ids, rows):
@@ -283,7 +288,15 @@ class Model(nn.Module):
             energies = torch.tanh(keys + query[:, None]) @ self._vectors[f"{key}_v"] + mask
         else:
             energies = torch.baddbmm(mask[:, :, None], keys, query[:, :, None], alpha=scale)[:, :, 0]
-        values[name] = torch.bmm(torch.softmax(energies, 1)[:, None], made)[:, 0]
+        weights = values[f"{name}.weights"] = torch.softmax(energies, 1)
+        values[name] = torch.bmm(weights[:, None], made)[:, 0]
+
+    def _run_copy(self, key, name, spec, values):
+        """Log-probabilities of generating and copying together."""
+        gate = values[spec["gate"]]
+        copied = (1 - gate) * values[spec["attention"]]
+        p = (gate * torch.softmax(values[spec["generate"]], 1)).scatter_add(1, values[".copies"], copied)
+        values[name] = p.clamp_min(1e-30).log()
 
 
 @torch.inference_mode()

@@ -26,13 +26,16 @@ import torch
 from . import bundle, data, decode, text
 
 
-def measure(model: decode.Model, sources: list[list[int]], batch: int, repeats: int, drop: bool) -> dict:
+def measure(
+    model: decode.Model, sources: list[list[int]], copies: list[list[int]] | None, batch: int, repeats: int, drop: bool
+) -> dict:
     """Tokens per second over `repeats` runs, after one that is not counted."""
-    decode.greedy(model, sources[: max(batch, 8)], batch, scores=False, drop=drop)
+    first = max(batch, 8)
+    decode.greedy(model, sources[:first], batch, scores=False, drop=drop, copies=copies and copies[:first])
     rates, tokens = [], 0
     for _ in range(repeats):
         started = time.perf_counter()
-        found = decode.greedy(model, sources, batch, scores=False, drop=drop)
+        found = decode.greedy(model, sources, batch, scores=False, drop=drop, copies=copies)
         took = time.perf_counter() - started
         tokens = sum(len(d.tokens) for d in found)
         rates.append(tokens / took)
@@ -59,13 +62,15 @@ def main() -> None:
     torch.set_flush_denormal(True)
     source = bundle.read(arguments.bundle)
     model, words = decode.load(source), text.Text(source)
-    sources = [words.encode(line) for line in data.read_lines(arguments.texts)]
+    lines = data.read_lines(arguments.texts)
     results = []
     for batch in arguments.batch:
-        wanted = min(len(sources), arguments.sentences // (8 if batch == 1 else 1))
-        taken = [sources[i * len(sources) // wanted] for i in range(wanted)]
+        wanted = min(len(lines), arguments.sentences // (8 if batch == 1 else 1))
+        taken = [lines[i * len(lines) // wanted] for i in range(wanted)]
+        sources = [words.encode(line) for line in taken]
+        copies = [words.extended(line) for line in taken] if words.copies else None
         for drop in (False, True) if batch > 1 else (False,):
-            results.append(measure(model, taken, batch, arguments.repeats, drop))
+            results.append(measure(model, sources, copies, batch, arguments.repeats, drop))
     report = {
         "what": "PyTorch, greedy, float32",
         "torch": torch.__version__,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 import random
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Iterator, Sequence
+from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
 
 import numpy as np
 import sentencepiece as spm
@@ -78,10 +78,36 @@ def read_parallel(sources: Sequence[pathlib.Path], targets: Sequence[pathlib.Pat
     return pairs
 
 
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """A recipe's `tokenizer` section: what a SentencePiece vocabulary holds beside the pieces that it learns."""
+
+    byte_fallback: bool = False  # the 256 bytes are pieces, and spell what no other piece does
+    characters: tuple[str, ...] = ()  # keys of CHARACTERS: each of these characters is a piece
+    variant_epochs: int = 0  # it also learns from so many epochs of the recipe's variants
+
+
+def _hangul(codec: str) -> str:
+    """The precomposed syllables that have two bytes of their own in `codec`."""
+    return "".join(c for c in map(chr, range(0xAC00, 0xD7A4)) if len(c.encode(codec)) == 2)
+
+
+CHARACTERS = {
+    "ascii": "".join(map(chr, range(0x21, 0x7F))),
+    "ks-x-1001": _hangul("euc_kr"),  # the 2,350 syllables that Korean is written with; there are 11,172
+}
+
+
 def train_tokenizer(
-    lines: Sequence[str], prefix: pathlib.Path, pieces: int, byte_fallback: bool = False
+    lines: Iterable[str], prefix: pathlib.Path, pieces: int, options: TokenizerOptions = TokenizerOptions()
 ) -> spm.SentencePieceProcessor:
-    """Trains a unigram SentencePiece model with heed's special ids and writes PREFIX.model. Returns it loaded."""
+    """Trains a unigram SentencePiece model with heed's special ids and writes PREFIX.model. Returns it loaded.
+
+    Raises ValueError for a name that CHARACTERS lacks.
+    """
+    for name in options.characters:
+        if name not in CHARACTERS:
+            raise ValueError(f"tokenizer.characters has {name!r}; it must be of {sorted(CHARACTERS)}")
     model = prefix.with_suffix(".model")
     if not model.exists():
         text = prefix.with_suffix(".txt")
@@ -92,12 +118,13 @@ def train_tokenizer(
             vocab_size=pieces,
             model_type="unigram",
             character_coverage=0.9998,
-            byte_fallback=byte_fallback,
+            byte_fallback=options.byte_fallback,
+            required_chars="".join(CHARACTERS[name] for name in options.characters),
             unk_id=UNK,
             bos_id=BOS,
             eos_id=EOS,
             pad_id=-1,
-            num_threads=2,
+            num_threads=1,
             minloglevel=2,
         )
         text.unlink(missing_ok=True)
@@ -109,10 +136,15 @@ def encode_pairs(
     src: spm.SentencePieceProcessor,
     tgt: spm.SentencePieceProcessor,
     max_len: int,
+    copy: bool = False,
 ) -> list[Pair]:
-    """Tokenises pairs; drops those with an empty side or a side over max_len pieces."""
+    """Tokenises pairs; drops those with an empty side or a side over max_len pieces.
+
+    `copy` adds the extended ids, which are the same ones: with byte fallback no text is unknown.
+    """
     ids = zip(src.encode([p[0] for p in pairs]), tgt.encode([p[1] for p in pairs]))
-    return [Pair(s, t) for s, t in ids if 0 < len(s) <= max_len and 0 < len(t) <= max_len]
+    kept = ((s, t) for s, t in ids if 0 < len(s) <= max_len and 0 < len(t) <= max_len)
+    return [Pair(s, t, *((s, t) if copy else ())) for s, t in kept]
 
 
 def encode_words(pairs: Sequence[tuple[str, str]], vocabulary: words.Words, max_len: int, copy: bool) -> list[Pair]:

@@ -40,6 +40,7 @@ class LuongLstm(Seq2Seq):
         self.attn_key = nn.Linear(memory, h, bias=False)
         self.attn_out = StepLinear(memory + h, h)  # on [c; h]
         self.readout = nn.Linear(h, o.embedding)
+        self.gate = nn.Linear(h, 1) if o.copy else None  # on a
         self.out_bias = nn.Parameter(torch.zeros(o.tgt_pieces))
         self.dropout = nn.Dropout(o.dropout)
         self.initialise()
@@ -83,6 +84,8 @@ class PlainLstm(LuongLstm):
     """
 
     def __init__(self, o: ModelOptions):
+        if o.copy:
+            raise ValueError("arch lstm has no attention to copy with: copy must be false")
         super().__init__(o)
         del self.attn_key
 
@@ -120,6 +123,7 @@ class BahdanauGru(Seq2Seq):
         self.cell_h = StepLinear(h, 3 * h)
         self.cell_n_bias = nn.Parameter(torch.zeros(h))  # the candidate's recurrent bias, inside the reset
         self.readout = nn.Linear(h + memory + o.embedding, o.embedding)
+        self.gate = nn.Linear(h + memory + o.embedding, 1) if o.copy else None  # on [h; c; e]
         self.out_bias = nn.Parameter(torch.zeros(o.tgt_pieces))
         self.dropout = nn.Dropout(o.dropout)
         self.initialise()
@@ -153,7 +157,7 @@ class BahdanauGru(Seq2Seq):
 
 
 def build(options: ModelOptions) -> Seq2Seq | Student:
-    """The model that the options name. Raises ValueError for an unknown architecture."""
+    """The model that the options name. Raises ValueError for an unknown architecture, or one that cannot copy."""
     kinds = {
         "luong-lstm": LuongLstm,
         "lstm": PlainLstm,
@@ -163,4 +167,6 @@ def build(options: ModelOptions) -> Seq2Seq | Student:
     }
     if options.arch not in kinds:
         raise ValueError(f"arch {options.arch!r} is not one of {sorted(kinds)}")
+    if options.copy and not options.joint:
+        raise ValueError("a model that copies has one vocabulary for both sides: joint must be true")
     return kinds[options.arch](options)

@@ -24,7 +24,7 @@ class ModelOptions:
     decoder_layers: int = 1  # student
     unit: str = "pieces"  # "pieces": SentencePiece; "words": lower-cased words, one vocabulary for both sides (joint)
     source_eos: bool = True  # sources end with </s>
-    copy: bool = False  # pointer-generator: may copy source words; without it, only generates
+    copy: bool = False  # a pointer-generator: may copy from the source; without it, only generates
 
     def to_dict(self) -> dict:
         return asdict(self)

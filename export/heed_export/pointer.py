@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from . import data, losses
 from .recurrent import Seq2Seq, StepLinear, StepRows, length_mask
 from .options import ModelOptions
 
@@ -78,19 +77,3 @@ class PointerGenerator(Seq2Seq):
         memory, h = 2 * self.options.encoder_hidden, self.options.decoder_hidden
         read = torch.cat([x[..., memory + h : memory + 2 * h], x[..., :memory]], -1)
         return self.logits(self.readout(self.dropout(read)))
-
-    def generating(self, x: Tensor) -> Tensor:
-        """p_gen of readout inputs [..., R]: [...]."""
-        return torch.sigmoid(self.gate(x))[..., 0]
-
-    def loss(self, batch: data.Batch, smoothing: float) -> tuple[Tensor, int]:
-        if not self.options.copy:
-            return super().loss(batch, smoothing)
-        fixed, state = self.start(torch.from_numpy(batch.src), torch.from_numpy(batch.src_len))
-        outputs, attended = [], []
-        for e in self.prepare(torch.from_numpy(batch.tgt_in)):
-            state, out, weights, _ = self.step(e, state, fixed)
-            outputs.append(out)
-            attended.append(weights)
-        x = torch.stack(outputs)
-        return losses.mixture(self.finish(x), self.generating(x), torch.stack(attended), batch)

@@ -103,6 +103,16 @@ def _prediction(writer: _Writer, model: models.Seq2Seq | Student, read: str, tab
     return {"name": "prediction", "output": output}
 
 
+def _copying(writer: _Writer, model: models.Seq2Seq, output: dict, read: list[str]) -> list[dict]:
+    """What follows the output op of a model that copies: its gate, on `read`, and the mixture, which takes its name."""
+    if model.gate is None:
+        return []
+    copy = {"generate": "generated", "gate": "gate", "attention": "attention.weights", "gate_generates": True}
+    mixture = {"name": output["name"], "copy": copy}
+    output["name"] = "generated"
+    return [{"name": "gate", "linear": writer.linear("gate", read, model.gate, "FUNCTION_SIGMOID")}, mixture]
+
+
 def _step(ops: list[dict]) -> dict:
     """A step program that starts from BOS and whose last op is what search reads."""
     return {"ops": ops, "output": ops[-1]["name"], "start_id": data.BOS}
@@ -147,6 +157,7 @@ def _lstm(model: models.LuongLstm, context: str) -> Programs:
         {"name": "readout", "linear": w.linear("readout", ["attended"], model.readout)},
         _prediction(w, model, "readout", target),
     ]
+    ops += _copying(w, model, ops[-1], ["attended"])
     return Programs(encoder, init, _step(ops), w.tensors)
 
 
@@ -197,6 +208,7 @@ def _bahdanau_gru(model: models.BahdanauGru) -> Programs:
         {"name": "readout", "linear": readout},
         _prediction(w, model, "readout", target),
     ]
+    ops += _copying(w, model, ops[-1], ["state", "attention", "target_embedding"])
     return Programs(encoder, init, _step(ops), w.tensors)
 
 
@@ -351,12 +363,7 @@ def _pointer_generator(model: PointerGenerator) -> Programs:
         {"name": "readout", "linear": w.linear("readout", ["state", "attention"], model.readout)},
         _prediction(w, model, "readout", table),
     ]
-    if model.gate is not None:
-        ops[-1]["name"] = "generated"
-        gate = w.linear("gate", ["attention", "state.c", "state", "feed"], model.gate, "FUNCTION_SIGMOID")
-        ops.append({"name": "gate", "linear": gate})
-        copy = {"generate": "generated", "gate": "gate", "attention": "attention.weights", "gate_generates": True}
-        ops.append({"name": "prediction", "copy": copy})
+    ops += _copying(w, model, ops[-1], ["attention", "state.c", "state", "feed"])
     return Programs(encoder, init, _step(ops), w.tensors)
 
 

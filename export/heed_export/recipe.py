@@ -4,8 +4,9 @@
 
 A recipe is a JSON file of names and numbers (export/recipes has those of the shipped models): `corpora.train`, `.valid`
 and `.test` are path prefixes under --data, each a pair PREFIX.src and PREFIX.tgt aligned by line; `model` is
-ModelOptions, `train` is TrainOptions, `export` is ExportOptions, `max_pieces` drops longer training pairs. Tokenisers,
-checkpoints and the log go to --work; a run that was stopped goes on from its last finished epoch when started again.
+ModelOptions, `train` is TrainOptions, `export` is ExportOptions, `max_pieces` drops longer training pairs; `tokenizer`
+(data.TokenizerOptions) and `variants` (VariantOptions) may be left out. Tokenisers, checkpoints and the log go to --work;
+a run that was stopped goes on from its last checkpoint when started again, to the weights that it would have had in one go.
 """
 
 from __future__ import annotations
@@ -18,10 +19,21 @@ if __name__ == "__main__":  # before what may be missing is imported
 import argparse
 import json
 import pathlib
+import random
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Sequence
 
-from . import assemble, bundle, calibrate, data, models, train, words
+from . import assemble, bundle, calibrate, data, korean_requests, models, train, words
+
+TextPair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class VariantOptions:
+    """A recipe's `variants` section: pairs made of the training pairs by rule, other ones in each epoch."""
+
+    rule: str  # a key of korean_requests.RULES
+    share: float  # so many variants for each training pair; the pairs themselves are there besides
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Recipe:
     model: models.ModelOptions
     train: train.TrainOptions
     export: assemble.ExportOptions
+    tokenizer: data.TokenizerOptions = data.TokenizerOptions()
+    variants: VariantOptions | None = None
 
 
 def read(path: pathlib.Path) -> Recipe:
@@ -43,10 +57,12 @@ def read(path: pathlib.Path) -> Recipe:
     raw["model"] = models.ModelOptions(**raw["model"])
     raw["train"] = train.TrainOptions(**raw["train"])
     raw["export"] = assemble.ExportOptions(**raw["export"])
+    raw["tokenizer"] = data.TokenizerOptions(**raw.get("tokenizer", {}))
+    raw["variants"] = VariantOptions(**raw["variants"]) if "variants" in raw else None
     return Recipe(**raw)
 
 
-def corpus(root: pathlib.Path, prefixes: list[str], unit: str = "pieces") -> list[tuple[str, str]]:
+def corpus(root: pathlib.Path, prefixes: list[str], unit: str = "pieces") -> list[TextPair]:
     """The aligned lines of PREFIX.src and PREFIX.tgt, for every prefix in turn; of words, split into them."""
     pairs = data.read_parallel(
         [root / f"{p}.src" for p in prefixes],
@@ -55,29 +71,60 @@ def corpus(root: pathlib.Path, prefixes: list[str], unit: str = "pieces") -> lis
     return [(words.split(s), words.split(t)) for s, t in pairs] if unit == "words" else pairs
 
 
-def _encoders(recipe: Recipe, pairs: list[tuple[str, str]], work: pathlib.Path) -> Callable:
-    """Trains the tokenisers on the pairs, or finds them in `work`. Returns what makes data.Pairs of pairs of texts."""
-    options = recipe.model
+class Epochs:
+    """An epoch's training pairs by its number, counted from 1: the pairs, and variants of some of them.
+
+    The same number gives the same pairs, whatever was asked for before.
+    """
+
+    def __init__(self, recipe: Recipe, pairs: Sequence[TextPair]):
+        self.pairs = pairs
+        self._options = recipe.variants
+        self._seed = recipe.train.seed
+        self._rule = korean_requests.RULES[recipe.variants.rule](pairs) if recipe.variants else None
+
+    def texts(self, epoch: int) -> list[TextPair]:
+        return [*self.pairs, *self.variants(epoch)]
+
+    def variants(self, epoch: int) -> list[TextPair]:
+        if self._rule is None or not self.pairs:
+            return []
+        rng = random.Random(self._seed * 1000 + epoch)
+        count = round(self._options.share * len(self.pairs))
+        chosen = [rng.sample(range(len(self.pairs)), len(self.pairs)) for _ in range(count // len(self.pairs) + 1)]
+        return [self._rule.variant(self.pairs[i], rng) for i in [i for some in chosen for i in some][:count]]
+
+
+def _encoders(recipe: Recipe, epochs: Epochs, work: pathlib.Path) -> Callable:
+    """Trains the tokenisers, or finds them in `work`. Returns what makes data.Pairs of pairs of texts."""
+    options, own = recipe.model, recipe.tokenizer
+    pairs = list(epochs.pairs)
     if options.unit == "words":
         if not options.joint or options.src_pieces != options.tgt_pieces:
             raise ValueError("unit words has one vocabulary: joint must be true and src_pieces equal to tgt_pieces")
         vocabulary = words.train((line for p in pairs for line in p), work / assemble.WORDS, options.src_pieces)
         return lambda texts: data.encode_words(texts, vocabulary, recipe.max_pieces, options.copy)
+    if options.copy and not own.byte_fallback:
+        raise ValueError("a model that copies pieces has no unknown ones: tokenizer.byte_fallback must be true")
+    for epoch in range(1, own.variant_epochs + 1):
+        pairs = pairs + epochs.variants(epoch)
     if options.joint:
         lines = [p[0] for p in pairs] + [p[1] for p in pairs]
-        source = target = data.train_tokenizer(lines, work / "joint", options.src_pieces)
+        source = target = data.train_tokenizer(lines, work / "joint", options.src_pieces, own)
     else:
-        source = data.train_tokenizer([p[0] for p in pairs], work / "source", options.src_pieces)
-        target = data.train_tokenizer([p[1] for p in pairs], work / "target", options.tgt_pieces)
-    return lambda texts: data.encode_pairs(texts, source, target, recipe.max_pieces)
+        source = data.train_tokenizer([p[0] for p in pairs], work / "source", options.src_pieces, own)
+        target = data.train_tokenizer([p[1] for p in pairs], work / "target", options.tgt_pieces, own)
+    return lambda texts: data.encode_pairs(texts, source, target, recipe.max_pieces, options.copy)
 
 
 def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
     """Trains tokenisers and model, or goes on doing so. Returns the path of the best weights."""
     work.mkdir(parents=True, exist_ok=True)
     pairs, valid = (corpus(root, recipe.corpora[split], recipe.model.unit) for split in ("train", "valid"))
-    encode = _encoders(recipe, pairs, work)
-    return train.train(work, recipe.model, recipe.train, encode(pairs), encode(valid))
+    epochs = Epochs(recipe, pairs)
+    encode = _encoders(recipe, epochs, work)
+    todo = encode(pairs) if recipe.variants is None else lambda epoch: encode(epochs.texts(epoch))
+    return train.train(work, recipe.model, recipe.train, todo, encode(valid))
 
 
 def calibrated(recipe: Recipe, root: pathlib.Path, folder: pathlib.Path) -> None:

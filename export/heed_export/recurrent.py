@@ -147,6 +147,7 @@ class Seq2Seq(nn.Module):
 
     options: ModelOptions
     bf16 = False
+    gate: nn.Linear | None  # of a model that copies: readout inputs to the logit of generating
 
     def start(self, src: Tensor, src_len: Tensor) -> tuple[dict, tuple]:
         """Encodes. Returns what is constant over the steps and the first state."""
@@ -176,10 +177,23 @@ class Seq2Seq(nn.Module):
             outputs.append(out)
         return self.finish(torch.stack(outputs))
 
+    def generating(self, x: Tensor) -> Tensor:
+        """The probability of generating, of a model that copies: readout inputs [..., R] to [...]."""
+        return torch.sigmoid(self.gate(x))[..., 0]
+
     def loss(self, batch: data.Batch, smoothing: float) -> tuple[Tensor, int]:
         """Summed loss of the batch's target positions, and how many they are."""
         src, src_len, tgt_in = (torch.from_numpy(x) for x in (batch.src, batch.src_len, batch.tgt_in))
-        return losses.cross_entropy(self(src, src_len, tgt_in), batch, smoothing)
+        if not self.options.copy:
+            return losses.cross_entropy(self(src, src_len, tgt_in), batch, smoothing)
+        fixed, state = self.start(src, src_len)
+        outputs, attended = [], []
+        for e in self.prepare(tgt_in):
+            state, out, weights, _ = self.step(e, state, fixed)
+            outputs.append(out)
+            attended.append(weights)
+        x = torch.stack(outputs)
+        return losses.mixture(self.finish(x), self.generating(x), torch.stack(attended), batch, smoothing)
 
     def logits(self, x: Tensor) -> Tensor:
         """The tied output layer."""

@@ -19,7 +19,13 @@ class _Pieces:
     def encode(self, text: str) -> list[int]:
         return self._model.encode(text)
 
-    def decode(self, tokens: list[int]) -> str:
+    def extended(self, text: str) -> list[int]:
+        ids = self._model.encode(text)
+        if self._model.unk_id() in ids:
+            raise ValueError("a model that copies pieces needs byte fallback: an unknown piece has no extended id here")
+        return ids
+
+    def decode(self, tokens: list[int], text: str = "") -> str:
         return self._model.decode(tokens)
 
 
@@ -32,8 +38,14 @@ class _Words:
     def encode(self, text: str) -> list[int]:
         return self.words.encode([text])[0]
 
-    def decode(self, tokens: list[int]) -> str:
-        return " ".join(self.words.pieces[t] for t in tokens)
+    def extended(self, text: str) -> list[int]:
+        return self.words.extended(text, "")[0]
+
+    def decode(self, tokens: list[int], text: str = "") -> str:
+        """Extended ids come out as they first stand in `text`."""
+        pieces = self.words.pieces
+        spelled = dict(reversed(list(zip(self.extended(text), text.split()))))
+        return " ".join(spelled[t] if t >= len(pieces) else pieces[t] for t in tokens)
 
 
 class Text:
@@ -58,7 +70,7 @@ class Text:
 
     def extended(self, text: str) -> list[int]:
         """Source ids with the unknown words numbered from the vocabulary's size on: a copying model's `copies`."""
-        return self._with_specials(self._source.words.extended(text, "")[0])
+        return self._with_specials(self._source.extended(text))
 
     def _with_specials(self, ids: list[int]) -> list[int]:
         if self._spec.get("add_bos"):
@@ -67,9 +79,4 @@ class Text:
 
     def decode(self, tokens: Sequence[int], text: str = "") -> str:
         """Text of target tokens, without </s>. Extended ids come out as they first stand in the source `text`."""
-        tokens = [t for t in tokens if t != self._eos]
-        if not self.copies:
-            return self._target.decode(tokens)
-        spelled = dict(reversed(list(zip(self._source.words.extended(text, "")[0], text.split()))))
-        size = len(self._target.words.pieces)
-        return " ".join(spelled[t] if t >= size else self._target.decode([t]) for t in tokens)
+        return self._target.decode([t for t in tokens if t != self._eos], text)

@@ -1,6 +1,7 @@
 """Trains a recipe model on a CPU: Adam, label smoothing, word dropout, an average of the weights, early stopping.
 
-Everything is written to one folder, and a run that was stopped goes on from its last finished epoch. With
+Everything is written to one folder. A run that was stopped, however, goes on from its last checkpoint (one an epoch, and
+one every `save_seconds`) and ends in the weights that it would have had in one go. With
 `processes > 1` the batch's gradient is averaged over that many processes (torch.distributed, gloo): two cores train
 nearly twice as fast that way, where two threads of one process gain nothing, since a step's matrices are small.
 """
@@ -15,13 +16,17 @@ import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Sequence
+from typing import Callable, Sequence, Union
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from . import data, models
+
+
+# Training pairs: the same ones in every epoch, or what makes an epoch's of its number (counted from 1), always the same.
+Pairs = Union[Sequence[data.Pair], Callable[[int], Sequence[data.Pair]]]
 
 
 @dataclass
@@ -42,6 +47,7 @@ class TrainOptions:
     seed: int = 1
     processes: int = 1
     bf16: bool = False  # products of the decoder in bfloat16 while training; faster where the CPU has it
+    save_seconds: int = 300  # between checkpoints inside an epoch
 
 
 @torch.no_grad()
@@ -103,20 +109,22 @@ def _worker(
     folder: pathlib.Path,
     model_options: models.ModelOptions,
     o: TrainOptions,
-    train: Sequence[data.Pair],
+    train: Pairs,
     valid: Sequence[data.Pair],
     port: int,
+    stop_at: int | None,
 ) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    torch.manual_seed(o.seed)
+    torch.manual_seed(o.seed)  # of the first weights
     if o.processes > 1:
         dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=o.processes)
     model = models.build(model_options)
     model.set_bf16(o.bf16)
     average = Average(model, o.average)
     adam = torch.optim.Adam(model.parameters(), lr=o.learning_rate, betas=(0.9, 0.98), foreach=True)
-    state = {"epoch": 0, "step": 0, "best": math.inf, "stale": 0}
+    # `at`: batches of the epoch under way that are done; `loss` and `seconds` are of that epoch.
+    state = {"epoch": 0, "step": 0, "best": math.inf, "stale": 0, "at": 0, "loss": 0.0, "seconds": 0.0}
     last = folder / "last.pt"
     if last.exists():
         kept = load(last)
@@ -125,18 +133,28 @@ def _worker(
         average.weights, average.steps = kept["average"], kept["state"]["step"]
         state = kept["state"]
         if rank == 0:
-            print(f"going on after epoch {state['epoch']}", flush=True)
+            print(f"going on after epoch {state['epoch']}, {state['at']} batches", flush=True)
+
+    def keep() -> None:
+        if rank == 0:
+            kept = {"model": model.state_dict(), "adam": adam.state_dict(), "average": average.weights, "state": state}
+            _save(last, kept)
+
     show = sys.stdout.isatty()
     while state["epoch"] < o.epochs and state["stale"] <= o.patience:
         epoch = state["epoch"] + 1
-        torch.manual_seed(o.seed * 1000 + epoch * 10 + rank)
-        rng = np.random.default_rng(o.seed * 1000 + epoch * 10 + rank)
         model.train()
         # Every process walks the same batches and takes its share of each one's rows: equal lengths, equal work.
-        todo = list(data.batches(train, o.positions, o.seed * 1000 + epoch, model_options.source_eos))
+        pairs = train(epoch) if callable(train) else train
+        todo = list(data.batches(pairs, o.positions, o.seed * 1000 + epoch, model_options.source_eos))
         todo = [b for b in todo if len(b.src_len) >= o.processes]
-        started, seen, told, loss_sum = time.time(), 0, time.time(), 0.0
-        for at, whole in enumerate(todo):
+        started = saved = told = time.time()
+        before, seen = state["seconds"], 0
+        for at, whole in enumerate(todo[state["at"] :], start=state["at"]):
+            # All that is random hangs on the step alone, so that a run can be stopped and go on at any.
+            seed = (o.seed * 1_000_003 + state["step"]) * o.processes + rank
+            torch.manual_seed(seed)
+            rng = np.random.default_rng(seed)
             positions = int(whole.tgt_len.sum())
             part = whole.rows(rank, o.processes)
             batch = replace(
@@ -156,35 +174,41 @@ def _worker(
             adam.step()
             average.update(model)
             state["step"] += 1
+            state["at"] = at + 1
+            state["loss"] += float(loss.detach()) / count
             seen += positions
-            loss_sum += float(loss.detach()) / count
-            if rank == 0 and (show or time.time() - told > 60):
-                told = time.time()
-                done = (at + 1) / len(todo)
+            now = time.time()
+            state["seconds"] = before + now - started
+            if state["step"] == stop_at:
+                keep()
+                return
+            if now - saved > o.save_seconds:
+                saved = now
+                keep()
+            if rank == 0 and (show or now - told > 60):
+                told = now
                 line = (
-                    f"epoch {epoch} {100 * done:5.1f} %  loss {loss_sum / (at + 1):.3f}"
-                    f"  {seen / (time.time() - started):,.0f} tokens/s"
-                    f"  {(time.time() - started) * (1 - done) / done:.0f} s to go"
+                    f"epoch {epoch} {100 * (at + 1) / len(todo):5.1f} %  loss {state['loss'] / (at + 1):.3f}"
+                    f"  {seen / (now - started):,.0f} tokens/s"
+                    f"  {state['seconds'] * (len(todo) - at - 1) / (at + 1):.0f} s to go"
                 )
                 print(line, end="\r" if show else "\n", flush=True)
         # Every process validates the same averaged weights, so that all take the same decision.
         current = {k: v.detach().clone() for k, v in model.named_parameters()}
         model.load_state_dict({**model.state_dict(), **average.weights})
         nll = validate(model, valid)
-        state["epoch"] = epoch
         better = nll < state["best"]
-        state["best"] = min(nll, state["best"])
-        state["stale"] = 0 if better else state["stale"] + 1
+        line = {"epoch": epoch, "valid_nll": round(nll, 4), "valid_ppl": round(math.exp(nll), 3)}
+        line |= {"train_loss": round(state["loss"] / len(todo), 4)}
+        line |= {"seconds": round(before + time.time() - started)}
+        line |= {"tokens_per_s": round(seen / (time.time() - started))}
+        state |= {"epoch": epoch, "best": min(nll, state["best"]), "stale": 0 if better else state["stale"] + 1}
+        state |= {"at": 0, "loss": 0.0, "seconds": 0.0}
         if rank == 0 and better:
             _save(folder / "best.pt", {"model": model.state_dict(), "options": model_options.to_dict(), "nll": nll})
         model.load_state_dict({**model.state_dict(), **current})
+        keep()
         if rank == 0:
-            kept = {"model": model.state_dict(), "adam": adam.state_dict(), "average": average.weights, "state": state}
-            _save(last, kept)
-            took = time.time() - started
-            line = {"epoch": epoch, "valid_nll": round(nll, 4), "valid_ppl": round(math.exp(nll), 3)}
-            line |= {"train_loss": round(loss_sum / len(todo), 4), "seconds": round(took)}
-            line |= {"tokens_per_s": round(seen / took)}
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, flush=True)
@@ -196,10 +220,14 @@ def train(
     folder: pathlib.Path,
     model_options: models.ModelOptions,
     options: TrainOptions,
-    train_pairs: Sequence[data.Pair],
+    train_pairs: Pairs,
     valid_pairs: Sequence[data.Pair],
+    stop_at: int | None = None,
 ) -> pathlib.Path:
-    """Trains (or goes on training) in `folder` and returns the path of the best weights, `best.pt`."""
+    """Trains (or goes on training) in `folder` and returns the path of the best weights, `best.pt`.
+
+    `stop_at`: after this step in all, write a checkpoint and return.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "options.json").write_text(
         json.dumps({"model": model_options.to_dict(), "train": asdict(options)}, indent=1) + "\n", encoding="utf-8"
@@ -207,7 +235,7 @@ def train(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    arguments = (folder, model_options, options, train_pairs, valid_pairs, port)
+    arguments = (folder, model_options, options, train_pairs, valid_pairs, port, stop_at)
     if options.processes == 1:
         _worker(0, *arguments)
     else:

@@ -29,7 +29,7 @@ class Programs(unittest.TestCase):
     @torch.no_grad()
     def test_programs_attend_as_the_training_model_does(self):
         source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
-        for arch in ("luong-lstm", "bahdanau-gru", "pointer-generator"):
+        for arch in ("luong-lstm", "bahdanau-gru", "copying-lstm", "copying-gru", "pointer-generator"):
             model = support.tiny_model(arch)
             run = support.Interpreter(support.tiny_bundle(arch, model=model))
             run.start(source)

@@ -195,6 +195,59 @@ class OfWords(unittest.TestCase):
             self.assertEqual(12, case["copy_ids"][2])
 
 
+class OfPieces(unittest.TestCase):
+    """The same of pieces: digits and syllables that the training text lacks are spelt by bytes, and copied."""
+
+    def test_from_text_files_to_a_bundle_that_copies(self):
+        spec = {**RECIPE, "name": "copy", "corpora": {"train": ["train"], "valid": ["valid"], "test": ["valid"]}}
+        spec["model"] = {**RECIPE["model"], "copy": True, "src_pieces": 430, "tgt_pieces": 430}
+        spec["export"] = {k: v for k, v in RECIPE["export"].items() if k != "attribution"}
+        spec["variants"] = {"rule": "korean-requests", "share": 1.5}
+        with self.assertRaisesRegex(ValueError, "tokenizer.byte_fallback must be true"):
+            self.made(spec)
+        spec["tokenizer"] = {"byte_fallback": True, "characters": ["latin"]}
+        with self.assertRaisesRegex(ValueError, "tokenizer.characters has 'latin'; it must be of .'ascii', 'ks-x-1001'"):
+            self.made(spec)
+        spec["tokenizer"] = {"byte_fallback": True, "characters": ["ascii"], "variant_epochs": 1}
+        made = self.made(spec)
+        self.assertEqual({"generate", "gate", "attention", "gate_generates"}, set(made.spec["step"]["ops"][-1]["copy"]))
+        words = text.Text(made)
+        self.assertTrue(words.copies)
+        for line in ("가나 7", "쀍 XYZ"):
+            ids = words.encode(line)
+            self.assertEqual(ids, words.extended(line))
+            self.assertEqual(line, words.decode(ids, line))
+        for case in json.loads(made.files["parity.json"])["cases"]:
+            self.assertEqual(case["source_ids"], case["copy_ids"])
+
+    def test_epochs_differ_and_each_is_always_the_same(self):
+        spec = {**RECIPE, "variants": {"rule": "korean-requests", "share": 1.5}}
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "r.json"
+            path.write_text(json.dumps(spec), encoding="utf-8")
+            pairs = [("거실 불 좀 꺼줘", "거실 불 끄기"), ("오늘 일곱시에 깨워줘", "오늘 일곱시 깨우기")] * 20
+            epochs = recipe.Epochs(recipe.read(path), pairs)
+        second = epochs.texts(2)
+        self.assertEqual(100, len(second))
+        self.assertEqual(pairs, second[:40])
+        self.assertNotEqual(second, epochs.texts(3))
+        self.assertEqual(second, epochs.texts(2))
+
+    def made(self, spec: dict) -> bundle.Bundle:
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            rng = random.Random(3)
+            for split, count in (("train", 120), ("valid", 10)):
+                lines = ["".join(rng.choices(SYLLABLES, k=3)) for _ in range(count)]
+                (root / f"{split}.src").write_text("".join(f"{line} 줘\n" for line in lines), encoding="utf-8")
+                (root / f"{split}.tgt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            (root / "copy.json").write_text(json.dumps(spec))
+            where = [str(root / "copy.json"), "--data", folder, "--work", f"{folder}/w", "--bundle", f"{folder}/b/copy"]
+            with mock.patch.object(sys, "argv", ["recipe", *where]), contextlib.redirect_stdout(io.StringIO()):
+                recipe.main()
+            return bundle.read(root / "b/copy")
+
+
 class Shipped(unittest.TestCase):
     def test_shipped_recipes_parse_and_their_documents_need_no_unknown_fact(self):
         folder = support.ROOT / "export/recipes"

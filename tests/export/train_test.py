@@ -26,9 +26,17 @@ def pairs(count: int, seed: int) -> list[data.Pair]:
     return [data.Pair(s, s[::-1]) for s in sources]
 
 
-def run(folder: pathlib.Path, options: train.TrainOptions, model: models.ModelOptions = MODEL) -> list[dict]:
+def run(
+    folder: pathlib.Path,
+    options: train.TrainOptions,
+    model: models.ModelOptions = MODEL,
+    stop_at: int | None = None,
+    of: train.Pairs = pairs(80, 1),
+) -> list[dict]:
     with contextlib.redirect_stdout(io.StringIO()):
-        train.train(folder, model, options, pairs(80, 1), pairs(20, 2))
+        train.train(folder, model, options, of, pairs(20, 2), stop_at)
+    if stop_at is not None:
+        return []
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [{k: v for k, v in entry.items() if k not in ("seconds", "tokens_per_s")} for entry in log]
 
@@ -52,6 +60,22 @@ class Train(unittest.TestCase):
                 self.assertEqual(set(a), set(b))
                 for key in a:
                     self.assertTrue(torch.equal(a[key], b[key]), f"{name} {file} {key}")
+
+    def test_a_run_stopped_inside_an_epoch_goes_on_to_the_same_result(self):
+        def other_ones(epoch: int) -> list[data.Pair]:
+            return pairs(60 + epoch, epoch)
+
+        whole, parts = self.folder / "whole", self.folder / "parts"
+        log = run(whole, OPTIONS, of=other_ones)
+        steps = train.load(whole / "last.pt")["state"]["step"]
+        self.assertGreater(steps, 12)
+        for stop_at in (2, 3, 7, steps - 1):
+            run(parts, OPTIONS, stop_at=stop_at, of=other_ones)
+            self.assertEqual(stop_at, train.load(parts / "last.pt")["state"]["step"])
+        self.assertEqual(log, run(parts, OPTIONS, of=other_ones))
+        for file in ("best.pt", "last.pt"):
+            a, b = (train.load(f / file)["model"] for f in (whole, parts))
+            self.assertTrue(all(torch.equal(a[key], b[key]) for key in a), file)
 
     def test_training_lowers_the_validation_loss(self):
         log = run(self.folder, replace(OPTIONS, epochs=8, learning_rate=1e-2))
@@ -83,8 +107,10 @@ class Step(unittest.TestCase):
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
             pairs = [data.Pair([3, 4, 5], [6, 7]), data.Pair([8], [9, 10, 11])]
-            if options.copy:
+            if options.unit == "words" and options.copy:
                 pairs = [data.Pair([3, 0, 0], [0, 7], [3, 21, 22], [22, 7]), data.Pair([8], [9, 8], [8], [9, 8])]
+            elif options.copy:
+                pairs = [replace(p, src_copy=p.src, tgt_copy=p.tgt) for p in pairs]
             batch = data.make_batch(pairs, options.source_eos)
             loss, _ = model.loss(batch, 0.1)
             loss.backward()

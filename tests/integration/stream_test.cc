@@ -164,7 +164,7 @@ TEST(Streams, OfTheShippedSummariserTellWhatTheUnaryCallAnswers) {
   EXPECT_EQ(streamed.code, 0) << streamed.err;
   EXPECT_EQ(streamed.out, unary.out);
   EXPECT_GT(unary.out.size(), 1u);
-  EXPECT_EQ(server.Metric(R"(heed_requests_total{code="OK",model="sae4k-ko",rpc="StreamSummarize",version="1.0.0"})"),
+  EXPECT_EQ(server.Metric(R"(heed_requests_total{code="OK",model="sae4k-ko",rpc="StreamSummarize",version="2.0.0"})"),
             1);
 }
 

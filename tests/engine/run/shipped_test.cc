@@ -32,6 +32,7 @@ class ShippedBundle : public testing::TestWithParam<const char*> {
   DecodeJob Job(const nlohmann::json& example) const {
     DecodeJob job;
     job.source = example["source_ids"].get<std::vector<TokenId>>();
+    if (example.contains("copy_ids")) job.copy_ids = example["copy_ids"].get<std::vector<TokenId>>();
     job.search.max_length = parity_["search"]["max_length_a"].get<int>() * static_cast<int>(job.source.size()) +
                             parity_["search"]["max_length_b"].get<int>();
     job.capture = {true, true, {}};
