@@ -12,7 +12,7 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-from . import bundle, data, decode, metrics, models, parity, programs, text, train
+from . import bundle, data, decode, kept, metrics, models, parity, programs, served, text, train
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 WORDS = "words.json"  # the vocabulary of a recipe whose unit is words
@@ -49,6 +49,7 @@ class Job:
     work: pathlib.Path
     test: list[tuple[str, str]]  # pairs to measure quality on; may be empty
     quality: bool = True  # False: the card says nothing of it
+    requests: bool = False  # Korean requests: the card says what of kept.py's sentences comes back
 
 
 def load_model(checkpoint: pathlib.Path) -> tuple[models.Seq2Seq, float]:
@@ -144,6 +145,28 @@ def quality(source: bundle.Bundle, task: str, test: list[tuple[str, str]], alpha
     return "\n".join(lines)
 
 
+def keeping(source: bundle.Bundle) -> str:
+    """A Markdown table of what greedy outputs keep of kept.py's requests and prohibitions."""
+    model, words = decode.load(source), text.Text(source)
+    lines = ["| sentences | of each | kept |", "|---|---|---|"]
+    stammering = total = 0
+    for name, made in (("requests", kept.requests(300, kept.SEED)), ("prohibitions", kept.prohibitions(200, kept.SEED))):
+        ids = [words.encode(s) for s, _ in made]
+        copies = [words.extended(s) for s, _ in made] if words.copies else None
+        outputs = []
+        for (line, _), source_ids, found in zip(made, ids, decode.greedy(model, ids, copies=copies)):
+            said = words.decode(found.tokens, line)
+            outputs.append(served.Output(said, [served.Segment(0, 0, source_ids, found.tokens, [], said, [], {})]))
+        measured = kept.measure([s for s, _ in made], [k for _, k in made], outputs)
+        stammering, total = stammering + measured["outputs_that_stammer"], total + len(made)
+        for kind, label in (("numbers", "numbers"), ("words", "Latin words and names"), ("negations", "negation")):
+            if kind in measured:
+                m = measured[kind]
+                lines.append(f"| {len(made)} {name} | {label} | {m['kept']} of {m['of']}: {100 * m['share']:.1f} % |")
+    lines.append(f"| {total}, both | outputs that say the same pieces three times in a row | {stammering} |")
+    return "\n".join(lines)
+
+
 def _training_facts(work: pathlib.Path) -> dict[str, str]:
     log = [json.loads(line) for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     best = min(log, key=lambda entry: entry["valid_nll"])
@@ -184,6 +207,7 @@ def make(job: Job, folder: pathlib.Path) -> str:
         "target_pieces": f"{model.options.tgt_pieces:,}",
         "valid_ppl": f"{math.exp(nll):.2f}",
         "quality": quality(stored, job.task, job.test, o.length_alpha) if job.test and job.quality else "Not measured.",
+        "kept": keeping(stored) if job.requests and job.quality else "Not measured.",
         "contributors": wrap_names(contributors([job.data / a for a in o.attribution])),
         "recipe": job.recipe.read_text(encoding="utf-8").strip(),
         **_training_facts(job.work),

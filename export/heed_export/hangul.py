@@ -24,6 +24,10 @@ _NATIVE_TENS = ["", "열", "스물", "서른", "마흔", "쉰"]
 
 SURNAMES = "김이박최정강조윤장임한오서신권황안송류홍전고문양손배백허유남심노하곽성차주우구나민진지엄채원천방공"
 GIVEN = "민서준지우현예은수연도윤하진영호성재훈경희정미선아나라은혜승주태원동건기석상철유빈다인규리해솔찬별"
+_FOREIGN = (
+    "가나다라마바사아자카타파하거너더러머버서어저커터퍼허고노도로모보소오조코토포호구누두루무부수우주쿠투푸후그느드르므브스즈크트프"
+    "기니디리미비시이지키티피히엘렉밀벨셀첼델멜안인온엔"
+)
 _COMMON = data.CHARACTERS["ks-x-1001"]
 
 
@@ -68,11 +72,13 @@ def native(number: int) -> str:
 
 
 def name(rng: random.Random, rare: float = 0.3) -> str:
-    """A person's name, or in `rare` of the cases any two or three of the 2,350 (seldom of all) syllables."""
+    """A person's name; in `rare` of the cases one that sounds foreign, or any of the 2,350 (seldom of all) syllables."""
     if rng.random() >= rare:
         return rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2, 2, 2, 2))))
     if rng.random() < 0.2:
         return "".join(chr(rng.randint(FIRST, LAST)) for _ in range(rng.choice((1, 2, 2, 3))))
+    if rng.random() < 0.4:
+        return "".join(rng.choices(_FOREIGN, k=rng.randint(2, 6)))
     return "".join(rng.choices(_COMMON, k=rng.choice((2, 2, 3, 3, 4))))
 
 

@@ -35,6 +35,7 @@ IDENTIFIER = re.compile(
 NEGATED = re.compile(r"않|말기|안 |못|금지|없")
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 NEGATION = "(negated)"  # in .kept
+SEED = 2026  # of the sentences that figures are of
 
 # The test's own words: none is in korean_requests.
 NAMES = (
@@ -202,7 +203,7 @@ def main() -> None:
     make.add_argument("kind", choices=["requests", "prohibitions", "sentences"])
     make.add_argument("--texts", type=pathlib.Path, nargs="+", default=[], help="sentences: the files to take lines from")
     make.add_argument("--count", type=int, help="how many; by default 300, 200 and 1000")
-    make.add_argument("--seed", type=int, default=2026)
+    make.add_argument("--seed", type=int, default=SEED)
     make.add_argument("--out", type=pathlib.Path, required=True)
     two = commands.add_parser("measure", help="what came back")
     two.add_argument("--sources", type=pathlib.Path, required=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from typing import Callable, Sequence
+from typing import Sequence
 
 from . import hangul
 
@@ -47,8 +47,8 @@ _REQUEST = re.compile(r"(?<=[가-힣]) ?(?:줘요?|주세요|줄래요?|주라|�
 _PROHIBITIONS = [
     "지 마", "지마", "지 마라", "지 마세요", "지 말아", "지 말아라", "지 말아 줘", "지 말아줘", "지 말아 주세요", "지 말아줄래", "지 말자",
     "지 말고", "지 말라니까", "지 말아요", "지 마시오", "지 말길 바랍니다", "지 않았으면 해", "지 않도록 해", "지 않도록 해 줘", "지 않는 게 좋겠어",
-    "면 안 돼", "면 안돼", "면 안 됩니다", "면 안 돼요",
 ]  # fmt: skip
+_WARNINGS = ["면 안 돼", "면 안돼", "면 안 된다", "면 안 됩니다", "면 안 돼요", "면 안 되지", "면 큰일 나", "면 곤란해"]
 _QUESTIONS = [("있니", ["있어", "있나", "있나요", "있어요", "있을까", "있습니까", "있냐", "있는지 알려 줘", "있는지 확인해 줘"])]
 _QUESTIONS += [("되니", ["돼", "되나", "되나요", "돼요", "됩니까", "될까"]), ("언제니", ["언제야", "언제지", "언제인가요", "언제예요"])]
 _QUESTIONS += [("어떠니", ["어때", "어떤가요", "어때요", "어떤지 알려 줘"]), ("하니", ["해", "하나요", "합니까", "하냐"])]
@@ -71,15 +71,23 @@ def latin(rng: random.Random) -> str:
         return rng.choice(LATIN)
     if kind < 0.65:
         return "".join(rng.choices(string.ascii_uppercase, k=rng.randint(1, 5)))
-    length = rng.randint(2, 9)
-    word = "".join(rng.choice("aeiou" if i % 2 else "bcdfghjklmnprstvwyz") for i in range(length))
+    word = "".join(_sounds(rng) for _ in range(rng.randint(1, 4)))
     word = word.capitalize() if rng.random() < 0.6 else word
-    if kind < 0.85:
+    if kind < 0.82:
         return word
-    if kind < 0.93:
+    if kind < 0.9:
         return f"{word}{rng.choice(('', '-', ' '))}{digits(rng)}"
     other = "".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 6)))
-    return rng.choice((f"{word}@{other}.com", f"{other}.{rng.choice(('txt', 'pdf', 'docx', 'jpg', 'com'))}", f"{word}_{other}"))
+    ending = rng.choice("txt pdf docx xlsx pptx jpg png csv zip mp3 com net kr io".split())
+    number = rng.choice(("", digits(rng), f"_v{rng.randint(1, 9)}", f"{rng.randint(0, 20):02d}"))
+    return rng.choice((f"{word}@{other}.{ending}", f"{other}{number}.{ending}", f"{word}_{other}{number}", f"{word}-{other}"))
+
+
+def _sounds(rng: random.Random) -> str:
+    """A few letters that can be said, doubled ones at times."""
+    start = rng.choice("b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gr kr ph pl qu sh sl sp st th tr".split())
+    middle = rng.choice("a e i o u a e i o ai ea ee oo ou".split())
+    return start + middle + rng.choice(("", "", "", *"lmnrstx", "ll", "ss", "tt", "nd", "rk", "nt", "ck"))
 
 
 def digits(rng: random.Random) -> str:
@@ -150,7 +158,7 @@ class Variants:
     def variant(self, pair: Pair, rng: random.Random) -> Pair:
         """One variant of a pair: a change of what is on both sides, mostly, and of how the source says it."""
         source, target = pair
-        if rng.random() < 0.12:
+        if rng.random() < 0.25:
             source, target = self._forbidden(source, target, rng)
         if rng.random() < 0.05:
             source, target = self._negated(source, target, rng)
@@ -242,14 +250,14 @@ class Variants:
         if not verb.endswith("기") or verb.endswith(("않기", "말기", "읽기표시")) or len(verb) < 2:
             return source, target
         stem = verb[:-1]
-        words = re.sub(r" (?:줘요?|주세요|줄래|주겠니|줄 ?수 ?있니|봐|봐라)$", "", source).split()
+        words = re.sub(r"(?: 줘요?| 주세요| 줄래| 주겠니|(?: 줄)? ?수 ?있니| 봐| 봐라)$", "", source).split()
         # The last word is the target's verb where both begin with the same consonant; 하다 hangs on its noun.
         last, known = words[-1], words[-1][0]
         if not (hangul.is_syllable(known) and hangul.is_syllable(stem[0])):
             return source, target
         if (ord(known) - hangul.FIRST) // 588 != (ord(stem[0]) - hangul.FIRST) // 588 or len(words) < 2 or "않" in last:
             return source, target
-        ending = rng.choice(_PROHIBITIONS)
+        ending = rng.choice(_WARNINGS if rng.random() < 0.4 else _PROHIBITIONS)
         if ending.startswith("면") and hangul.closing(stem) not in (0, 8):
             ending = "으" + ending
         words[-1] = stem + ending
@@ -264,6 +272,3 @@ class Variants:
         word, how = rng.choice(both), rng.choice(("안", "안", "못", "아직 안"))
         spot = re.compile(rf"(?<!\S){word}(?!\S)")
         return spot.sub(f"{how} {word}", source, count=1), spot.sub(f"{how} {word}", target, count=1)
-
-
-RULES: dict[str, Callable[[Sequence[Pair]], Variants]] = {"korean-requests": Variants}

@@ -5,7 +5,7 @@
 A recipe is a JSON file of names and numbers (export/recipes has those of the shipped models): `corpora.train`, `.valid`
 and `.test` are path prefixes under --data, each a pair PREFIX.src and PREFIX.tgt aligned by line; `model` is
 ModelOptions, `train` is TrainOptions, `export` is ExportOptions, `max_pieces` drops longer training pairs; `tokenizer`
-(data.TokenizerOptions) and `variants` (VariantOptions) may be left out. Tokenisers, checkpoints and the log go to --work;
+(data.TokenizerOptions), `variants` (VariantOptions) and `best_first` (BestFirst) may be left out. Tokenisers, checkpoints and the log go to --work;
 a run that was stopped goes on from its last checkpoint when started again, to the weights that it would have had in one go.
 """
 
@@ -18,22 +18,33 @@ if __name__ == "__main__":  # before what may be missing is imported
 
 import argparse
 import json
+import math
 import pathlib
 import random
+import statistics
 from dataclasses import dataclass
 from typing import Callable, Sequence
 
-from . import assemble, bundle, calibrate, data, korean_requests, models, train, words
+from . import assemble, bundle, calibrate, data, documentation, korean_requests, models, train, words
 
 TextPair = tuple[str, str]
+RULES = {"korean-requests": korean_requests.Variants, "documentation": documentation.Variants}
 
 
 @dataclass(frozen=True)
 class VariantOptions:
     """A recipe's `variants` section: pairs made of the training pairs by rule, other ones in each epoch."""
 
-    rule: str  # a key of korean_requests.RULES
+    rule: str  # a key of RULES
     share: float  # so many variants for each training pair; the pairs themselves are there besides
+
+
+@dataclass(frozen=True)
+class BestFirst:
+    """A recipe's `best_first` section: the first epochs are of the best pairs alone."""
+
+    epochs: int
+    share: float  # of the pairs; the best are those whose lengths, in characters, are most nearly in the usual proportion
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class Recipe:
     export: assemble.ExportOptions
     tokenizer: data.TokenizerOptions = data.TokenizerOptions()
     variants: VariantOptions | None = None
+    best_first: BestFirst | None = None
 
 
 def read(path: pathlib.Path) -> Recipe:
@@ -59,6 +71,7 @@ def read(path: pathlib.Path) -> Recipe:
     raw["export"] = assemble.ExportOptions(**raw["export"])
     raw["tokenizer"] = data.TokenizerOptions(**raw.get("tokenizer", {}))
     raw["variants"] = VariantOptions(**raw["variants"]) if "variants" in raw else None
+    raw["best_first"] = BestFirst(**raw["best_first"]) if "best_first" in raw else None
     return Recipe(**raw)
 
 
@@ -81,18 +94,34 @@ class Epochs:
         self.pairs = pairs
         self._options = recipe.variants
         self._seed = recipe.train.seed
-        self._rule = korean_requests.RULES[recipe.variants.rule](pairs) if recipe.variants else None
+        self._rule = RULES[recipe.variants.rule](pairs) if recipe.variants else None
+        self._first = recipe.best_first
+        self._best = list(pairs)
+        if self._first:
+            proportions = [math.log((len(s) + 5) / (len(t) + 5)) for s, t in pairs]
+            usual = statistics.median(proportions)
+            order = sorted(range(len(pairs)), key=lambda i: abs(proportions[i] - usual))
+            self._best = [pairs[i] for i in sorted(order[: round(self._first.share * len(pairs))])]
+
+    def same(self) -> bool:
+        """Whether all epochs have the same pairs."""
+        return self._rule is None and self._first is None
 
     def texts(self, epoch: int) -> list[TextPair]:
-        return [*self.pairs, *self.variants(epoch)]
+        return [*self._of(epoch), *self.variants(epoch)]
+
+    def _of(self, epoch: int) -> Sequence[TextPair]:
+        return self._best if self._first and epoch <= self._first.epochs else self.pairs
 
     def variants(self, epoch: int) -> list[TextPair]:
-        if self._rule is None or not self.pairs:
+        pairs = self._of(epoch)
+        if self._rule is None or not pairs:
             return []
         rng = random.Random(self._seed * 1000 + epoch)
-        count = round(self._options.share * len(self.pairs))
-        chosen = [rng.sample(range(len(self.pairs)), len(self.pairs)) for _ in range(count // len(self.pairs) + 1)]
-        return [self._rule.variant(self.pairs[i], rng) for i in [i for some in chosen for i in some][:count]]
+        count = round(self._options.share * len(pairs))
+        chosen = [rng.sample(range(len(pairs)), len(pairs)) for _ in range(count // len(pairs) + 1)]
+        made = (self._rule.variant(pairs[i], rng) for i in [i for some in chosen for i in some][:count])
+        return list(made)
 
 
 def _encoders(recipe: Recipe, epochs: Epochs, work: pathlib.Path) -> Callable:
@@ -123,7 +152,7 @@ def run(recipe: Recipe, root: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
     pairs, valid = (corpus(root, recipe.corpora[split], recipe.model.unit) for split in ("train", "valid"))
     epochs = Epochs(recipe, pairs)
     encode = _encoders(recipe, epochs, work)
-    todo = encode(pairs) if recipe.variants is None else lambda epoch: encode(epochs.texts(epoch))
+    todo = encode(pairs) if epochs.same() else lambda epoch: encode(epochs.texts(epoch))
     return train.train(work, recipe.model, recipe.train, todo, encode(valid))
 
 
@@ -170,6 +199,7 @@ def main() -> None:
             work=arguments.work,
             test=corpus(arguments.data, recipe.corpora.get("test", []), recipe.model.unit),
             quality=not arguments.no_quality,
+            requests=recipe.variants is not None and recipe.variants.rule == "korean-requests",
         )
         print(f"{arguments.bundle}  {assemble.make(job, arguments.bundle)}")
         if arguments.recipe.with_suffix("").is_dir() and not arguments.no_calibrate:

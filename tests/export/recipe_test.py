@@ -252,7 +252,7 @@ class Shipped(unittest.TestCase):
     def test_shipped_recipes_parse_and_their_documents_need_no_unknown_fact(self):
         folder = support.ROOT / "export/recipes"
         facts = {"name", "version", "license", "parameters", "storage", "source_pieces", "target_pieces", "valid_ppl"}
-        facts |= {"quality", "contributors", "recipe", "epochs", "best_epoch", "minutes"}
+        facts |= {"quality", "kept", "contributors", "recipe", "epochs", "best_epoch", "minutes"}
         paths = sorted(folder.glob("*.json"))
         shipped = [p.stem for p in paths if p.with_suffix("").is_dir()]
         self.assertEqual(["pydocs-ko-en", "sae4k-ko"], shipped)

@@ -1,11 +1,19 @@
 #!/usr/bin/python3
 """Korean by rule: variants of request pairs to train on, and sentences to test what an output keeps."""
+import contextlib
+import hashlib
+import io
+import pathlib
 import random
 import re
+import sys
+import tempfile
 import unittest
+from dataclasses import replace
+from unittest import mock
 
 import support  # noqa: F401  (sets the import path)
-from heed_export import hangul, kept, korean_requests, served
+from heed_export import documentation, hangul, kept, korean_requests, served, test_sets
 
 PAIRS = [
     ("거실 전등 좀 꺼줘", "거실 전등 끄기"),
@@ -63,6 +71,51 @@ class Variants(unittest.TestCase):
     def test_the_same_state_gives_the_same_variant(self):
         a, b = ([self.rule.variant(p, rng) for p in PAIRS] for rng in (random.Random(7), random.Random(7)))
         self.assertEqual(a, b)
+
+
+class Documentation(unittest.TestCase):
+    def test_numbers_and_identifiers_are_replaced_on_both_sides_alike(self):
+        pairs = [
+            ("os.path.join()은 3개의 인자를 받습니다.", "os.path.join() takes 3 arguments."),
+            ("config_file.py를 /etc/app.conf에 복사합니다.", "Copy config_file.py to /etc/app.conf."),
+            ("버전 3.14에서 --no-cache가 추가되었습니다.", "--no-cache was added in version 3.14."),
+            ("1024바이트", "1024 bytes"), ("두 번", "twice"),
+        ]  # fmt: skip
+        rule, rng, changed = documentation.Variants(pairs), random.Random(3), 0
+        for pair in pairs * 20:
+            source, target = rule.variant(pair, rng)
+            changed += (source, target) != pair
+            self.assertEqual(sorted(kept.identifiers(source)), sorted(kept.identifiers(target)), (source, target))
+            self.assertEqual(sorted(kept.numbers(source)), sorted(kept.numbers(target)))
+        self.assertGreater(changed, 50)
+        self.assertEqual(pairs[-1], rule.variant(pairs[-1], rng))
+
+    def test_others_are_of_the_same_make(self):
+        rng = random.Random(1)
+        for like, want in (
+            ("os.path.join()", r"[a-z]+\.[a-z]+\.[a-z]+\(\)"), ("MAX_SIZE", "[A-Z]+_[A-Z]+"), ("camelCase", "[a-z]+[A-Z][a-z]*"),
+            ("file.py", r"[a-z]+\.[a-z]+"), ("--dry-run", "--[a-z]+-[a-z]+"), ("utf8", r"[a-z]+\d"),
+        ):  # fmt: skip
+            self.assertRegex(documentation.identifier(like, rng), f"^{want}$")
+        self.assertRegex(documentation.number("3.14", rng), r"^\d\.\d\d$")
+
+
+class TestSets(unittest.TestCase):
+    def test_files_that_are_not_the_test_set_are_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(folder)
+            (data / "mine").mkdir()
+            (data / "mine/test.src").write_bytes(b"x\n")
+            (data / "mine/test.tgt").write_bytes(b"y\n")
+            right = [hashlib.sha256(x).hexdigest() for x in (b"x\n", b"y\n")]
+            mine = replace(test_sets.TEST_SETS[0], name="mine", source=right[0], target=right[1])
+            self.assertEqual("", test_sets.difference(mine, data))
+            self.assertIn("mine/test.tgt has SHA-256 ", test_sets.difference(replace(mine, target="0"), data))
+            self.assertIn("test.src is not there", test_sets.difference(replace(mine, name="other"), data))
+            printed = io.StringIO()
+            with mock.patch.object(sys, "argv", ["test_sets", "--data", folder]), contextlib.redirect_stdout(printed):
+                self.assertEqual(1, test_sets.main())
+            self.assertIn("sae4k-ko: 1,000 lines", printed.getvalue())
 
 
 def output(text: str, tokens: list[int], source: list[int]) -> served.Output:
