@@ -104,6 +104,8 @@ class BahdanauGru(Seq2Seq):
     """Bahdanau et al. 2015 as bentrevett/pytorch-seq2seq spells it: additive attention before a GRU (reset after).
 
     c = attend.additive(h');  h = gru([e; c], h');  logits = E (R [h; c; e]) + b
+
+    With `options.query_word` the query is [h'; e]: who copies must know what was written last to know what comes next.
     """
 
     def __init__(self, o: ModelOptions):
@@ -116,7 +118,7 @@ class BahdanauGru(Seq2Seq):
         self.encoder = Encoder(nn.GRU, o.embedding, o.encoder_hidden, o.encoder_layers, o.dropout)
         self.bridge = nn.Linear(memory, h)
         self.attn_key = nn.Linear(memory, o.attention)
-        self.attn_query = StepLinear(h, o.attention)
+        self.attn_query = StepLinear(h + (o.embedding if o.query_word else 0), o.attention)
         self.attn_v = nn.Parameter(torch.empty(1, o.attention))
         self.cell_x = nn.Linear(o.embedding, 3 * h)  # gate order r, z, n
         self.cell_c = StepLinear(memory, 3 * h)
@@ -141,7 +143,7 @@ class BahdanauGru(Seq2Seq):
     def step(self, e, state, fixed):
         (h,) = state
         n = self.options.decoder_hidden
-        query = self.attn_query(h)
+        query = self.attn_query(torch.cat([h, e[:, 3 * n :]], -1) if self.options.query_word else h)
         energies = torch.tanh(fixed["keys"] + query[:, None]) @ self.attn_v[0] + fixed["mask"]
         weights = torch.softmax(energies, -1)
         context = fixed["memory"](weights)

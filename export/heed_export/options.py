@@ -24,6 +24,7 @@ class ModelOptions:
     decoder_layers: int = 1  # student
     unit: str = "pieces"  # "pieces": SentencePiece; "words": lower-cased words, one vocabulary for both sides (joint)
     source_eos: bool = True  # sources end with </s>
+    query_word: bool = False  # bahdanau-gru: the attention's query is the state and the word before, not the state alone
     copy: bool = False  # a pointer-generator: may copy from the source; without it, only generates
 
     def to_dict(self) -> dict:

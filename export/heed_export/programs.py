@@ -181,7 +181,7 @@ def _bahdanau_gru(model: models.BahdanauGru) -> Programs:
     }
     attend = {
         "score": "SCORE_ADDITIVE",
-        "query": ["state'"],
+        "query": ["state'", "target_embedding"] if model.options.query_word else ["state'"],
         "memory": "memory",
         "key_weight": w.put("attention.key.weight", model.attn_key.weight),
         "key_bias": w.put("attention.key.bias", model.attn_key.bias),

@@ -29,7 +29,7 @@ ARCHITECTURES = {
     ),
     "copying-gru": models.ModelOptions(
         "bahdanau-gru", src_pieces=21, tgt_pieces=21, embedding=6, encoder_hidden=4, encoder_layers=1,
-        decoder_hidden=7, attention=9, joint=True, copy=True,
+        decoder_hidden=7, attention=9, joint=True, copy=True, query_word=True,
     ),
     "lstm": models.ModelOptions(
         "lstm", src_pieces=23, tgt_pieces=19, embedding=6, encoder_hidden=5, encoder_layers=2, decoder_hidden=10

@@ -89,6 +89,25 @@ TEST_F(ShippedModels, SayHowSureTheyAreAndWhatTheyDoNotRead) {
   EXPECT_EQ(server.Heed({"summarize", "--plain", "내일 서울 날씨가 어떤지 알려줘"}).err, "");
 }
 
+// What no training text had is copied, and said to be.
+TEST_F(ShippedModels, SummariesCopyNumbersAndLatinWords) {
+  RunningServer server(kModels);
+  v1::SummarizeRequest request;
+  request.mutable_model()->set_name(kSummaries);
+  const std::vector<std::string> kept = {"7", "TV", "KBS"};
+  for (const char* text : {"내일 아침 7시에 알람 맞춰 줘", "TV 꺼 줘", "KBS 뉴스 틀어 줘."}) request.add_texts(text);
+  const auto answer = server.caller().Summarize(request);
+  ASSERT_TRUE(answer.ok()) << answer.ToString();
+  for (int i = 0; i < answer.response.results_size(); ++i) {
+    const v1::TextOutput& output = answer.response.results(i).output();
+    EXPECT_THAT(output.text(), HasSubstr(kept[static_cast<std::size_t>(i)]));
+    const v1::Hypothesis& best = output.segments(0).hypotheses(0);
+    EXPECT_TRUE(std::any_of(best.tokens().begin(), best.tokens().end(), [](const v1::Token& token) {
+      return token.copied_from().share() > 0.5;
+    })) << output.text();
+  }
+}
+
 // Weights over all columns sum to 1, in every row of every hypothesis.
 TEST_F(ShippedModels, AttentionRowsSumToOne) {
   RunningServer server(kModels);
