@@ -30,7 +30,8 @@ class ExportOptions:
     segmentation: str  # sentence | none
     description: str
     license: str  # SPDX expression
-    length_alpha: float = 1.0  # used when a request asks for more than one beam
+    beam_size: int = 1  # of a request that asks for none
+    length_alpha: float = 1.0  # used with more than one beam
     max_source_tokens: int = 512
     bf16: bool = True
     # Files under the data folder whose "#ID (NAME)" contributors NOTICE names.
@@ -87,7 +88,7 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
         "encoder": p.encoder,
         "init": p.init,
         "step": p.step,
-        "search": {"beam_size": 1, "length_alpha": o.length_alpha, "max_length_a": 2, "max_length_b": 20},
+        "search": {"beam_size": o.beam_size, "length_alpha": o.length_alpha, "max_length_a": 2, "max_length_b": 20},
         "limits": {"max_source_tokens": o.max_source_tokens},
     }
 
