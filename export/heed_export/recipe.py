@@ -5,8 +5,9 @@
 A recipe is a JSON file of names and numbers (export/recipes has those of the shipped models): `corpora.train`, `.valid`
 and `.test` are path prefixes under --data, each a pair PREFIX.src and PREFIX.tgt aligned by line; `model` is
 ModelOptions, `train` is TrainOptions, `export` is ExportOptions, `max_pieces` drops longer training pairs; `tokenizer`
-(data.TokenizerOptions), `variants` (VariantOptions) and `best_first` (BestFirst) may be left out. Tokenisers, checkpoints and the log go to --work;
-a run that was stopped goes on from its last checkpoint when started again, to the weights that it would have had in one go.
+(data.TokenizerOptions), `variants` (VariantOptions) and `best_first` (BestFirst) may be left out. Tokenisers, checkpoints
+and the log go to --work; a run that was stopped goes on from its last checkpoint when started again, to the weights that
+it would have had in one go.
 """
 
 from __future__ import annotations
