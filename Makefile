@@ -24,7 +24,7 @@ build: $(BUILD)/build.ninja ## Install what is missing and build everything (bui
 test: ## Install what is missing, build, run every test
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory build
-	@ctest --preset release
+	@scripts/run-tests release
 
 # The build file makes itself again when a CMakeLists.txt changes, so configuring is for the first time only.
 $(BUILD)/build.ninja:

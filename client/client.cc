@@ -3,11 +3,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/channel.h"
 #include "client/error.h"
+#include "client/proxy.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "heed/v1/model.grpc.pb.h"
 #include "heed/v1/summarization.grpc.pb.h"
@@ -22,8 +24,17 @@ constexpr char kPushback[] = "grpc-retry-pushback-ms";
 struct Calling {
   const RetryOptions& retry;
   const RetryEnvironment& environment;
+  const std::string& via;
   absl::Time deadline;
 };
+
+// Where nothing came back, the proxy on the way may be why.
+absl::Status WithProxy(const absl::Status& status, const std::string& via) {
+  if (via.empty() || !(absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))) return status;
+  absl::Status named(status.code(), absl::StrCat(std::string(status.message()), via));
+  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& payload) { named.SetPayload(url, payload); });
+  return named;
+}
 
 // Calls `attempt(context)` until it succeeds or must not be tried again. The shape suits a stream as well: its attempt
 // is the part up to the first message.
@@ -58,7 +69,7 @@ absl::StatusOr<Response> CallUnary(const Calling& calling, Stub* stub,
   Response response;
   const absl::Status status =
       CallWithRetries(calling, [&](grpc::ClientContext* context) { return (stub->*rpc)(context, request, &response); });
-  if (!status.ok()) return status;
+  if (!status.ok()) return WithProxy(status, calling.via);
   return response;
 }
 
@@ -82,7 +93,7 @@ absl::Status CallStream(const Calling& calling, Stub* stub,
     ended = FromGrpcStatus(finished);
     return grpc::Status::OK;
   });
-  return began ? ended : status;
+  return WithProxy(began ? ended : status, calling.via);
 }
 
 absl::Status CheckOptions(const ClientOptions& options) {
@@ -120,6 +131,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ClientOptions& 
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   if (!options.tls_server_name.empty()) arguments.SetSslTargetNameOverride(options.tls_server_name);
+  if (!ProxyFor(options.address).has_value()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(options.address, credentials, arguments);
 }
@@ -127,7 +139,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ClientOptions& 
 absl::StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& options) {
   const auto channel = MakeChannel(options, /*own_connection=*/false);
   if (!channel.ok()) return channel.status();
-  return std::make_unique<Client>(*channel, options.retry);
+  auto client = std::make_unique<Client>(*channel, options.retry);
+  if (const std::optional<Proxy> proxy = ProxyFor(options.address)) client->via_ = Describe(*proxy);
+  return client;
 }
 
 Client::Client(std::shared_ptr<grpc::ChannelInterface> channel, const RetryOptions& retry, RetryEnvironment environment)
@@ -139,12 +153,12 @@ Client::Client(std::shared_ptr<grpc::ChannelInterface> channel, const RetryOptio
 Client::~Client() = default;
 
 absl::StatusOr<v1::TranslateResponse> Client::Translate(const v1::TranslateRequest& request, absl::Time deadline) {
-  return CallUnary({retry_, environment_, deadline}, stubs_->translation.get(),
+  return CallUnary({retry_, environment_, via_, deadline}, stubs_->translation.get(),
                    &v1::TranslationService::Stub::Translate, request);
 }
 
 absl::StatusOr<v1::SummarizeResponse> Client::Summarize(const v1::SummarizeRequest& request, absl::Time deadline) {
-  return CallUnary({retry_, environment_, deadline}, stubs_->summarization.get(),
+  return CallUnary({retry_, environment_, via_, deadline}, stubs_->summarization.get(),
                    &v1::SummarizationService::Stub::Summarize, request);
 }
 
@@ -152,7 +166,7 @@ absl::Status Client::StreamTranslate(const v1::TranslateRequest& request, absl::
                                      const std::function<void(const v1::StreamEvent&)>& on_event) {
   v1::StreamTranslateRequest stream;
   *stream.mutable_request() = request;
-  return CallStream({retry_, environment_, deadline}, stubs_->translation.get(),
+  return CallStream({retry_, environment_, via_, deadline}, stubs_->translation.get(),
                     &v1::TranslationService::Stub::StreamTranslate, stream, on_event);
 }
 
@@ -160,24 +174,25 @@ absl::Status Client::StreamSummarize(const v1::SummarizeRequest& request, absl::
                                      const std::function<void(const v1::StreamEvent&)>& on_event) {
   v1::StreamSummarizeRequest stream;
   *stream.mutable_request() = request;
-  return CallStream({retry_, environment_, deadline}, stubs_->summarization.get(),
+  return CallStream({retry_, environment_, via_, deadline}, stubs_->summarization.get(),
                     &v1::SummarizationService::Stub::StreamSummarize, stream, on_event);
 }
 
 absl::StatusOr<v1::ListModelsResponse> Client::ListModels(absl::Time deadline) {
-  return CallUnary({retry_, environment_, deadline}, stubs_->models.get(), &v1::ModelService::Stub::ListModels,
+  return CallUnary({retry_, environment_, via_, deadline}, stubs_->models.get(), &v1::ModelService::Stub::ListModels,
                    v1::ListModelsRequest());
 }
 
 absl::StatusOr<v1::GetModelResponse> Client::GetModel(const v1::GetModelRequest& request, absl::Time deadline) {
-  return CallUnary({retry_, environment_, deadline}, stubs_->models.get(), &v1::ModelService::Stub::GetModel, request);
+  return CallUnary({retry_, environment_, via_, deadline}, stubs_->models.get(), &v1::ModelService::Stub::GetModel,
+                   request);
 }
 
 absl::StatusOr<grpc::health::v1::HealthCheckResponse::ServingStatus> Client::CheckHealth(const std::string& service,
                                                                                          absl::Time deadline) {
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
-  const auto response = CallUnary({retry_, environment_, deadline}, stubs_->health.get(),
+  const auto response = CallUnary({retry_, environment_, via_, deadline}, stubs_->health.get(),
                                   &grpc::health::v1::Health::Stub::Check, request);
   if (!response.ok()) return response.status();
   return response->status();

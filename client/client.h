@@ -32,6 +32,7 @@ namespace heed {
 
 struct ClientOptions {
   // host:port, or any target that gRPC resolves ("unix:/run/heed.sock", "dns:///heed.example:8500").
+  // The proxy that http_proxy and the like name is used (proxy.h), but never for loopback.
   std::string address = "127.0.0.1:8500";
   // Encrypt. False sends everything in the clear.
   bool tls = false;
@@ -60,8 +61,8 @@ class Client {
 
   // Each call blocks until it has its reply, failed for good, or `deadline`; waits between attempts count. A deadline
   // is required: InfiniteFuture is INVALID_ARGUMENT. Errors are the server's (see the protos), UNAVAILABLE when it
-  // cannot be reached, DEADLINE_EXCEEDED when time ran out in a call. A wait that would pass the deadline is not begun:
-  // the last failure is the answer.
+  // cannot be reached, DEADLINE_EXCEEDED when time ran out in a call; both name the proxy, where one is on the way. A
+  // wait that would pass the deadline is not begun: the last failure is the answer.
   absl::StatusOr<v1::TranslateResponse> Translate(const v1::TranslateRequest& request, absl::Time deadline);
   absl::StatusOr<v1::SummarizeResponse> Summarize(const v1::SummarizeRequest& request, absl::Time deadline);
   // Streams: `on_event` is called for each event, in order, on this thread. Tried again only before the first event.
@@ -84,6 +85,7 @@ class Client {
   const std::unique_ptr<const Stubs> stubs_;
   const RetryOptions retry_;
   const RetryEnvironment environment_;
+  std::string via_;  // what errors say of the proxy on the way; empty: none is. Set by Make alone
 };
 
 }  // namespace heed

@@ -90,7 +90,7 @@ FlagGroup PlanFlags(Options* o) {
                     "in which requests are sent, warm-up included (default 10s; as long as it takes with\n"
                     "--requests or --arrivals)",
                     &o->duration),
-       DurationFlag("warmup", "requests due before it do not count (default 0s)", &o->warmup),
+       DurationFlag("warmup", "requests due before it do not count (default 0s)", &o->warmup, absl::ZeroDuration()),
        IntFlag(
            "requests", "at most so many (default: as many as the duration takes)",
            [o](std::int64_t value) { o->load.requests = value; }, 1, std::int64_t{1} << 40),
@@ -118,7 +118,8 @@ FlagGroup RequestFlags(Options* o) {
            StringFlag("summarize_model", "NAME", "that summarises (default: the server's only one)",
                       &o->prepare.summarize_model),
            Number("batch_fraction", "of requests with batch priority, 0 to 1", &o->prepare.batch_fraction, 0, 1),
-           DurationFlag("time_budget", "of each request (default: none)", &o->time_budget),
+           DurationFlag("time_budget", "of each request (default: none)", &o->time_budget, absl::Milliseconds(1),
+                        absl::Hours(24)),
            BoolFlag("attention", "ask for attention weights", &o->attention),
            IntFlag(
                "length", "exactly so many target tokens a text (default: as many as the model makes)",
@@ -132,7 +133,7 @@ FlagGroup ReportFlags(Options* o) {
            StringFlag("label", "NAME", "of the run, in plots", &o->label),
            DurationFlag("interval",
                         "of the report's time series (default 1s; doubled where there would be\nmore than 3600)",
-                        &o->interval),
+                        &o->interval, absl::Milliseconds(10)),
            BoolFlag("find_rate", "find the highest rate that keeps --percentile of latencies within --limit",
                     &o->find_rate),
            Number("percentile", "(default 97)", &o->percentile, 0, 100),
@@ -209,7 +210,6 @@ absl::Status Complete(Options* o) {
   if (o->texts_file.empty()) return absl::InvalidArgumentError("--texts is missing");
   o->load.duration = DurationOf(*o);
   if (o->load.duration <= o->warmup) return absl::InvalidArgumentError("--duration must be longer than --warmup");
-  if (o->interval < absl::Milliseconds(10)) return absl::InvalidArgumentError("--interval must be at least 10ms");
   if (o->find_rate && !o->svg.empty()) return absl::InvalidArgumentError("--svg draws one run, not a --find_rate");
   auto client = ClientOptionsOf(o->connection);
   if (!client.ok()) return client.status();
@@ -291,7 +291,7 @@ int Save(const std::string& flag, const std::string& path, const std::string& te
 
 int Search(const Options& o, const Console& console) {
   const auto probes = bench::FindRate(o.search, [&](double rate) { return RunProbe(o, rate, console); });
-  if (!probes.ok()) return PrintError(probes.status(), o.load.client.address, console);
+  if (!probes.ok()) return PrintError(probes.status(), o.connection, console);
   const bench::Probe* best = bench::Best(*probes);
   *console.out << (o.json == "-"     ? bench::Json(*probes)
                    : best == nullptr ? std::string("no rate keeps the limit\n")
@@ -303,7 +303,7 @@ int Search(const Options& o, const Console& console) {
 
 int Measure(const Options& o, const Console& console) {
   const auto report = RunOnce(o, o.rate);
-  if (!report.ok()) return PrintError(report.status(), o.load.client.address, console);
+  if (!report.ok()) return PrintError(report.status(), o.connection, console);
   const std::string label = o.label.empty() ? "latency" : o.label;
   const std::string json = bench::Json(*report, label, o.rate);
   *console.out << (o.json == "-" ? json : PrintableText(bench::Table(*report))) << std::flush;
@@ -311,7 +311,7 @@ int Measure(const Options& o, const Console& console) {
   const std::string svg = bench::Svg({bench::CurveOf(*report, label)}, bench::Over::kPercentiles, "Latency");
   if (const int code = Save("--svg", o.svg, svg, console); code != kExitOk) return code;
   if (report->ok() > 0 || report->first_error.ok()) return kExitOk;
-  return PrintError(report->first_error, o.load.client.address, console);
+  return PrintError(report->first_error, o.connection, console);
 }
 
 int Plot(const std::vector<std::string>& arguments, const Console& console) {

@@ -53,10 +53,15 @@ FlagGroup ConnectionFlags(ConnectionOptions* options) {
   return group;
 }
 
-absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options) {
+ClientOptions WithTls(const ConnectionOptions& options) {
   ClientOptions client = options.client;
-  client.retry.max_attempts = static_cast<int>(options.retries) + 1;
   client.tls = client.tls || !options.tls_ca_file.empty() || !options.tls_certificate_file.empty();
+  return client;
+}
+
+absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options) {
+  ClientOptions client = WithTls(options);
+  client.retry.max_attempts = static_cast<int>(options.retries) + 1;
   for (const absl::Status& status : {ReadFile("tls_ca", options.tls_ca_file, &client.tls_roots),
                                      ReadFile("tls_certificate", options.tls_certificate_file, &client.tls_certificate),
                                      ReadFile("tls_key", options.tls_key_file, &client.tls_key)}) {

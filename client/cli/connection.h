@@ -27,6 +27,9 @@ struct ConnectionOptions {
 // read.
 FlagGroup ConnectionFlags(ConnectionOptions* options);
 
+// The client's options with TLS on where a flag asks for it; no file is read.
+ClientOptions WithTls(const ConnectionOptions& options);
+
 // The library's options: flags together, TLS files read. INVALID_ARGUMENT for a file that cannot be.
 absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options);
 

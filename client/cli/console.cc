@@ -6,11 +6,9 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "client/cli/width.h"
-#include "client/error.h"
+#include "engine/base/variables.h"
 
 namespace heed::cli {
 namespace {
@@ -48,7 +46,8 @@ const char kExitCodeHelp[] =
 
 Console Console::Real() {
   Console console;
-  console.in = &std::cin;
+  console.in = STDIN_FILENO;
+  console.out_descriptor = STDOUT_FILENO;
   console.out = &std::cout;
   console.err = &std::cerr;
   console.in_is_terminal = isatty(STDIN_FILENO) == 1;
@@ -56,6 +55,7 @@ Console Console::Real() {
   console.err_is_terminal = isatty(STDERR_FILENO) == 1;
   console.columns = TerminalColumns();
   console.environment = ReadEnvironment;
+  console.variables = ProcessVariables();
   return console;
 }
 
@@ -89,19 +89,6 @@ std::string ForOutput(const std::string& text, const Console& console) {
 }
 
 void PrintNote(const std::string& text, const Console& console) { *console.err << "heed: " << Printable(text) << "\n"; }
-
-ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console) {
-  const std::string message(status.message());
-  PrintNote(absl::StrCat(absl::StatusCodeToString(status.code()), ": ", message), console);
-  for (const auto& violation : FieldViolations(status)) {
-    if (absl::StrContains(message, violation.field())) continue;
-    PrintNote(absl::StrCat("  ", violation.field(), ": ", violation.description()), console);
-  }
-  if (absl::IsUnavailable(status)) {
-    PrintNote(absl::StrCat("  that was ", address, "; --address or HEED_ADDRESS names another server"), console);
-  }
-  return ExitCodeOf(status);
-}
 
 ExitCode PrintUsageError(const std::string& message, const Console& console) {
   PrintNote(message, console);

@@ -8,13 +8,17 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 
 namespace heed::cli {
 
+struct ConnectionOptions;  // connection.h
+
 struct Console {
-  std::istream* in = nullptr;
+  int in = -1;              // a descriptor, so that one can ask whether a line is there
+  int out_descriptor = -1;  // of `out`; -1: it has none
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   bool in_is_terminal = false;
@@ -22,6 +26,7 @@ struct Console {
   bool err_is_terminal = false;
   int columns = 80;  // of the terminal
   std::function<std::optional<std::string>(const std::string& name)> environment;
+  std::vector<std::string> variables;  // all of it, "NAME=value"
 
   // The process' own.
   static Console Real();
@@ -52,9 +57,10 @@ std::string ForOutput(const std::string& text, const Console& console);
 // Everything that `heed` says there, but for the progress bar, goes through it.
 void PrintNote(const std::string& text, const Console& console);
 
-// "heed: CODE: message", then a line for each field at fault that the message does not name, and which address it was
-// where nobody answered; returns the exit code.
-ExitCode PrintError(const absl::Status& status, const std::string& address, const Console& console);
+// "heed: CODE: message", then a line for each field at fault that the message does not name, and for what would help:
+// which address it was where nobody answered, and what answers there instead; the flag to change. Returns the exit
+// code.
+ExitCode PrintError(const absl::Status& status, const ConnectionOptions& connection, const Console& console);
 
 // "heed: message" for mistakes made on this side; kExitUsage.
 ExitCode PrintUsageError(const std::string& message, const Console& console);

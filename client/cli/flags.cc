@@ -1,7 +1,6 @@
 #include "client/cli/flags.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <utility>
 
@@ -10,7 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "engine/base/nearest.h"
 
 namespace heed::cli {
 namespace {
@@ -24,32 +24,12 @@ const Flag* Find(const std::vector<FlagGroup>& groups, const std::string& name) 
   return nullptr;
 }
 
-// Letters to change, add or drop to get from one to the other.
-int EditDistance(const std::string& a, const std::string& b) {
-  std::vector<int> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    int diagonal = std::exchange(row[0], static_cast<int>(i));
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const int change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, change}));
-    }
-  }
-  return row[b.size()];
-}
-
 absl::Status UnknownFlag(const std::vector<FlagGroup>& groups, const std::string& name) {
-  std::string nearest;
-  int least = 3;
+  std::vector<std::string> names;
   for (const FlagGroup& group : groups) {
-    for (const Flag& flag : group.flags) {
-      const int distance = EditDistance(name, flag.name);
-      if (distance < least) {
-        least = distance;
-        nearest = flag.name;
-      }
-    }
+    for (const Flag& flag : group.flags) names.push_back(flag.name);
   }
+  const std::string nearest = Nearest(name, names);
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no flag --", name, nearest.empty() ? "" : absl::StrCat("; did you mean --", nearest, "?")));
 }
@@ -83,6 +63,7 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
                                                     const Environment& environment) {
   std::vector<std::string> operands;
   std::set<const Flag*> given;
+  const Flag* const help = Find(groups, "help");
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--") {
@@ -91,6 +72,11 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
     }
     if (argument.size() < 2 || argument[0] != '-') {
       operands.push_back(argument);
+      continue;
+    }
+    if (argument == "-h" && help != nullptr) {
+      if (absl::Status status = Set(*help, argument, "true"); !status.ok()) return status;
+      given.insert(help);
       continue;
     }
     if (!absl::StartsWith(argument, "--")) {
@@ -104,7 +90,7 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
     std::string value = has_value ? argument.substr(equals + 1) : "";
     const Flag* flag = Find(groups, name);
     if (flag == nullptr && !has_value && absl::StartsWith(name, "no")) {
-      flag = Find(groups, name.substr(2));
+      flag = Find(groups, std::string(absl::StripPrefix(name.substr(2), "_")));  // --no-progress, --noprogress
       if (flag != nullptr && !flag->value.empty()) flag = nullptr;
       value = "false";
     } else if (flag != nullptr && !has_value && flag->value.empty()) {
@@ -117,6 +103,7 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
     if (absl::Status status = Set(*flag, "--" + flag->name, value); !status.ok()) return status;
     given.insert(flag);
   }
+  if (given.count(help) > 0) return operands;
   if (absl::Status status = SetFromEnvironment(groups, given, environment); !status.ok()) return status;
   return operands;
 }
@@ -180,26 +167,41 @@ Flag IntFlag(std::string name, std::string help, std::function<void(std::int64_t
           }};
 }
 
-Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set) {
-  return {std::move(name), "X", std::move(help), [set = std::move(set)](const std::string& value) {
-            float number = 0;
-            if (!absl::SimpleAtof(value, &number)) return MustBe("a number");
+Flag IntFlag(std::string name, std::string help, std::function<void(std::int32_t)> set, std::string range) {
+  return {std::move(name), "N", std::move(help),
+          [set = std::move(set), range = std::move(range)](const std::string& value) {
+            std::int32_t number = 0;
+            if (!absl::SimpleAtoi(value, &number)) return MustBe(absl::StrCat("a whole number, ", range));
             set(number);
             return absl::OkStatus();
           }};
 }
 
-Flag DurationFlag(std::string name, std::string help, absl::Duration* target) {
-  return {std::move(name), "TIME", std::move(help), [target](const std::string& value) {
+Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set, std::string range) {
+  return {std::move(name), "X", std::move(help),
+          [set = std::move(set), range = std::move(range)](const std::string& value) {
+            float number = 0;
+            if (!absl::SimpleAtof(value, &number)) return MustBe(absl::StrCat("a number, ", range));
+            set(number);
+            return absl::OkStatus();
+          }};
+}
+
+Flag DurationFlag(std::string name, std::string help, absl::Duration* target, absl::Duration least,
+                  absl::Duration most) {
+  const std::string from = least == absl::Nanoseconds(1) ? "longer than 0" : "at least " + absl::FormatDuration(least);
+  const std::string to = most == absl::Hours(24 * 365) ? "a year" : absl::FormatDuration(most);
+  return {std::move(name), "TIME", std::move(help), [=](const std::string& value) {
             absl::Duration duration;
             double seconds = 0;
             if (absl::SimpleAtod(value, &seconds)) {
               duration = absl::Seconds(seconds);
             } else if (!absl::ParseDuration(value, &duration)) {
-              return MustBe("a time such as 30s, 1m30s or 500ms");
+              duration = -absl::InfiniteDuration();  // no time is out of every bound
             }
-            if (duration <= absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
-              return MustBe("longer than 0 and at most a year");
+            if (duration < least || duration > most) {
+              return MustBe(absl::StrCat("a time such as 30s, 1m30s or 500ms (a plain number is seconds), ", from,
+                                         " and at most ", to));
             }
             *target = duration;
             return absl::OkStatus();

@@ -1,10 +1,10 @@
 // The flags of a subcommand: a table of names, help and setters that write into the command's options, so that --help,
 // the check and the struct cannot disagree. Abseil's own flags are global, and subcommands need each their own.
 //
-// Flags are --name=value or --name value; booleans --name, --noname or --name=false. Dashes and underscores are the
-// same. The last of several wins. What does not begin with a dash, and all behind "--", are operands. A flag may have
-// an environment variable too, which is looked at where the command line does not give the flag; an empty one says
-// nothing.
+// Flags are --name=value or --name value; booleans --name, --noname, --no-name or --name=false. Dashes and underscores
+// are the same. The last of several wins. What does not begin with a dash, and all behind "--", are operands. A flag
+// may have an environment variable too, which is looked at where the command line does not give the flag; an empty one
+// says nothing. -h is --help; with it no variable is looked at.
 //
 // Plain functions, thread-safe.
 #pragma once
@@ -47,15 +47,19 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(const std::vector<FlagGroup>
 // The flags as --help lists them, each with its variable.
 std::string FlagHelp(const std::vector<FlagGroup>& groups);
 
-// Flags of the usual kinds. A whole number within the type is passed on as it is: its bounds are the server's to know.
+// Flags of the usual kinds. A value that is none, or out of bounds, is told what it must be.
 Flag BoolFlag(std::string name, std::string help, bool* target);
 Flag BoolFlag(std::string name, std::string help, std::function<void(bool)> set);
 Flag StringFlag(std::string name, std::string value, std::string help, std::string* target);
 Flag StringFlag(std::string name, std::string value, std::string help, std::function<void(const std::string&)> set);
 Flag IntFlag(std::string name, std::string help, std::function<void(std::int64_t)> set, std::int64_t least,
              std::int64_t most);
-Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set);
-Flag DurationFlag(std::string name, std::string help, absl::Duration* target);
+// Numbers whose bounds are the server's to know: what the type holds is passed on as it is. `range` is for people, "1
+// to 16".
+Flag IntFlag(std::string name, std::string help, std::function<void(std::int32_t)> set, std::string range);
+Flag FloatFlag(std::string name, std::string help, std::function<void(float)> set, std::string range);
+Flag DurationFlag(std::string name, std::string help, absl::Duration* target,
+                  absl::Duration least = absl::Nanoseconds(1), absl::Duration most = absl::Hours(24 * 365));
 // One of a few words.
 Flag ChoiceFlag(std::string name, std::string help, std::vector<std::string> choices,
                 std::function<void(const std::string&)> set);

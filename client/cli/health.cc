@@ -40,7 +40,7 @@ int RunHealth(const std::vector<std::string>& arguments, const Console& console)
   const auto client = Connect(connection);
   if (!client.ok()) return PrintUsageError(std::string(client.status().message()), console);
   const auto serving = (*client)->CheckHealth(service, absl::Now() + connection.timeout);
-  if (!serving.ok()) return PrintError(serving.status(), connection.client.address, console);
+  if (!serving.ok()) return PrintError(serving.status(), connection, console);
   *console.out << HealthCheckResponse::ServingStatus_Name(*serving) << "\n";
   return *serving == HealthCheckResponse::SERVING ? kExitOk : kExitSomeTexts;
 }

@@ -1,7 +1,11 @@
 #include <ostream>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
+#include "client/cli/variables.h"
+#include "engine/base/nearest.h"
 
 namespace heed::cli {
 namespace {
@@ -15,7 +19,7 @@ constexpr char kUsage[] =
     "  heed health [FLAGS]                ask whether the server serves\n"
     "  heed bench [FLAGS]                 load the server and say how it answers\n"
     "\n"
-    "  heed COMMAND --help                the command's flags\n"
+    "  heed COMMAND --help                the command's flags (the same: heed help COMMAND)\n"
     "  heed --version\n"
     "\n"
     "The server is --address, else $HEED_ADDRESS, else 127.0.0.1:8500.\n"
@@ -28,6 +32,21 @@ constexpr std::pair<const char*, Command> kCommands[] = {{"translate", RunTransl
                                                          {"health", RunHealth},
                                                          {"bench", RunBench}};
 
+bool AsksForHelp(const std::string& word) { return word == "--help" || word == "-h" || word == "help"; }
+
+int UnknownCommand(const std::string& word, const Console& console) {
+  if (absl::StartsWith(word, "-")) {
+    return PrintUsageError(absl::StrCat("flags go behind the command: heed COMMAND ", word), console);
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, run] : kCommands) names.emplace_back(name);
+  const std::string nearest = Nearest(word, names);
+  return PrintUsageError(
+      absl::StrCat("there is no command ", word,
+                   nearest.empty() ? "; " : absl::StrCat("; did you mean ", nearest, "? "), "heed --help lists them"),
+      console);
+}
+
 }  // namespace
 
 int RunHeed(const std::vector<std::string>& arguments, const Console& console) {
@@ -36,7 +55,12 @@ int RunHeed(const std::vector<std::string>& arguments, const Console& console) {
     return kExitUsage;
   }
   const std::string& first = arguments[0];
-  if (first == "--help" || first == "-h" || first == "help") {
+  if (AsksForHelp(first)) {
+    if (arguments.size() > 1 && !AsksForHelp(arguments[1])) {
+      std::vector<std::string> topic(arguments.begin() + 1, arguments.end());
+      topic.emplace_back("--help");
+      return RunHeed(topic, console);
+    }
     *console.out << kUsage << kExitCodeHelp;
     return kExitOk;
   }
@@ -45,9 +69,11 @@ int RunHeed(const std::vector<std::string>& arguments, const Console& console) {
     return kExitOk;
   }
   for (const auto& [name, run] : kCommands) {
-    if (first == name) return run({arguments.begin() + 1, arguments.end()}, console);
+    if (first != name) continue;
+    NoteUnknownVariables(console);
+    return run({arguments.begin() + 1, arguments.end()}, console);
   }
-  return PrintUsageError("there is no command " + first + "; heed --help lists them", console);
+  return UnknownCommand(first, console);
 }
 
 }  // namespace heed::cli

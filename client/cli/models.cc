@@ -99,7 +99,7 @@ struct ModelsOptions {
 
 int List(const ModelsOptions& options, Client* client, const Console& console) {
   const auto response = client->ListModels(absl::Now() + options.connection.timeout);
-  if (!response.ok()) return PrintError(response.status(), options.connection.client.address, console);
+  if (!response.ok()) return PrintError(response.status(), options.connection, console);
   if (options.json) return PrintJson(*response, console);
   PrintTable(*response, *console.out);
   return kExitOk;
@@ -107,7 +107,7 @@ int List(const ModelsOptions& options, Client* client, const Console& console) {
 
 int Show(const ModelsOptions& options, Client* client, const Console& console) {
   const auto response = client->GetModel(options.request, absl::Now() + options.connection.timeout);
-  if (!response.ok()) return PrintError(response.status(), options.connection.client.address, console);
+  if (!response.ok()) return PrintError(response.status(), options.connection, console);
   if (options.json) return PrintJson(*response, console);
   v1::ListModelsResponse one;
   *one.add_models() = response->model();

@@ -1,7 +1,6 @@
 #include "client/cli/search_flags.h"
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -49,18 +48,18 @@ Flag OptionalBoolFlag(const FieldDescriptor* field, std::string help, v1::Search
           }};
 }
 
-// The server's bounds apply; here it only has to be a value that the field can hold.
-Flag FieldFlag(const std::string& name, std::string help, v1::SearchOptions* search) {
+// The server's bounds apply; here it only has to be a value that the field can hold. `range` says them to people.
+Flag FieldFlag(const std::string& name, std::string help, std::string range, v1::SearchOptions* search) {
   const FieldDescriptor* const field = v1::SearchOptions::descriptor()->FindFieldByName(name);
   const Reflection* const reflection = search->GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
       return IntFlag(
-          name, std::move(help),
-          [=](std::int64_t value) { reflection->SetInt32(search, field, static_cast<std::int32_t>(value)); },
-          std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max());
+          name, std::move(help), [=](std::int32_t value) { reflection->SetInt32(search, field, value); },
+          std::move(range));
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return FloatFlag(name, std::move(help), [=](float value) { reflection->SetFloat(search, field, value); });
+      return FloatFlag(
+          name, std::move(help), [=](float value) { reflection->SetFloat(search, field, value); }, std::move(range));
     case FieldDescriptor::CPPTYPE_BOOL:
       return OptionalBoolFlag(field, std::move(help), search);
     case FieldDescriptor::CPPTYPE_ENUM:
@@ -78,7 +77,7 @@ absl::Status SetLengthNormalization(const std::string& value, v1::SearchOptions*
   const std::size_t count = parts.size() - 1;
   for (std::size_t i = 0; i < count && i < 2; ++i) {
     if (!absl::SimpleAtof(parts[i + 1], &numbers[i])) {
-      return absl::InvalidArgumentError("what stands behind a colon must be a number");
+      return absl::InvalidArgumentError("what stands behind a colon must be a number: ALPHA 0 to 5, BETA 0 to 100");
     }
   }
   if (parts[0] == "none" && count == 0) {
@@ -99,15 +98,17 @@ absl::Status SetLengthNormalization(const std::string& value, v1::SearchOptions*
 struct FieldHelp {
   const char* name;
   const char* help;
+  const char* range = "";  // of a number: docs of heed.v1.SearchOptions have the same
 };
 
 constexpr FieldHelp kUsual[] = {
-    {"beam_size", "hypotheses kept; 1 is greedy"},
-    {"n_best", "hypotheses returned, at most beam_size"},
-    {"min_length", "fewest tokens of an output"},
-    {"max_length", "most tokens of an output"},
-    {"repetition_penalty", "factor on tokens that were used before; 1 is none"},
-    {"no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off"},
+    {"beam_size", "hypotheses kept; 1 is greedy", "1 to the server's --max_beam_size (16 where it says nothing else)"},
+    {"n_best", "hypotheses returned, at most beam_size", "1 to --beam_size"},
+    {"min_length", "fewest tokens of an output", "0 to --max_length"},
+    {"max_length", "most tokens of an output",
+     "1 to the server's --max_target_tokens (512 where it says nothing else)"},
+    {"repetition_penalty", "factor on tokens that were used before; 1 is none", "1 to 10"},
+    {"no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off", "0 to 16"},
     {"unknowns", "whether the unknown piece may come"},
     {"replace_unknowns", "put the source's word that was attended to most for an unknown piece"},
 };
@@ -116,17 +117,17 @@ constexpr FieldHelp kToolkit[] = {
     {"beam_policy", "which continuations of a beam go on"},
     {"beam_stop", "when a beam search is over"},
     {"unfinished", "what becomes of the unfinished at max_length"},
-    {"min_length_a", "min_length as A times the source's tokens"},
-    {"min_length_b", "plus so many"},
-    {"max_length_a", "max_length as A times the source's tokens"},
-    {"max_length_b", "plus so many"},
-    {"length_offset", "added to the length that scores are normalised by"},
+    {"min_length_a", "min_length as A times the source's tokens", "0 to 100"},
+    {"min_length_b", "plus so many", "0 to 100000"},
+    {"max_length_a", "max_length as A times the source's tokens", "0 to 100"},
+    {"max_length_b", "plus so many", "0 to 100000"},
+    {"length_offset", "added to the length that scores are normalised by", "-1 to 1"},
     {"length_every_step", "normalise at every step (beam_policy keep)"},
     {"late_end_scores", "an end counts from the next step on (with length_every_step)"},
-    {"unknown_penalty", "taken from the score for each unknown piece"},
-    {"word_penalty", "taken from the score for each token"},
+    {"unknown_penalty", "taken from the score for each unknown piece", "-100 to 100"},
+    {"word_penalty", "taken from the score for each token", "-100 to 100"},
     {"coverage_penalty", "penalty on what attention covered"},
-    {"coverage_beta", "factor of coverage_penalty"},
+    {"coverage_beta", "factor of coverage_penalty", "0 to 100"},
     {"coverage_every_step", "coverage counts at every step, not at the end"},
     {"no_repeat_ngram_drops", "no_repeat_ngram_size drops a hypothesis instead of banning tokens"},
     {"attend", "the attend that coverage and replacing read"},
@@ -136,10 +137,11 @@ constexpr FieldHelp kToolkit[] = {
 
 std::vector<FlagGroup> SearchFlagGroups(v1::SearchOptions* search) {
   FlagGroup usual{"Search (default: the model's)", {}}, toolkit{"Search as a toolkit does it (docs/bundle.md)", {}};
-  for (const FieldHelp& field : kUsual) usual.flags.push_back(FieldFlag(field.name, field.help, search));
+  for (const FieldHelp& field : kUsual) usual.flags.push_back(FieldFlag(field.name, field.help, field.range, search));
   usual.flags.push_back({"length_normalization", "HOW", "none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]",
                          [search](const std::string& value) { return SetLengthNormalization(value, search); }});
-  for (const FieldHelp& field : kToolkit) toolkit.flags.push_back(FieldFlag(field.name, field.help, search));
+  for (const FieldHelp& field : kToolkit)
+    toolkit.flags.push_back(FieldFlag(field.name, field.help, field.range, search));
   return {std::move(usual), std::move(toolkit)};
 }
 

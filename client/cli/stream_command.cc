@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/doubts.h"
+#include "client/cli/pretokenized.h"
 #include "client/cli/utf8.h"
 
 namespace heed::cli {
@@ -29,6 +30,8 @@ class LivePrinter {
       result_ = event.result().result();
     }
   }
+
+  const v1::ModelIdentity& model() const { return model_; }
 
   // The rest of the text, with the source's own spacing between segments, and the mark, which is known only now.
   const v1::TextResult& End() {
@@ -58,6 +61,7 @@ int RunStream(TextInput* input, const StreamTexts& stream, Client* client, const
   Doubts doubts(&options, &console, client);
   bool all_well = true;
   std::int64_t number = 0;
+  PretokenizedNote pretokenized(client, &options, &console);
   while (const std::optional<Batch> batch = input->Next()) {
     for (const std::string& text : batch->texts) {
       ++number;
@@ -68,18 +72,23 @@ int RunStream(TextInput* input, const StreamTexts& stream, Client* client, const
         all_well = false;
         continue;
       }
+      if (text.empty()) {
+        *console.out << "\n" << std::flush;
+        continue;
+      }
       LivePrinter printer(&console, number, &doubts);
       const absl::Status status =
           stream(*client, options, {text}, [&](const v1::StreamEvent& event) { printer.Print(event); });
       if (!status.ok()) {
         *console.out << "\n" << std::flush;
-        return PrintError(status, options.connection.client.address, console);
+        return PrintError(status, options.connection, console);
       }
       const v1::TextResult& result = printer.End();
       if (result.has_error()) {
         PrintNote(absl::StrCat("text ", number, ": ", result.error().message()), console);
         all_well = false;
       }
+      pretokenized.Look(text, result, printer.model());
       if (!*console.out) return PrintUsageError("standard output cannot be written", console);
     }
   }

@@ -1,28 +1,26 @@
 #include "client/cli/text_command.h"
 
+#include <poll.h>
+#include <signal.h>
+
 #include <algorithm>
-#include <deque>
-#include <future>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/doubts.h"
+#include "client/cli/pretokenized.h"
 #include "client/cli/print_result.h"
 #include "client/cli/progress.h"
+#include "client/cli/senders.h"
 #include "client/cli/stream_command.h"
 #include "client/cli/text_input.h"
 #include "client/cli/utf8.h"
 
 namespace heed::cli {
 namespace {
-
-// A batch whose results are known, or on their way.
-struct Sent {
-  Batch batch;
-  std::future<absl::StatusOr<TextReply>> reply;
-};
 
 v1::TextResult NotUtf8(std::size_t byte) {
   v1::TextResult result;
@@ -74,51 +72,73 @@ bool SaysSomething(const v1::TextResult& result) {
          std::any_of(segments.begin(), segments.end(), [](const v1::Segment& segment) { return segment.truncated(); });
 }
 
-// Keeps up to in_flight requests under way and prints what comes back, in order.
+// Waits until a line or a reply may be there. False where nobody reads standard output any more and the process is to
+// outlive that: by default it does not, as if it had written there.
+bool WaitForEither(int input, int reply, const Console& console) {
+  pollfd all[] = {{input, POLLIN, 0}, {reply, POLLIN, 0}, {console.out_descriptor, 0, 0}};
+  if (poll(all, 3, -1) <= 0 || (all[2].revents & POLLERR) == 0) return true;
+  raise(SIGPIPE);
+  return false;
+}
+
+// Prints what became of a batch. OK: go on; else what to end with.
+ExitCode PrintBatch(const Answered& done, bool several, const ResultPrinter& printer, Progress* progress,
+                    bool* all_well) {
+  const Console& console = printer.console;
+  const auto& [batch, reply] = done;
+  if (console.out_is_terminal || !reply.ok()) progress->Clear();
+  if (!reply.ok()) {
+    absl::Status status(reply.status().code(),
+                        absl::StrCat(std::string(reply.status().message()), Where(batch, several)));
+    reply.status().ForEachPayload(
+        [&status](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
+    console.out->flush();
+    return PrintError(status, printer.options.connection, console);
+  }
+  for (const v1::TextResult& result : reply->results) {
+    if (absl::Status status = CheckHeads(printer.options.heads, result.output()); !status.ok()) {
+      progress->Clear();
+      return PrintUsageError(std::string(status.message()), console);
+    }
+  }
+  for (std::size_t i = 0; i < batch.texts.size(); ++i) {
+    if (SaysSomething(reply->results[i])) progress->Clear();
+    *all_well &=
+        printer.Print(batch.first + static_cast<std::int64_t>(i), batch.texts[i], reply->results[i], reply->model);
+  }
+  console.out->flush();
+  if (!*console.out) return PrintUsageError("standard output cannot be written", console);
+  progress->Update(batch.end_bytes, batch.first + static_cast<std::int64_t>(batch.texts.size()) - 1);
+  return kExitOk;
+}
+
+// Sends lines as they come, up to in_flight requests at once, and prints what comes back, in order.
 int Run(TextInput* input, const SendTexts& send, Client* client, const TextOptions& options, const Console& console) {
   Doubts doubts(&options, &console, client);
   const ResultPrinter printer{options, console, ChooseDrawing(options, console), &doubts};
+  PretokenizedNote pretokenized(client, &options, &console);
   Progress progress(&console, options.progress && !input->interactive() && input->total_bytes() > 0,
                     input->total_bytes());
-  bool all_well = true;
-  std::deque<Sent> under_way;
-  for (;;) {
-    while (under_way.size() < static_cast<std::size_t>(input->interactive() ? 1 : options.in_flight)) {
+  Senders senders(static_cast<std::size_t>(options.in_flight),
+                  [&](const std::vector<std::string>& texts) { return SendBatch(send, *client, options, texts); });
+  bool all_well = true, ended = false;
+  while (!ended || !senders.idle()) {
+    const bool reads = !ended && !senders.full();
+    if (reads && input->Ready()) {
       std::optional<Batch> batch = input->Next();
-      if (!batch.has_value()) break;
-      auto reply = std::async(std::launch::async, [&send, client, &options, texts = batch->texts] {
-        return SendBatch(send, *client, options, texts);
-      });
-      under_way.push_back({*std::move(batch), std::move(reply)});
-    }
-    if (under_way.empty()) break;
-    Sent first = std::move(under_way.front());
-    under_way.pop_front();
-    const absl::StatusOr<TextReply> reply = first.reply.get();
-    if (console.out_is_terminal || !reply.ok()) progress.Clear();
-    if (!reply.ok()) {
-      const bool several = first.batch.first > 1 || !under_way.empty();
-      absl::Status status(reply.status().code(),
-                          absl::StrCat(std::string(reply.status().message()), Where(first.batch, several)));
-      reply.status().ForEachPayload(
-          [&status](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
-      console.out->flush();
-      return PrintError(status, options.connection.client.address, console);
-    }
-    for (const v1::TextResult& result : reply->results) {
-      if (absl::Status status = CheckHeads(options.heads, result.output()); !status.ok()) {
-        progress.Clear();
-        return PrintUsageError(std::string(status.message()), console);
+      ended = !batch.has_value();
+      if (!ended) senders.Start(*std::move(batch));
+    } else if (senders.Done()) {
+      const Answered done = senders.Take();
+      const bool several = done.batch.first > 1 || !senders.idle();
+      const ExitCode code = PrintBatch(done, several, printer, &progress, &all_well);
+      if (code != kExitOk) return code;
+      for (std::size_t i = 0; i < done.batch.texts.size(); ++i) {
+        pretokenized.Look(done.batch.texts[i], done.reply->results[i], done.reply->model);
       }
+    } else if (!WaitForEither(reads ? input->descriptor() : -1, senders.descriptor(), console)) {
+      return PrintUsageError("standard output cannot be written", console);
     }
-    for (std::size_t i = 0; i < first.batch.texts.size(); ++i) {
-      if (SaysSomething(reply->results[i])) progress.Clear();
-      all_well &= printer.Print(first.batch.first + static_cast<std::int64_t>(i), first.batch.texts[i],
-                                reply->results[i], reply->model);
-    }
-    console.out->flush();
-    if (!*console.out) return PrintUsageError("standard output cannot be written", console);
-    progress.Update(first.batch.end_bytes, first.batch.first + static_cast<std::int64_t>(first.batch.texts.size()) - 1);
   }
   if (!input->status().ok()) return PrintUsageError(std::string(input->status().message()), console);
   return all_well ? kExitOk : kExitSomeTexts;

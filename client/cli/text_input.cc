@@ -1,8 +1,9 @@
 #include "client/cli/text_input.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <filesystem>
-#include <istream>
-#include <iterator>
 #include <ostream>
 #include <system_error>
 #include <utility>
@@ -20,10 +21,14 @@ constexpr std::size_t kBatchBytes = 1 << 20;
 TextInput::TextInput(const TextOptions* options, const Console* console, std::vector<std::string> operands)
     : options_(options), console_(console), operands_(std::move(operands)) {}
 
+TextInput::~TextInput() {
+  if (file_ >= 0) close(file_);
+}
+
 absl::Status TextInput::Open() {
   if (!operands_.empty()) return absl::OkStatus();
   if (options_->file.empty() || options_->file == "-") {
-    stream_ = console_->in;
+    lines_.emplace(console_->in);
     interactive_ = console_->in_is_terminal && !options_->whole;
     if (console_->in_is_terminal && console_->err_is_terminal) {
       *console_->err << (options_->whole ? "heed: reading one text from the terminal; Ctrl-D ends it\n"
@@ -35,21 +40,23 @@ absl::Status TextInput::Open() {
   if (std::filesystem::is_directory(options_->file, error)) {
     return absl::InvalidArgumentError(absl::StrCat("--file: ", options_->file, " is a folder"));
   }
-  file_.open(options_->file, std::ios::binary);
-  if (!file_) return absl::InvalidArgumentError(absl::StrCat("--file: cannot open ", options_->file));
-  stream_ = &file_;
+  file_ = open(options_->file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file_ < 0) return absl::InvalidArgumentError(absl::StrCat("--file: cannot open ", options_->file));
+  lines_.emplace(file_);
   const auto size = std::filesystem::file_size(options_->file, error);
   if (!error) total_bytes_ = static_cast<std::int64_t>(size);
   return absl::OkStatus();
 }
 
+bool TextInput::Ready() { return !lines_.has_value() || done_ || options_->whole || lines_->Ready(); }
+
 std::optional<Batch> TextInput::Next() {
   Batch batch;
   batch.first = count_ + 1;
   std::size_t bytes = 0;
-  const std::size_t most = interactive_ ? 1 : static_cast<std::size_t>(options_->batch_size);
+  const auto most = static_cast<std::size_t>(options_->batch_size);
   std::string text;
-  while (batch.texts.size() < most && bytes < kBatchBytes && ReadText(&text)) {
+  while (batch.texts.size() < most && bytes < kBatchBytes && (batch.texts.empty() || Ready()) && ReadText(&text)) {
     bytes += text.size();
     batch.texts.push_back(std::move(text));
   }
@@ -60,22 +67,22 @@ std::optional<Batch> TextInput::Next() {
 }
 
 bool TextInput::ReadText(std::string* text) {
-  if (stream_ == nullptr) {
+  if (!lines_.has_value()) {
     if (next_operand_ == operands_.size()) return false;
     *text = operands_[next_operand_++];
     return true;
   }
   if (done_) return false;
   if (options_->whole) {
-    text->assign(std::istreambuf_iterator<char>(*stream_), std::istreambuf_iterator<char>());
+    *text = lines_->ReadAll();
     done_ = true;
-  } else if (!std::getline(*stream_, *text)) {
+  } else if (!lines_->Read(text)) {
     done_ = true;
   } else if (!text->empty() && text->back() == '\r') {
     text->pop_back();
     ++bytes_;
   }
-  if (stream_->bad()) {
+  if (lines_->failed() && done_) {
     status_ = absl::InvalidArgumentError("reading the input failed");
     return false;
   }

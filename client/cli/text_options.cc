@@ -1,5 +1,6 @@
 #include "client/cli/text_options.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -48,7 +49,7 @@ FlagGroup TimeFlags(TextOptions* options) {
                       }),
            DurationFlag("time_budget",
                         "take what is decoded when this is over, per request (1ms to 24h; --timeout is later)",
-                        &options->time_budget)}};
+                        &options->time_budget, absl::Milliseconds(1), absl::Hours(24))}};
 }
 
 FlagGroup OutputFlags(TextOptions* options) {
@@ -90,11 +91,9 @@ FlagGroup OutputFlags(TextOptions* options) {
              options->max_reply_bytes = value;
              // The message around the texts' results needs a little more than they do.
              constexpr std::int64_t kMargin = 65536;
-             if (value > 0 && value <= kIntMax - kMargin) {
-               options->connection.client.max_receive_bytes = value + kMargin;
-             }
+             options->connection.client.max_receive_bytes = std::min(value + kMargin, kIntMax);
            },
-           std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max())}};
+           1, kIntMax)}};
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-from . import bundle, data, decode, kept, metrics, models, parity, programs, served, text, train
+from . import (bundle, data, decode, kept, language_tag, metrics, models, parity, programs, publish, served, spdx, text,
+               train)
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 WORDS = "words.json"  # the vocabulary of a recipe whose unit is words
@@ -78,10 +79,10 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
         "name": name,
         "version": o.version,
         "task": TASKS[task],
-        "source_language": o.source_language,
-        "target_language": o.target_language,
+        "source_language": publish.checked("source_language", o.source_language, language_tag.canonical),
+        "target_language": publish.checked("target_language", o.target_language, language_tag.canonical),
         "description": o.description,
-        "license": o.license,
+        "license": publish.checked("license", o.license, spdx.canonical),
         "segmentation": f"SEGMENTATION_{o.segmentation.upper()}",
         "source": _vocabulary(m, m.src_pieces, source, is_source=True),
         "target": _vocabulary(m, m.tgt_pieces, target, is_source=False),

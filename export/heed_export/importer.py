@@ -17,7 +17,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from . import bundle, certificate, checkpoint, publish, vocabulary
+from . import bundle, certificate, checkpoint, language_tag, publish, spdx, vocabulary
 from .builder import Model
 from .int8 import Int8
 from .shown import say
@@ -267,8 +267,7 @@ def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
     for flag, value in (("--source-language", source), ("--target-language", target)):
         if not value:
             raise checkpoint.CheckpointError(f"{flag}: is missing, and the model's files do not say it")
-        if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", value):
-            raise checkpoint.CheckpointError(f"{flag}: {value!r} is no BCP 47 tag")
+        publish.checked(flag, value, language_tag.canonical)
     plain = imported.model.source.tokenizer.kind == "pretokenized"
     segmentation = args.segmentation or imported.segmentation or ("none" if plain else "sentence")
     return publish.Card(
@@ -291,6 +290,11 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
     out: pathlib.Path = args.out
     if out.exists() and not (out / "SHA256SUMS").is_file():
         raise checkpoint.CheckpointError(f"--out: {out} exists and is no bundle")
+    # Before hours of reading, not after.
+    publish.checked("--license", args.license, spdx.canonical)
+    for flag, value in (("--source-language", args.source_language), ("--target-language", args.target_language)):
+        if value:
+            publish.checked(flag, value, language_tag.canonical)
     server = None if args.no_verify else certificate.find_server(args.heed_server, ROOT)
     imported = read(args)
     card = _card(args, imported)

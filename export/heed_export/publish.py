@@ -8,21 +8,31 @@ import pathlib
 import shutil
 import tempfile
 from dataclasses import dataclass
+from typing import Callable
 
-from . import bundle, certificate
+from . import bundle, certificate, language_tag, spdx
 from .builder import Model
 from .int8 import Int8
-from .shown import escaped
+from .shown import escaped, quoted
 
 TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 SEGMENTATIONS = {"sentence": "SEGMENTATION_SENTENCE", "none": "SEGMENTATION_NONE"}
 
 
+def checked(field: str, value: str, canonical: Callable[[str], str]) -> str:
+    """The value as `canonical` (of spdx.py or language_tag.py) writes it. Raises ValueError, which names the field."""
+    try:
+        return canonical(value)
+    except ValueError as error:
+        raise ValueError(f"{field} is {quoted(value)}: {error}") from None
+
+
 @dataclass
 class Card:
-    """What a bundle says of itself beside the programs. `license` is an SPDX expression; `license_text` the LICENSE
-    file (generated from the expression when empty); `readme` the model card (generated when empty); `origin` one line
-    on where the weights come from."""
+    """What a bundle says of itself beside the programs. `license` is an SPDX expression and the languages are BCP 47 tags,
+    in the case that they are usually written in, whatever was given; `license_text` the LICENSE file (generated from the
+    expression when empty); `readme` the model card (generated when empty); `origin` one line on where the weights come
+    from. Raises ValueError, naming the field, for an expression or a tag that is none."""
 
     name: str
     license: str
@@ -35,6 +45,11 @@ class Card:
     license_text: str = ""
     readme: str = ""
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        self.license = checked("license", self.license, spdx.canonical)
+        self.source_language = checked("source_language", self.source_language, language_tag.canonical)
+        self.target_language = checked("target_language", self.target_language, language_tag.canonical)
 
 
 def spec_of(model: Model, card: Card, files: dict[str, bytes]) -> dict:

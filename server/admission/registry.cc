@@ -42,9 +42,14 @@ std::string FileOr(const Bundle& bundle, const std::string& name) {
 }
 
 // Folders with a model.json, by name. A model.json is what makes a folder a bundle, so notes and caches beside the
-// bundles are no faults.
+// bundles are no faults. A folder that is a bundle itself is the only one.
 absl::StatusOr<std::vector<fs::path>> BundleFolders(const std::string& folder) {
   std::error_code error;
+  if (fs::is_regular_file(fs::path(folder) / kSpecFile, error)) {
+    // Absolute, for "." has no name, and without a slash at its end.
+    const fs::path whole = fs::absolute(folder, error).lexically_normal();
+    return std::vector<fs::path>{whole.has_filename() ? whole : whole.parent_path()};
+  }
   fs::directory_iterator entries(folder, error);
   if (error) return absl::NotFoundError(absl::StrCat("models folder ", folder, ": ", error.message()));
   std::vector<fs::path> folders;

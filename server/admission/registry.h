@@ -52,11 +52,11 @@ absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedMode
 
 class Registry {
  public:
-  // Loads every bundle (folder with a model.json) in `folder`, in order of name, each within what those before it have
-  // left of the limit. Each has a precision of its own, by the settings, whatever the options say. A bundle that fails
-  // is listed, not served. NOT_FOUND when the folder is missing or holds no bundle, FAILED_PRECONDITION when none of
-  // them loads (with each one's reason), or one is set to a precision that the machine lacks; INVALID_ARGUMENT for a
-  // setting of a model that there is not.
+  // Loads every bundle (folder with a model.json) in `folder`, or `folder` where it is one, in order of name, each
+  // within what those before it have left of the limit. Each has a precision of its own, by the settings, whatever the
+  // options say. A bundle that fails is listed, not served. NOT_FOUND when the folder is missing or holds no bundle,
+  // FAILED_PRECONDITION when none of them loads (with each one's reason), or one is set to a precision that the machine
+  // lacks; INVALID_ARGUMENT for a setting of a model that there is not.
   static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options,
                                                         const LoadLimits& limits = {},
                                                         const PrecisionSettings& precisions = {});

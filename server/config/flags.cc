@@ -8,7 +8,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "engine/base/nearest.h"
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "server/config/setters.h"
@@ -41,7 +43,8 @@ std::vector<Flag> NetworkFlags(const ServerOptions& d) {
       {"metrics_address", "HOST:PORT", d.metrics_address,
        "Where /metrics, /livez, /readyz and /startupz are, over HTTP; as --address, or empty: nowhere.",
        Address(HEED_FIELD(metrics_address), true), true},
-      {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles.", Text(HEED_FIELD(models))},
+      {"models", "FOLDER", d.models, "Folder whose sub-folders are model bundles, or one bundle.",
+       Text(HEED_FIELD(models))},
       {"model_settings", "FILE", d.precision.file,
        "JSON of what holds for single models, read at start: their precision. Empty: none.",
        Text(HEED_FIELD(precision.file))},
@@ -285,6 +288,15 @@ const Flag* FindFlag(absl::string_view name) {
   return nullptr;
 }
 
+absl::Status UnknownFlag(absl::string_view name) {
+  std::vector<std::string> names = {"help", "health", "version"};
+  for (const Flag& flag : Flags()) names.push_back(flag.name);
+  const std::string nearest = Nearest(absl::StrReplaceAll(name, {{"-", "_"}}), names);
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)),
+                   nearest.empty() ? "; " : absl::StrCat("; did you mean --", nearest, "? "), "see --help"));
+}
+
 absl::Status Set(const Flag& flag, const std::string& source, const std::string& value, ServerOptions* options) {
   const std::string bound = flag.set(value, options);
   if (bound.empty()) options->given.insert(flag.name);
@@ -336,9 +348,8 @@ absl::Status ReadArgument(const std::vector<std::string>& arguments, std::size_t
   argument.remove_prefix(2);
   const std::size_t equals = argument.find('=');
   const absl::string_view name = argument.substr(0, equals);
-  const Flag* flag = FindFlag(name);
-  if (flag == nullptr)
-    return absl::InvalidArgumentError(absl::StrCat("unknown flag ", Quote(absl::StrCat("--", name)), "; see --help"));
+  const Flag* flag = FindFlag(absl::StrReplaceAll(name, {{"-", "_"}}));
+  if (flag == nullptr) return UnknownFlag(name);
   if (equals != absl::string_view::npos) {
     given->push_back({flag, std::string(argument.substr(equals + 1))});
   } else if (*at + 1 < arguments.size()) {
@@ -388,12 +399,22 @@ absl::StatusOr<ServerOptions> ReadOptions(const std::vector<std::string>& argume
   return options;
 }
 
+std::vector<UnknownVariable> UnknownServerVariables(const std::vector<std::string>& variables) {
+  // HEED_ADDRESS is both programs'. tests/repo/docs_test.py compares these with docs/client.md.
+  std::vector<std::string> known = {"HEED_TIMEOUT",       "HEED_RETRIES",         "HEED_TLS",
+                                    "HEED_TLS_CA",        "HEED_TLS_SERVER_NAME", "HEED_TLS_CLIENT_CERTIFICATE",
+                                    "HEED_TLS_CLIENT_KEY"};
+  for (const Flag& flag : Flags()) known.push_back(VariableName(flag));
+  return UnknownVariables(variables, known);
+}
+
 std::string HelpText() {
   std::string text =
       "heed-server serves RNN encoder-decoder models with attention over gRPC.\n\n"
       "Usage: heed-server [--FLAG=VALUE ...]\n"
       "       heed-server verify FOLDER [--precision=P] [--json]   runs a bundle's parity.json on this machine\n\n"
-      "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows.\n\n";
+      "Every flag can be given as an environment variable too: HEED_MAX_ROWS for --max_rows. --max-rows is the "
+      "same.\n\n";
   for (const Flag& flag : Flags()) {
     absl::StrAppend(&text, "  --", flag.name, "=", flag.value, "  (",
                     flag.default_value.empty() ? "empty" : flag.default_value, ")\n      ", flag.help, "\n");

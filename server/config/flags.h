@@ -1,6 +1,7 @@
-// Reads ServerOptions from the command line and the environment: --max_rows=64, or HEED_MAX_ROWS=64; the command line
-// wins, and a variable that is set and empty counts as not set, but where empty is a value of the flag. One table
-// (flags.cc) gives each flag its name, unit, bound and help, so that --help, the check and the struct cannot disagree.
+// Reads ServerOptions from the command line and the environment: --max_rows=64, --max-rows=64 or HEED_MAX_ROWS=64; the
+// command line wins, and a variable that is set and empty counts as not set, but where empty is a value of the flag.
+// One table (flags.cc) gives each flag its name, unit, bound and help, so that --help, the check and the struct cannot
+// disagree.
 //
 // Plain functions, thread-safe.
 #pragma once
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/variables.h"
 #include "server/config/options.h"
 
 namespace heed {
@@ -22,6 +24,9 @@ Environment ProcessEnvironment();
 // `arguments` without the program's name. INVALID_ARGUMENT, one line that names the flag (or variable), the value and
 // the bound: an unknown flag, a value that does not parse or is out of bounds, options that contradict one another.
 absl::StatusOr<ServerOptions> ReadOptions(const std::vector<std::string>& arguments, const Environment& environment);
+
+// Those of `variables` ("NAME=value") that look like this program's and that neither it nor the client reads.
+std::vector<UnknownVariable> UnknownServerVariables(const std::vector<std::string>& variables);
 
 // What --help prints.
 std::string HelpText();

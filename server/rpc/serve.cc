@@ -66,6 +66,14 @@ void LogCores(const ServerOptions& options) {
        {"variables_removed", RemovedPinning()}});
 }
 
+// Of a variable that is mistyped nothing else would tell.
+void LogUnknownVariables() {
+  for (const UnknownVariable& unknown : UnknownServerVariables(ProcessVariables())) {
+    Log(LogLevel::kWarning, "unknown_variable",
+        {{"name", unknown.name}, {"nearest", unknown.nearest.empty() ? "none" : unknown.nearest}});
+  }
+}
+
 SystemNeeds NeedsOf(const ServerOptions& options) {
   const int cores = GrantedCores();
   return {
@@ -125,6 +133,7 @@ int Run(const ServerOptions& options, EngineWrapper wrap) {
   if (absl::Status gives = CheckSystemGives(NeedsOf(options)); !gives.ok()) return Fail(gives, 1);
   StartLog(options.log_format, options.log_level, options.max_log_bytes);
   LogCores(options);
+  LogUnknownVariables();
   // Probes are answered from here on; what they read outlives the listener.
   Readiness readiness;
   std::atomic<const Metrics*> metrics = nullptr;

@@ -1,6 +1,8 @@
 #include "server/verify/command.h"
 
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -19,6 +21,14 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: heed-server verify FOLDER [--precision=float32|bfloat16|int8|auto] [--json]; FOLDER is one bundle";
+constexpr char kHelp[] =
+    "heed-server verify FOLDER [FLAGS]: runs the parity.json of the bundle in FOLDER on this machine and says how far\n"
+    "each value is from what the model's own toolkit gave.\n\n"
+    "  --precision=P   float32, bfloat16, int8 or auto (default): that which a server takes that is told none\n"
+    "  --json          the report for programs\n"
+    "  --help\n\n"
+    "Exit codes: 0 within the tolerances, 1 not, 2 nothing was compared (bad arguments, no such bundle, no\n"
+    "parity.json, a precision that this machine lacks).\n";
 constexpr absl::string_view kPrecisionFlag = "--precision=";
 
 struct VerifyOptions {
@@ -48,6 +58,17 @@ absl::StatusOr<VerifyOptions> ReadArguments(const std::vector<std::string>& argu
   return options;
 }
 
+// Where a folder of bundles was given: one of them, to be named in the error. Empty: it is no such folder.
+std::string BundleIn(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::exists(fs::path(folder) / "model.json", error)) return "";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    if (fs::exists(entry.path() / "model.json", error)) return entry.path().string();
+  }
+  return "";
+}
+
 // `note`: what is to be said of the precision.
 absl::StatusOr<VerifyReport> VerifyFolder(const VerifyOptions& options, std::string* note) {
   return CatchNoMemory([&]() -> absl::StatusOr<VerifyReport> {
@@ -62,9 +83,19 @@ absl::StatusOr<VerifyReport> VerifyFolder(const VerifyOptions& options, std::str
 }  // namespace
 
 int RunVerify(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* err) {
+  for (const std::string& argument : arguments) {
+    if (argument != "--help" && argument != "-h") continue;
+    std::fputs(kHelp, out);
+    return 0;
+  }
   const absl::StatusOr<VerifyOptions> options = ReadArguments(arguments);
   if (!options.ok()) {
     std::fprintf(err, "heed-server: %s\n", std::string(options.status().message()).c_str());
+    return 2;
+  }
+  if (const std::string bundle = BundleIn(options->folder); !bundle.empty()) {
+    std::fprintf(err, "heed-server: %s holds bundles; give one of them, such as %s\n", Quote(options->folder).c_str(),
+                 Quote(bundle).c_str());
     return 2;
   }
   std::string note;

@@ -1,16 +1,27 @@
 // The `heed` command as a person types it, against a fake server in this process.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <set>
 #include <sstream>
+#include <streambuf>
+#include <thread>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "client/cli/certificate.h"
 #include "client/cli/commands.h"
 #include "client/cli/connection.h"
@@ -30,13 +41,11 @@ using ::testing::StartsWith;
 
 class Cli : public ::testing::Test {
  protected:
-  int Run(std::vector<std::string> arguments, const std::string& input = "") {
-    std::istringstream in(input);
-    std::ostringstream out, err;
+  Console MakeConsole(int in, std::ostream* out, std::ostream* err) {
     Console console;
-    console.in = &in;
-    console.out = &out;
-    console.err = &err;
+    console.in = in;
+    console.out = out;
+    console.err = err;
     console.columns = 80;
     console.out_is_terminal = terminal_;
     console.err_is_terminal = terminal_;
@@ -45,7 +54,16 @@ class Cli : public ::testing::Test {
       if (found == environment_.end()) return std::nullopt;
       return found->second;
     };
-    const int code = RunHeed(arguments, console);
+    for (const auto& [name, value] : environment_) console.variables.push_back(absl::StrCat(name, "=", value));
+    return console;
+  }
+
+  int Run(std::vector<std::string> arguments, const std::string& input = "") {
+    const int in = memfd_create("input", MFD_CLOEXEC);
+    EXPECT_EQ(pwrite(in, input.data(), input.size(), 0), static_cast<ssize_t>(input.size()));
+    std::ostringstream out, err;
+    const int code = RunHeed(arguments, MakeConsole(in, &out, &err));
+    close(in);
     out_ = out.str();
     err_ = err.str();
     return code;
@@ -119,8 +137,10 @@ TEST_F(Cli, ShowsABarForAFileOnATerminalAndTakesItAway) {
   EXPECT_EQ(Run({"translate", "--file=" + path, "--batch_size=1"}), 0);
   EXPECT_EQ(out_, "A\nB\nC\n");
   EXPECT_THAT(err_, AllOf(HasSubstr("%"), HasSubstr("lines"), ::testing::EndsWith("\r\x1b[K")));
-  EXPECT_EQ(Run({"translate", "--file=" + path, "--noprogress"}), 0);
-  EXPECT_EQ(err_, "");
+  for (const char* flag : {"--noprogress", "--no-progress", "--no_progress", "--progress=false"}) {
+    EXPECT_EQ(Run({"translate", "--file=" + path, flag}), 0);
+    EXPECT_EQ(err_, "");
+  }
   terminal_ = false;
   EXPECT_EQ(Run({"translate", "--file=" + path}), 0);
   EXPECT_EQ(err_, "");
@@ -234,24 +254,52 @@ TEST_P(Usage, IsRefusedWithOneLine) {
 INSTANTIATE_TEST_SUITE_P(
     Table, Usage,
     ::testing::Values(
-        UsageCase{"UnknownCommand", {"translat"}, "there is no command translat; heed --help lists them"},
+        UsageCase{"UnknownCommand",
+                  {"translat"},
+                  "there is no command translat; did you mean translate? heed --help lists them"},
+        UsageCase{"NoCommand", {"xyzzy"}, "there is no command xyzzy; heed --help lists them"},
+        UsageCase{"UnknownTopic", {"help", "xyzzy"}, "there is no command xyzzy; heed --help lists them"},
+        UsageCase{"FlagBeforeCommand",
+                  {"--address=a:1", "translate"},
+                  "flags go behind the command: heed COMMAND --address=a:1"},
         UsageCase{
             "MisspeltFlag", {"translate", "--beam_sise=2"}, "there is no flag --beam_sise; did you mean --beam_size?"},
         UsageCase{"UnknownFlag", {"models", "--xyzzy"}, "there is no flag --xyzzy"},
         UsageCase{
             "ShortFlag", {"translate", "-x"}, "there is no flag -x (a text that begins with a dash goes behind --)"},
         UsageCase{"MissingValue", {"translate", "--model"}, "--model needs a value"},
-        UsageCase{"NoNumber",
-                  {"translate", "--beam_size=two"},
-                  "--beam_size is \"two\"; it must be a whole number from -2147483648 to 2147483647"},
+        UsageCase{
+            "NoNumber",
+            {"translate", "--beam_size=two"},
+            "--beam_size is \"two\"; it must be a whole number, 1 to the server's --max_beam_size (16 where it says "
+            "nothing else)"},
+        UsageCase{"NoFraction",
+                  {"translate", "--repetition-penalty=high"},
+                  "--repetition_penalty is \"high\"; it must be a number, 1 to 10"},
+        UsageCase{"TooLargeABatch",
+                  {"translate", "--batch_size=5000"},
+                  "--batch_size is \"5000\"; it must be a whole number from 1 to 4096"},
+        UsageCase{"NoReply",
+                  {"translate", "--max_reply_bytes=0"},
+                  "--max_reply_bytes is \"0\"; it must be a whole number from 1 to 2147483647"},
+        UsageCase{
+            "TooShortABudget",
+            {"translate", "--time_budget=1us"},
+            "--time_budget is \"1us\"; it must be a time such as 30s, 1m30s or 500ms (a plain number is seconds), at "
+            "least 1ms and at most 24h"},
         UsageCase{
             "NoBoolean", {"translate", "--attention=maybe"}, "--attention is \"maybe\"; it must be true or false"},
         UsageCase{"NegatedValue", {"translate", "--nomodel"}, "there is no flag --nomodel; did you mean --model?"},
-        UsageCase{"NoTime",
-                  {"translate", "--timeout=soon"},
-                  "--timeout is \"soon\"; it must be a time such as 30s, 1m30s or 500ms"},
         UsageCase{
-            "NoTimeLeft", {"health", "--timeout=0"}, "--timeout is \"0\"; it must be longer than 0 and at most a year"},
+            "NoTime",
+            {"translate", "--timeout=soon"},
+            "--timeout is \"soon\"; it must be a time such as 30s, 1m30s or 500ms (a plain number is seconds), longer "
+            "than 0 and at most a year"},
+        UsageCase{
+            "NoTimeLeft",
+            {"health", "--timeout=0"},
+            "--timeout is \"0\"; it must be a time such as 30s, 1m30s or 500ms (a plain number is seconds), longer "
+            "than 0 and at most a year"},
         UsageCase{"UnknownOutput", {"translate", "--output=xml"}, "--output is \"xml\"; it must be text or json"},
         UsageCase{"UnknownNormalization",
                   {"translate", "--length_normalization=sum"},
@@ -309,7 +357,46 @@ TEST_F(Cli, PrintsHelpForEachCommand) {
   }
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_THAT(out_, HasSubstr("heed COMMAND --help"));
+  EXPECT_EQ(Run({"help", "--help"}), 0);
   EXPECT_EQ(Run({}), 2);
+}
+
+TEST_F(Cli, PrintsTheSameHelpHoweverItIsAskedFor) {
+  environment_["HEED_TIMEOUT"] = "soon";  // that is no reason to withhold it
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"translate"}, {"summarize"}, {"models"}, {"health"}, {"bench"}, {"bench", "plot"}}) {
+    std::vector<std::string> ask = command;
+    ask.emplace_back("--help");
+    EXPECT_EQ(Run(ask), 0) << err_;
+    const std::string help = out_;
+    EXPECT_THAT(help, StartsWith(absl::StrCat("heed ", command[0])));
+    ask.back() = "-h";
+    EXPECT_EQ(Run(ask), 0) << err_;
+    EXPECT_EQ(out_, help);
+    for (const char* word : {"help", "--help", "-h"}) {
+      ask = {word};
+      ask.insert(ask.end(), command.begin(), command.end());
+      EXPECT_EQ(Run(ask), 0) << err_;
+      EXPECT_EQ(out_, help) << word;
+    }
+  }
+}
+
+TEST_F(Cli, WarnsOfAMistypedVariableAndGoesOn) {
+  environment_["HEED_TIMOUT"] = "1s";
+  environment_["HEED_XYZZY"] = "";
+  EXPECT_EQ(Run({"translate", "one"}), 0);
+  EXPECT_EQ(out_, "ONE\n");
+  EXPECT_EQ(err_,
+            "heed: warning: nothing reads the variable HEED_TIMOUT; did you mean HEED_TIMEOUT?\n"
+            "heed: warning: nothing reads the variable HEED_XYZZY\n");
+  environment_ = {{"HEED_ADDRESS", server_.address()},
+                  {"HEED_MAX_ROWS", "3"},
+                  {"HEED_TLS_CERT", "cert.pem"},
+                  {"HEED_SERVICE_HOST", "10.0.0.1"},
+                  {"HEED_WERROR", "ON"}};
+  EXPECT_EQ(Run({"translate", "one"}), 0);
+  EXPECT_EQ(err_, "") << "the server's are known";
 }
 
 TEST_F(Cli, TakesTextsThatBeginWithADash) {
@@ -416,7 +503,7 @@ TEST_F(Cli, EveryConnectionFlagHasAVariable) {
 TEST_F(Cli, AVariableThatIsWrongIsNamedAndAnEmptyOneSaysNothing) {
   environment_["HEED_TIMEOUT"] = "soon";
   EXPECT_EQ(Run({"health"}), 2);
-  EXPECT_EQ(err_, "heed: HEED_TIMEOUT is \"soon\"; it must be a time such as 30s, 1m30s or 500ms\n");
+  EXPECT_THAT(err_, StartsWith("heed: HEED_TIMEOUT is \"soon\"; it must be a time such as 30s, 1m30s or 500ms"));
   EXPECT_EQ(Run({"health", "--timeout=20s"}), 0) << "the command line wins: " << err_;
   environment_["HEED_TIMEOUT"] = "";
   environment_["HEED_TLS_CA"] = "";
@@ -573,6 +660,185 @@ TEST_F(Cli, PrintsTheFieldsAtFault) {
       {{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "search.beam_size is 0", details.SerializeAsString()), ""}});
   EXPECT_EQ(Run({"translate", "x"}), 3);
   EXPECT_EQ(err_, "heed: INVALID_ARGUMENT: search.beam_size is 0\nheed:   search.n_best: is wrong\n");
+}
+
+TEST_F(Cli, SaysWhichFlagWouldHelp) {
+  google::rpc::BadRequest bad_request;
+  auto* const violation = bad_request.add_field_violations();
+  violation->set_field("texts");
+  violation->set_description("is wrong");
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad_request);
+  const std::string message = "texts is a list of 1000; it must be a list of 1 to 256";
+  server_.Fail({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, message, details.SerializeAsString()), ""}});
+  EXPECT_EQ(Run({"translate", "--batch-size=1000", "x"}), 3);
+  EXPECT_EQ(err_, absl::StrCat("heed: INVALID_ARGUMENT: ", message,
+                               "\nheed:   --batch_size says how many lines go into one request\n"));
+  const auto answer = std::make_shared<absl::Notification>();  // the server's thread may outlive the call
+  server_.SetHook([answer] { answer->WaitForNotification(); });
+  EXPECT_EQ(Run({"translate", "--timeout=1ms", "x"}), 7);
+  EXPECT_THAT(err_,
+              HasSubstr("heed:   --timeout is 1ms for each request, retries included; a longer one may be enough\n"));
+  answer->Notify();
+}
+
+// A pipe into `heed`, and what has come out of it so far.
+class Piped : public Cli, private std::streambuf {
+ protected:
+  Piped() : out_stream_(this) {}
+  ~Piped() override { End(); }
+
+  void Start(const std::vector<std::string>& arguments) {
+    EXPECT_EQ(pipe2(pipe_, O_CLOEXEC), 0);
+    thread_ = std::thread([this, arguments] {
+      std::ostringstream err;
+      code_ = RunHeed(arguments, MakeConsole(pipe_[0], &out_stream_, &err));
+      err_ = err.str();
+    });
+  }
+  void Write(const std::string& bytes) {
+    EXPECT_EQ(write(pipe_[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  // Whether that is what comes out next, flushed; waits for it.
+  bool Said(const std::string& wanted) {
+    absl::MutexLock lock(&mu_);
+    const auto enough = [this, &wanted]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return said_.size() >= wanted.size(); };
+    mu_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(60));
+    const std::string said = std::exchange(said_, "");
+    EXPECT_EQ(said, wanted);
+    return said == wanted;
+  }
+  // The next line that comes out, without its end; waits for it.
+  std::string NextLine() {
+    absl::MutexLock lock(&mu_);
+    const auto whole = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return said_.find('\n') != said_.npos; };
+    mu_.AwaitWithTimeout(absl::Condition(&whole), absl::Seconds(60));
+    const std::string line = said_.substr(0, said_.find('\n'));
+    said_.erase(0, line.size() + 1);
+    return line;
+  }
+  // The exit code.
+  int End() {
+    if (pipe_[1] >= 0) close(std::exchange(pipe_[1], -1));
+    if (thread_.joinable()) thread_.join();
+    if (pipe_[0] >= 0) close(std::exchange(pipe_[0], -1));
+    return code_;
+  }
+
+ private:
+  int overflow(int c) override {
+    if (c != traits_type::eof()) buffered_ += static_cast<char>(c);
+    return c;
+  }
+  std::streamsize xsputn(const char* bytes, std::streamsize size) override {
+    buffered_.append(bytes, static_cast<std::size_t>(size));
+    return size;
+  }
+  int sync() override {
+    absl::MutexLock lock(&mu_);
+    said_ += std::exchange(buffered_, "");
+    return 0;
+  }
+
+  int pipe_[2] = {-1, -1};
+  std::thread thread_;
+  int code_ = -1;
+  std::string buffered_;  // the thread's
+  absl::Mutex mu_;
+  std::string said_ ABSL_GUARDED_BY(mu_);
+  std::ostream out_stream_;
+};
+
+TEST_F(Piped, EachLineIsAnsweredAsItComes) {
+  for (const bool streamed : {false, true}) {
+    Start(streamed ? std::vector<std::string>{"translate", "--stream"} : std::vector<std::string>{"summarize"});
+    Write("one\n");
+    ASSERT_TRUE(Said("ONE\n"));
+    Write("two\n\nthr");  // what is not a whole line yet holds nothing up
+    ASSERT_TRUE(Said("TWO\n\n"));
+    Write("ee\r\n");
+    ASSERT_TRUE(Said("THREE\n"));
+    Write("last");
+    EXPECT_EQ(End(), 0) << err_;
+    EXPECT_TRUE(Said("LAST\n"));
+  }
+}
+
+TEST_F(Piped, AnswersAreJsonLinesAsTheyCome) {
+  Start({"translate", "--output=json"});
+  for (const char* text : {"one", "two"}) {
+    Write(absl::StrCat(text, "\n"));
+    const std::string begin = absl::StrCat("{\"source\":\"", text, "\"");
+    const std::string line = NextLine();
+    EXPECT_THAT(line, StartsWith(begin));
+    EXPECT_EQ(nlohmann::json::parse(line)["source"], text);
+  }
+  EXPECT_EQ(End(), 0) << err_;
+}
+
+// What comes while an answer is waited for is sent beside it, in one request where it comes together; the order stays.
+TEST_F(Piped, LinesThatComeMeanwhileAreSentTogetherAndAnsweredInOrder) {
+  absl::Mutex mu;
+  int held = 0;
+  bool go_on = false;
+  server_.SetHook([&] {
+    absl::MutexLock lock(&mu);
+    if (++held == 1) mu.Await(absl::Condition(&go_on));
+  });
+  const auto wait_for = [&](int calls) {
+    absl::MutexLock lock(&mu);
+    const auto enough = [&]() { return held >= calls; };
+    return mu.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(60));
+  };
+  Start({"translate", "--in_flight=3"});
+  Write("a\n");
+  ASSERT_TRUE(wait_for(1));
+  Write("b\nc\nd\n");
+  ASSERT_TRUE(wait_for(2)) << "the first answer was waited for";
+  {
+    absl::MutexLock lock(&mu);
+    go_on = true;
+  }
+  ASSERT_TRUE(Said("A\nB\nC\nD\n"));
+  EXPECT_EQ(End(), 0) << err_;
+  EXPECT_EQ(server_.calls(), 2);
+}
+
+// A segment that was read as these pieces, by a model whose vocabulary has no others than `known`.
+void AddPieces(const std::string& text, const std::set<std::string>& known, v1::TextResult* result) {
+  v1::Segment* const segment = result->mutable_output()->add_segments();
+  segment->set_end(static_cast<int>(text.size()));
+  int begin = 0;
+  for (const absl::string_view part : absl::StrSplit(text, ' ')) {
+    const std::string word(part);
+    v1::Token* const token = segment->add_source_tokens();
+    token->set_piece(known.count(word) > 0 ? word : "<unk>");
+    token->set_begin(begin);
+    token->set_end(begin + static_cast<int>(word.size()));
+    begin = token->end() + 1;
+  }
+  segment->add_source_tokens()->set_special(true);
+}
+
+TEST_F(Cli, WarnsOnceWhereASentenceGoesToAModelThatWantsPieces) {
+  server_.SetDecorator([](const std::string& text, v1::TextResult* result) {
+    AddPieces(text, {"it", "is", "eas@@", "y", "."}, result);
+  });
+  server_.SetSpec(R"({"source": {"size": 9, "unk_id": 0, "pretokenized": {}}})");
+  const std::string said =
+      "heed: warning: the model fake takes pieces with spaces between them, and what was sent looks like plain text: "
+      "cut it as the model's training text was\n";
+  for (const char* text : {"it is easy.", "nothing known here\nnor here"}) {
+    EXPECT_EQ(Run({"translate"}, text), 0);
+    EXPECT_EQ(err_, said) << text;
+  }
+  EXPECT_EQ(Run({"translate", "it is eas@@ y ."}), 0);
+  EXPECT_EQ(err_, "") << "that is as it should be";
+  EXPECT_EQ(Run({"translate", "it is hard ."}), 0);
+  EXPECT_EQ(err_, "") << "a rare word is none";
+  server_.SetSpec(R"({"source": {"size": 9, "unk_id": 0, "words": {}}})");
+  EXPECT_EQ(Run({"translate", "it is easy."}), 0);
+  EXPECT_EQ(err_, "") << "words are what such a model wants";
 }
 
 TEST_F(Cli, SaysWhichTextsAFailedRequestHad) {

@@ -3,16 +3,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <optional>
+#include <string>
+
 #include "client/error.h"
+#include "client/proxy.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/fake_server.h"
 
 namespace heed {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 const grpc::Status kUnavailable(grpc::StatusCode::UNAVAILABLE, "draining");
@@ -196,6 +203,93 @@ TEST(ClientOptions, ReachAServerByAddress) {
   request.add_texts("over a socket");
   EXPECT_EQ((*client)->Translate(request, absl::Now() + absl::Seconds(20))->results(0).output().text(),
             "OVER A SOCKET");
+}
+
+TEST(Proxies, LoopbackIsKnownInEverySpelling) {
+  for (const char* target : {"127.0.0.1:8500",
+                             "127.9.8.7:1",
+                             "127.1:8500",
+                             "localhost:8500",
+                             "LocalHost:8500",
+                             "localhost.:1",
+                             "a.localhost:1",
+                             "[::1]:8500",
+                             "::1",
+                             "[::ffff:127.0.0.1]:1",
+                             "0.0.0.0:8500",
+                             "[::]:8500",
+                             "dns:///localhost:8500",
+                             "dns:127.0.0.1:8500",
+                             "dns://8.8.8.8/localhost:1",
+                             "ipv4:127.0.0.1:1,127.0.0.2:1",
+                             "ipv6:[::1]:1",
+                             "unix:/run/heed.sock",
+                             "unix:///run/heed.sock",
+                             "unix-abstract:heed"}) {
+    EXPECT_TRUE(IsLoopback(target)) << target;
+  }
+  for (const char* target : {"heed.example:8500", "10.0.0.1:8500", "128.0.0.1:1", "[2001:db8::1]:8500",
+                             "localhost.example:1", "notlocalhost:1", "dns:///heed.example:8500",
+                             "ipv4:127.0.0.1:1,10.0.0.1:1", "dns://127.0.0.1/heed.example:1"}) {
+    EXPECT_FALSE(IsLoopback(target)) << target;
+  }
+}
+
+// A variable of this process, as long as this lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+
+ private:
+  const char* const name_;
+};
+
+std::string ProxyOf(const char* target) {
+  const std::optional<Proxy> proxy = ProxyFor(target);
+  return proxy.has_value() ? proxy->variable + " " + proxy->shown : "none";
+}
+
+TEST(Proxies, AreThoseThatGrpcTakesButNeverForLoopback) {
+  for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"}) unsetenv(name);
+  EXPECT_EQ(ProxyOf("heed.example:8500"), "none");
+  const Variable http("http_proxy", "http://user:secret@proxy:3128");
+  EXPECT_EQ(ProxyOf("heed.example:8500"), "http_proxy http://proxy:3128");
+  EXPECT_EQ(ProxyOf("127.0.0.1:8500"), "none");
+  EXPECT_EQ(ProxyOf("unix:/run/heed.sock"), "none");
+  {
+    const Variable https("https_proxy", "http://other:1");
+    EXPECT_EQ(ProxyOf("heed.example:8500"), "https_proxy http://other:1");
+    const Variable grpc("grpc_proxy", "socks5://third:1");
+    EXPECT_EQ(ProxyOf("heed.example:8500"), "none") << "gRPC knows no other kind, and goes without";
+  }
+  const Variable no_proxy("no_proxy", "internal.example, .corp, 10.0.0.0/8,192.0.2.7");
+  for (const char* target : {"heed.internal.example:1", "a.corp:1", "corp:1", "10.1.2.3:1", "192.0.2.7:1"}) {
+    EXPECT_EQ(ProxyOf(target), "none") << target;
+  }
+  for (const char* target : {"heed.example:1", "11.1.2.3:1", "[2001:db8::1]:1"}) {
+    EXPECT_NE(ProxyOf(target), "none") << target;
+  }
+  const Variable none("no_grpc_proxy", "*");
+  EXPECT_EQ(ProxyOf("heed.example:1"), "none");
+}
+
+// Nobody listens there: whoever takes this proxy reaches nothing.
+constexpr char kNoProxyThere[] = "http://user:secret@127.0.0.1:1";
+
+TEST(Proxies, LoopbackIsReachedAndAnErrorNamesTheProxyThatWasUsed) {
+  const Variable proxy("https_proxy", kNoProxyThere), http("http_proxy", kNoProxyThere);
+  FakeServer server;
+  const auto near = Client::Make({.address = server.address()});
+  ASSERT_TRUE(near.ok());
+  EXPECT_TRUE((*near)->CheckHealth("", absl::Now() + absl::Seconds(20)).ok());
+  const auto far = Client::Make({.address = "192.0.2.1:8500", .retry = {.max_attempts = 1}});
+  ASSERT_TRUE(far.ok());
+  const absl::Status status = (*far)->CheckHealth("", absl::Now() + absl::Seconds(20)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(
+      std::string(status.message()),
+      AllOf(HasSubstr(" (by way of the proxy http://127.0.0.1:1, which https_proxy names)"), Not(HasSubstr("secret"))));
 }
 
 }  // namespace

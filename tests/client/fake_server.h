@@ -80,6 +80,12 @@ class FakeServer : private v1::TranslationService::Service,
     models_ = std::move(models);
   }
 
+  // What GetModel gives as spec_json.
+  void SetSpec(std::string spec_json) {
+    absl::MutexLock lock(&mu_);
+    spec_json_ = std::move(spec_json);
+  }
+
   int calls() const {
     absl::MutexLock lock(&mu_);
     return calls_;
@@ -158,6 +164,8 @@ class FakeServer : private v1::TranslationService::Service,
     response->mutable_model()->set_source_language("ko");
     response->set_spec_json(R"({"source_scripts": {"scripts": ["Hang"]}})");
     response->set_card("# The card\n");
+    absl::MutexLock lock(&mu_);
+    response->set_spec_json(spec_json_);
     response->set_parity_json(R"({"reference": "somebody", "cases": [{}, {}]})");
     return status;
   }
@@ -197,6 +205,7 @@ class FakeServer : private v1::TranslationService::Service,
   std::function<void(const std::string&, v1::TextResult*)> decorate_ ABSL_GUARDED_BY(mu_);
   std::function<void(grpc::ServerContext*)> hook_ ABSL_GUARDED_BY(mu_);
   v1::ListModelsResponse models_ ABSL_GUARDED_BY(mu_);
+  std::string spec_json_ ABSL_GUARDED_BY(mu_);
   grpc::Status stream_failure_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::TranslateRequest> requests_ ABSL_GUARDED_BY(mu_);

@@ -2,12 +2,15 @@
 // check that is told everything by its environment.
 #include "tests/integration/process.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -24,7 +27,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "heed/v1/model.grpc.pb.h"
+#include "tests/client/fake_server.h"
 #include "tests/integration/certificate.h"
+#include "tests/support/bundle_folder.h"
 
 namespace heed {
 namespace {
@@ -183,8 +188,9 @@ TEST_F(HeedProcess, SaysNothingButItsOwnLinesWhereNobodySpeaksGrpc) {
     for (const std::vector<std::string>& command : commands_) {
       const Ended ended = Run(command, {{"HEED_ADDRESS", server.address()}, {"HEED_RETRIES", "0"}});
       EXPECT_EQ(ended.code, 5);
-      // The second line says which address it was.
-      EXPECT_THAT(ended.error_lines, AllOf(SizeIs(2), Each(StartsWith("heed: ")))) << status << " " << command[0];
+      // The second line says which address it was; a third, where it is plain, what answers there.
+      EXPECT_THAT(ended.error_lines, AllOf(SizeIs(*status == '\0' ? 3 : 2), Each(StartsWith("heed: "))))
+          << status << " " << command[0];
       EXPECT_THAT(absl::StrJoin(ended.error_lines, "\n"), ::testing::Not(HasSubstr("\x1b")));
     }
   }
@@ -226,6 +232,66 @@ TEST_F(HeedProcess, IsToldTheServersNameByItsEnvironment) {
   EXPECT_EQ(told.out, "SERVING\n");
   EXPECT_EQ(Run({"health", "--tls_server_name=elsewhere"}, environment).code, 5) << "the command line wins";
   server->Shutdown();
+}
+
+TEST_F(HeedProcess, UsesNoProxyForLoopbackAndNamesTheOneThatItUsed) {
+  const FakeServer server;
+  std::map<std::string, std::string> environment = {{"HEED_ADDRESS", server.address()}, {"HEED_RETRIES", "0"}};
+  for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy"})
+    environment[name] = "http://u:secret@127.0.0.1:1";
+  EXPECT_EQ(Run({"health"}, environment).out, "SERVING\n");
+  for (const std::vector<std::string>& command : commands_) {
+    if (command[0] == "models") continue;
+    EXPECT_EQ(Run(command, environment).code, 0) << command[0];
+    if (command[0] == "bench") continue;  // it would wait 5 s for a connection
+    environment["HEED_ADDRESS"] = "192.0.2.1:8500";
+    const Ended far = Run(command, environment);
+    environment["HEED_ADDRESS"] = server.address();
+    EXPECT_EQ(far.code, 5);
+    const std::string said = absl::StrJoin(far.error_lines, "\n");
+    EXPECT_THAT(said, HasSubstr("proxy http://127.0.0.1:1, which grpc_proxy names"));
+    EXPECT_THAT(said, ::testing::Not(HasSubstr("secret")));
+  }
+}
+
+// A named pipe that this test keeps open, into `heed`.
+class HeedPiped : public HeedProcess {
+ protected:
+  HeedPiped() {
+    EXPECT_EQ(mkfifo(fifo_.c_str(), 0600), 0);
+    writer_ = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);  // opening it for writing alone waits for a reader
+  }
+  ~HeedPiped() override { close(writer_); }
+
+  void Write(const std::string& bytes) const {
+    EXPECT_EQ(write(writer_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+
+  const FakeServer server_;
+  const TempFolder folder_;
+  const std::string fifo_ = folder_.path() + "/pipe";
+  const std::map<std::string, std::string> environment_ = {{"HEED_ADDRESS", server_.address()}};
+  int writer_ = -1;
+};
+
+TEST_F(HeedPiped, CtrlCEndsItAndLeavesWhatWasAnswered) {
+  Process heed(ClientProgram(), {"translate", "--file=" + fifo_}, {.environment = environment_});
+  Write("one\n");
+  EXPECT_TRUE(WaitUntil([&heed] { return heed.output() == "ONE\n"; })) << heed.error();
+  heed.Signal(SIGINT);
+  EXPECT_EQ(heed.Wait(), 128 + SIGINT);
+  EXPECT_EQ(heed.output(), "ONE\n");
+  EXPECT_EQ(heed.error(), "");
+}
+
+// The input stays open: that nobody reads any more is seen without another line.
+TEST_F(HeedPiped, ItEndsWhenNobodyReadsItsOutputAnyMore) {
+  Process shell("/bin/sh", {"-c", absl::StrCat(ClientProgram(), " translate --file=", fifo_, " | head -n 1")},
+                {.environment = environment_});
+  Write("one\n");
+  EXPECT_EQ(shell.Wait(), 0);
+  EXPECT_EQ(shell.output(), "ONE\n");
+  EXPECT_EQ(shell.error(), "");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import unittest.mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import cli, precision
+from heed_export import cli, language_tag, precision, publish, spdx
 
 EXPORT = presets.ROOT / "export"
 
@@ -62,6 +63,78 @@ class Command(unittest.TestCase):
             (shown.returncode, shown.stdout, shown.stderr),
         )
 
+    def test_a_license_or_a_language_that_is_none_is_named_with_the_nearest_before_anything_is_read(self):
+        given = {"--license": "MIT", "--source-language": "ko", "--target-language": "en"}
+        for flag, value, message in (
+            ("--license", "Apache2", "--license is 'Apache2': 'Apache2' is no SPDX license identifier; did you mean Apache-2.0?"),
+            (
+                "--source-language",
+                "korean",
+                "--source-language is 'korean': it is no BCP 47 language tag: 'korean' is no registered language; did "
+                "you mean ko?",
+            ),
+            (
+                "--target-language",
+                "en_US",
+                "--target-language is 'en_US': it is no BCP 47 language tag: subtags are 1 to 8 letters and digits with "
+                "'-' between them; did you mean en-US?",
+            ),
+        ):
+            flags = [word for pair in (given | {flag: value}).items() for word in pair]
+            shown = run("opennmt-py", "/nowhere/m.pt", "--out", "/nowhere/x", "--no-verify", *flags)
+            self.assertEqual((1, "", f"heed-export opennmt-py: {message}\n"), (shown.returncode, shown.stdout, shown.stderr))
+
+    def test_license_expressions_are_spdx(self):
+        for given, canonical in (
+            ("mit", "MIT"),
+            ("PSF-2.0 AND LicenseRef-CC-BY-2.0-FR", "PSF-2.0 AND LicenseRef-CC-BY-2.0-FR"),
+            ("gpl-2.0-only with classpath-exception-2.0 or (mit and cc0-1.0)",
+             "GPL-2.0-only WITH Classpath-exception-2.0 OR (MIT AND CC0-1.0)"),
+            ("GPL-2.0+", "GPL-2.0+"),
+            ("DocumentRef-a:LicenseRef-b", "DocumentRef-a:LicenseRef-b"),
+        ):  # fmt: skip
+            self.assertEqual(canonical, spdx.canonical(given))
+        for given, said in (
+            ("", "it must be an SPDX"),
+            ("MITT", "did you mean MIT?"),
+            ("Apache 2.0", "did you mean Apache-2.0?"),
+            ("GPLv3", "did you mean GPL-3.0-only?"),
+            ("CC-BY-SA", "did you mean CC-BY-SA-4.0?"),
+            ("proprietary", "LicenseRef-NAME is one of your own"),
+            ("GPL-2.0-only WITH Classpath", "'Classpath' is no SPDX exception identifier; did you mean Classpath-exception-2.0?"),
+            ("MIT AND", "at its end"),
+            ("OR MIT", "before 'OR'"),
+            ("(MIT", "closes each parenthesis"),
+            ("MIT)", "without AND or OR"),
+            ("MIT Apache-2.0", "without AND or OR"),
+        ):  # fmt: skip
+            with self.assertRaisesRegex(ValueError, re.escape(said), msg=given):
+                spdx.canonical(given)
+
+    def test_languages_are_bcp_47_tags(self):
+        for given, canonical in (
+            ("KO", "ko"), ("zh-hant-tw", "zh-Hant-TW"), ("es-419", "es-419"), ("de-1996", "de-1996"), ("und", "und"),
+            ("sr-Latn-RS-ekavsk", "sr-Latn-RS-ekavsk"), ("zh-yue", "zh-yue"), ("x-mine", "x-mine"), ("qaa", "qaa"),
+            ("en-us-u-ca-buddhist", "en-US-u-ca-buddhist"), ("i-klingon", "i-klingon"), ("de-x-own", "de-x-own"),
+        ):  # fmt: skip
+            self.assertEqual(canonical, language_tag.canonical(given))
+        for given, said in (
+            ("", "1 to 8 letters"), ("de-", "1 to 8 letters"), ("xx", "'xx' is no registered language"),
+            ("jp", "did you mean ja?"), ("kor", "did you mean ko?"), ("german_DE", "did you mean de-DE?"),
+            ("en-UK", "did you mean en-GB?"), ("englsh", "did you mean en?"), ("en-US-Latn", "does not stand where"),
+            ("en-a", "must begin an extension"),
+        ):  # fmt: skip
+            with self.assertRaisesRegex(ValueError, re.escape(said), msg=given):
+                language_tag.canonical(given)
+
+    def test_what_is_described_in_python_is_held_to_the_same(self):
+        card = publish.Card("m", "mit", "KO", "en-us")
+        self.assertEqual(("MIT", "ko", "en-US"), (card.license, card.source_language, card.target_language))
+        with self.assertRaisesRegex(ValueError, "^license is 'MITT': .* did you mean MIT[?]$"):
+            publish.Card("m", "MITT", "ko", "en")
+        with self.assertRaisesRegex(ValueError, "^target_language is 'english': .* did you mean en[?]$"):
+            publish.Card("m", "MIT", "ko", "english")
+
     def test_the_importers_need_no_pytorch(self):
         code = "import sys; from heed_export import cli; cli.make_parser(); sys.exit('torch' in sys.modules)"
         subprocess.run([sys.executable, "-c", code], cwd=EXPORT, check=True, timeout=60)
@@ -78,7 +151,9 @@ class Command(unittest.TestCase):
         self.assertRegex(err.getvalue(), said)
 
     def test_the_installed_command_is_this_one(self):
-        project = tomllib.loads((EXPORT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        whole = tomllib.loads((EXPORT / "pyproject.toml").read_text(encoding="utf-8"))
+        self.assertEqual(["*.txt"], whole["tool"]["setuptools"]["package-data"]["heed_export"])
+        project = whole["project"]
         module, function = project["scripts"]["heed-export"].split(":")
         self.assertIs(cli.main, getattr(importlib.import_module(module), function))
         version = (presets.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")

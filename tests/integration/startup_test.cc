@@ -23,6 +23,7 @@
 namespace heed {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // A port that is taken for as long as this lives.
@@ -118,6 +119,51 @@ TEST_F(Startup, ABadFlagEndsItWithOneLine) {
   EXPECT_EQ(said_, "--max_rows is \"0\"; it must be a whole number from 1 to 1024");
   ExpectFailure({ModelsFlag(), "--beams=3"}, 2);
   EXPECT_EQ(said_, "unknown flag \"--beams\"; see --help");
+  ExpectFailure({ModelsFlag(), "--max-row=3"}, 2);
+  EXPECT_EQ(said_, "unknown flag \"--max-row\"; did you mean --max_rows? see --help");
+}
+
+TEST_F(Startup, AModelsFolderThatIsABundleIsServed) {
+  for (const char* end : {"/luong", "/luong/", "/luong/."}) {
+    RunningServer server(models_.path() + end);
+    EXPECT_TRUE(server.caller().Translate(TranslateTexts({"안녕"}, "luong")).ok());
+    const Finished listed = server.Heed({"models", "--output=json"});
+    EXPECT_THAT(listed.out, HasSubstr("\"folder\": \"luong\"")) << listed.err;
+  }
+}
+
+TEST_F(Startup, AMistypedVariableIsInTheLog) {
+  RunningServer server(models_.path(), {"--max-rows=32"}, {{"HEED_MAX_QUEU", "9"}, {"HEED_TIMEOUT", "1s"}});
+  std::vector<std::string> said;
+  for (LogEvent& event : server.Log()) {
+    if (event["event"] == "unknown_variable") said.push_back(event["level"] + event["name"] + ">" + event["nearest"]);
+  }
+  EXPECT_THAT(said, ::testing::ElementsAre("warningHEED_MAX_QUEU>HEED_MAX_QUEUE"));
+}
+
+TEST_F(Startup, VerifyOfAFolderOfBundlesNamesOneOfThem) {
+  const Finished whole = RunProgram(ServerProgram(), {"verify", models_.path()});
+  EXPECT_EQ(whole.code, 2);
+  EXPECT_EQ(whole.err, absl::StrCat("heed-server: \"", models_.path(), "\" holds bundles; give one of them, such as \"",
+                                    models_.path(), "/luong\"\n"));
+}
+
+TEST_F(Startup, HelpIsGivenHoweverItIsAskedFor) {
+  for (const std::vector<std::string>& ask :
+       {std::vector<std::string>{"--help"}, {"-h"}, {"help"}, {"--max_rows=3", "--help"}}) {
+    const Finished help = RunProgram(ServerProgram(), ask);
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_THAT(help.out, HasSubstr("Usage: heed-server"));
+  }
+  for (const std::vector<std::string>& ask : {std::vector<std::string>{"verify", "--help"},
+                                              {"verify", "-h"},
+                                              {"verify", "/nowhere", "--help"},
+                                              {"help", "verify"},
+                                              {"--help", "verify"}}) {
+    const Finished help = RunProgram(ServerProgram(), ask);
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_THAT(help.out, StartsWith("heed-server verify FOLDER"));
+  }
 }
 
 TEST_F(Startup, AnAddressWithAnythingElseInItEndsItWithOneLine) {
@@ -257,8 +303,17 @@ TEST_F(Startup, WithTlsClientsThatTrustTheCertificateAreServed) {
   EXPECT_EQ(server.Heed({"translate", "--tls_ca=" + cert, "안녕"}).code, 0);
   const Finished plain = server.Heed({"health"});
   EXPECT_EQ(plain.code, 5) << plain.out;
+  EXPECT_THAT(plain.err, HasSubstr("heed:   it speaks TLS: use --tls, or --tls_ca=FILE")) << plain.err;
+  const Finished metrics = RunProgram(
+      ClientProgram(), {"health", absl::StrCat("--address=127.0.0.1:", server.metrics_port()), "--retries=0"});
+  EXPECT_THAT(metrics.err, HasSubstr("heed:   it speaks HTTP/1 and no gRPC"));
   const Finished untrusting = server.Heed({"health", "--tls"});
   EXPECT_EQ(untrusting.code, 5) << untrusting.out;
+  EXPECT_THAT(untrusting.err, HasSubstr("heed:   --tls_ca=FILE says whom to trust")) << untrusting.err;
+  RunningServer clear(models_.path());
+  const Finished encrypting = clear.Heed({"health", "--tls_ca=" + cert});
+  EXPECT_EQ(encrypting.code, 5) << encrypting.out;
+  EXPECT_THAT(encrypting.err, HasSubstr("heed:   it speaks without TLS: leave out --tls")) << encrypting.err;
 }
 
 TEST_F(Startup, WithAClientCaOnlyClientsWithACertificateAreServed) {

@@ -39,6 +39,8 @@ def may_include():
         before = ["server/" + earlier for earlier in SERVER_ORDER[:position]]
         allowed["server/" + name] = list(ENGINE) + before + PROTOS
     allowed["client"] = PROTOS
+    # The command, not the library: the words for what somebody may have meant are the server's too.
+    allowed["client/cli"] = ["client", "engine/base"] + PROTOS
     return allowed
 
 

@@ -67,6 +67,19 @@ class Docs(unittest.TestCase):
                  if re.search(r"--out[ =]models/|verify models/mine|beside those in `models`", line)]
         self.assertEqual([], wrong)
 
+    def test_each_program_knows_the_others_variables(self):
+        def named(path, pattern):
+            return set(re.findall(pattern, (ROOT / path).read_text(encoding="utf-8")))
+
+        server = {"HEED_" + flag.upper() for flag in named("docs/flags.md", r"(?m)^\| `--([a-z_]+)`")}
+        missing = server ^ named("client/cli/variables.cc", r'"(HEED_[A-Z_]+)"')
+        self.assertEqual(set(), missing, "kOfTheServer of client/cli/variables.cc has one for each flag of heed-server")
+        client = {name for row in re.findall(r"(?m)^\| `--.*$", (ROOT / "docs/client.md").read_text(encoding="utf-8"))
+                  for name in re.findall(r"`(HEED_[A-Z_]+)`", row.split("(")[0])}
+        self.assertIn("HEED_TLS_CLIENT_KEY", client)
+        listed = named("server/config/flags.cc", r'"(HEED_[A-Z_]+)"')
+        self.assertEqual(set(), (client - server) ^ listed, "UnknownServerVariables of server/config/flags.cc")
+
     def test_the_readme_lists_the_metrics_that_there_are(self):
         counted = set()
         for path in (ROOT / "server/metrics").glob("*.cc"):

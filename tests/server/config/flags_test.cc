@@ -12,7 +12,9 @@
 namespace heed {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Variables = std::map<std::string, std::string>;
 
 absl::StatusOr<ServerOptions> Read(const std::vector<std::string>& arguments, const Variables& variables = {}) {
@@ -41,6 +43,37 @@ TEST(Flags, AreReadWithEqualsOrAsTwoArguments) {
   EXPECT_EQ(options->log_format, LogFormat::kJson);
   EXPECT_EQ(options->drain_time, absl::Seconds(90));
   EXPECT_EQ(options->admission.max_reply_bytes, 99999999);
+}
+
+TEST(Flags, DashesAndUnderscoresAreTheSame) {
+  const auto options = Read({"--max-rows=32", "--drain-time", "2s", "--log-format=json"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->engine.max_rows, 32);
+  EXPECT_EQ(options->drain_time, absl::Seconds(2));
+  EXPECT_EQ(options->log_format, LogFormat::kJson);
+}
+
+std::vector<std::string> Unknown(const std::vector<std::string>& variables) {
+  std::vector<std::string> said;
+  for (const UnknownVariable& one : UnknownServerVariables(variables)) said.push_back(one.name + ">" + one.nearest);
+  return said;
+}
+
+TEST(Flags, AMistypedVariableIsToldWithTheNearest) {
+  EXPECT_THAT(Unknown({"HEED_MAX_ROW=5", "HEED_ADRESS=a:1", "HEED_XYZZY", "PATH=/bin", "HEEDLESS=1"}),
+              ElementsAre("HEED_ADRESS>HEED_ADDRESS", "HEED_MAX_ROW>HEED_MAX_ROWS", "HEED_XYZZY>"));
+  EXPECT_THAT(Unknown({"HEED_MODEL=m", "HEED_MAXROWS=1", "HEED_TLS_CRT=c"}),
+              ElementsAre("HEED_MAXROWS>HEED_MAX_ROWS", "HEED_MODEL>HEED_MODELS", "HEED_TLS_CRT>HEED_TLS_CERT"));
+}
+
+TEST(Flags, VariablesOfTheClientOfOrchestratorsAndOfTheBuildAreKnown) {
+  EXPECT_THAT(Unknown({"HEED_TIMEOUT=1s", "HEED_TLS_CLIENT_KEY=k", "HEED_RETRIES=1", "HEED_WERROR=ON",
+                       "HEED_SERVICE_HOST=10.0.0.1", "HEED_SERVICE_PORT=8500", "HEED_SERVICE_PORT_GRPC=8500",
+                       "HEED_PORT=tcp://10.0.0.1:8500", "HEED_PORT_8500_TCP=tcp://10.0.0.1:8500",
+                       "HEED_PORT_8500_TCP_ADDR=10.0.0.1", "HEED_SERVER_PORT_8500_TCP_PROTO=tcp",
+                       "HEED_SERVER_SERVICE_HOST=10.0.0.1"}),
+              IsEmpty());
+  EXPECT_THAT(Unknown({"HEED_PORT=8500"}), ElementsAre("HEED_PORT>")) << "that is nobody's but somebody's who hopes";
 }
 
 TEST(Flags, APrecisionIsOneOfFourAndAutoByDefault) {
@@ -156,7 +189,13 @@ INSTANTIATE_TEST_SUITE_P(
                 {{"HEED_ADDRESS", "127.0.0.1:8500\n"}},
                 "HEED_ADDRESS is \"127.0.0.1:8500\\x0a\"; it must be HOST:PORT with a port from 0 to 65535"},
         BadCase{"Choice", {}, {{"HEED_LOG_FORMAT", "xml"}}, "HEED_LOG_FORMAT is \"xml\"; it must be text or json"},
-        BadCase{"Unknown", {"--max_rosw=3"}, {}, "unknown flag \"--max_rosw\"; see --help"},
+        BadCase{"Unknown", {"--max_rosw=3"}, {}, "unknown flag \"--max_rosw\"; did you mean --max_rows? see --help"},
+        BadCase{"UnknownWithDashes",
+                {"--drain-tim", "3s"},
+                {},
+                "unknown flag \"--drain-tim\"; did you mean --drain_time? see --help"},
+        BadCase{"UnknownAndNoneNear", {"--xyzzy=3"}, {}, "unknown flag \"--xyzzy\"; see --help"},
+        BadCase{"Dashes", {"--max-rows=0"}, {}, "--max_rows is \"0\"; it must be a whole number from 1 to 1024"},
         BadCase{"NoValue", {"--models"}, {}, "--models lacks its value"},
         BadCase{"NoFlag", {"models"}, {}, "unexpected argument \"models\"; see --help"},
         BadCase{"BeamAboveRows", {"--max_rows=8"}, {}, "--max_beam_size is 16; it must be at most --max_rows (8)"},
