@@ -35,6 +35,7 @@ class ExportOptions:
     length_alpha: float = 1.0  # used with more than one beam
     max_source_tokens: int = 512
     bf16: bool = True
+    least_share: float | None = None  # calibrate.Options; none: what the validation text says
     # Files under the data folder whose "#ID (NAME)" contributors NOTICE names.
     attribution: list[str] = field(default_factory=list)
 

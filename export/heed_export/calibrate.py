@@ -52,11 +52,12 @@ class Judge:
 @dataclass
 class Options:
     """How to calibrate. `right`: "exact", "chrF:60" or none, the task's own; `scripts`: those of the sources, or the
-    language's."""
+    language's; `least_share`: the bound below which a source is called foreign, or what the fitted lines say."""
 
     right: str | None = None
     doubtful: float = DOUBTFUL
     scripts: Sequence[str] = ()
+    least_share: float | None = None
 
 
 @dataclass
@@ -93,6 +94,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scripts", metavar="CODES", help="ISO 15924 codes of what sources are written in; default: by their language"
+    )
+    parser.add_argument(
+        "--least-share", type=float, metavar="SHARE", help="a source with less of it in these scripts is called foreign, above "
+        "0 and at most 1; default: a third of what nearly all of the fitted lines have",
     )
     parser.add_argument(
         "--build", type=pathlib.Path, metavar="FOLDER", help="CMake's build folder; default: the newest below build/"
@@ -246,7 +251,10 @@ def calibrate(
             "token": token.spec(confidence.TOKEN_FEATURES),
             "doubtful": options.doubtful,
         },
-        "source_scripts": {"scripts": names, "least_share": least_share(lines, names, fitted.name)},
+        "source_scripts": {
+            "scripts": names,
+            "least_share": options.least_share or least_share(lines, names, fitted.name),
+        },
     }
     lines = _serve(folder, {**spec, **told}, checked, right, build)
     if not lines.segments:
@@ -356,6 +364,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.bundle}: is no bundle")
     if not 0 <= args.doubtful <= 1:
         raise ValueError(f"--doubtful is {args.doubtful}; it must be 0 to 1")
+    if args.least_share is not None and not 0 < args.least_share <= 1:
+        raise ValueError(f"--least-share is {args.least_share}; it must be above 0 and at most 1")
     if (args.fit is None) != (args.fit_reference is None):
         raise ValueError("--fit and --fit-reference go together")
     spec = files.read_json(args.bundle / bundle.MODEL)
@@ -366,4 +376,4 @@ def run(args: argparse.Namespace) -> None:
     else:
         sets = (_set(args.fit, args.fit_reference, args.fit_set, "--fit-set"), checked)
     names = [code.strip() for code in (args.scripts or "").split(",") if code.strip()]
-    measure(args.bundle, sets, Options(args.right, args.doubtful, names), args.build, args.dry_run)
+    measure(args.bundle, sets, Options(args.right, args.doubtful, names, args.least_share), args.build, args.dry_run)

@@ -166,7 +166,7 @@ def calibrated(recipe: Recipe, root: pathlib.Path, folder: pathlib.Path) -> None
         return calibrate.Set(" and ".join(prefixes), [source for source, _ in pairs], [target for _, target in pairs])
 
     try:
-        calibrate.measure(folder, (texts("valid"), texts("test")), calibrate.Options())
+        calibrate.measure(folder, (texts("valid"), texts("test")), calibrate.Options(least_share=recipe.export.least_share))
     except ValueError as error:
         print(f"not calibrated: {error}")
 

@@ -168,6 +168,8 @@ class Faults(InAFolder):
         self.put("SHA256SUMS", "")
         self.put("model.json", '{"task": "TASK_TRANSLATE", "source_language": "tlh"}')
         self.assertEqual("--doubtful is 1.5; it must be 0 to 1", self.line(self.folder, *flags, "--doubtful=1.5"))
+        wrong = "--least-share is 0.0; it must be above 0 and at most 1"
+        self.assertEqual(wrong, self.line(self.folder, *flags, "--least-share=0"))
         self.assertEqual("--fit and --fit-reference go together", self.line(self.folder, *flags, "--fit", test))
         self.assertIn("--right is 'ter'; it must be", self.line(self.folder, *flags, "--right=ter"))
         short = self.put("short.ref", "a\n")
