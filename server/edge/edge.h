@@ -60,12 +60,15 @@ class EdgeCounts {
 
 struct Edge {
   Edge(const EdgeLimits& edge_limits, std::int64_t transport_bytes, std::int64_t unread_bytes)
-      : limits(edge_limits), transport(transport_bytes), unread(unread_bytes) {}
+      : limits(edge_limits), transport(transport_bytes), aside(transport_bytes / 4), unread(unread_bytes) {}
 
   const EdgeLimits limits;
   MethodTable methods;
   ByteAccount transport;  // requests as received, and what a call takes at the edge
-  ByteAccount unread;     // answers that clients have not taken
+  // Of that what is the beginning of messages which wait for room: no more than a quarter, or beginnings could hold
+  // what every one of them waits for.
+  ByteAccount aside;
+  ByteAccount unread;  // answers that clients have not taken
   EdgeCounts counts;
   Clock* clock = Clock::Real();
 };

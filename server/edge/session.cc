@@ -90,6 +90,7 @@ Session::Session(Edge* edge, Backend* backend, Wire* wire)
       wire_(wire),
       meter_(edge->limits.max_header_block_bytes, edge->limits.max_control_frames),
       received_(std::make_shared<ByteAccount>(edge->limits.max_connection_bytes)),
+      aside_(edge->limits.max_connection_bytes / 4),
       began_(edge->clock->Now()),
       heard_(began_),
       idle_since_(began_),

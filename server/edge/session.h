@@ -50,6 +50,7 @@ class Session : public Protocol {
   nghttp2_session* Http2() { return http2_; }
   const Peer& peer() const { return wire_->peer(); }
   const std::shared_ptr<ByteAccount>& received() const { return received_; }
+  ByteAccount* aside() { return &aside_; }
   absl::Time Now() const { return edge_->clock->Now(); }
   // Has a stream go on in another turn.
   void ReadLater(std::int32_t stream);
@@ -86,6 +87,7 @@ class Session : public Protocol {
   nghttp2_session* http2_ = nullptr;
   FrameMeter meter_;
   const std::shared_ptr<ByteAccount> received_;  // messages of this connection that nobody has taken
+  ByteAccount aside_;                            // as Edge::aside
   absl::flat_hash_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::set<std::int32_t> later_;    // streams that go on in another turn
   std::set<std::int32_t> waiting_;  // streams whose messages wait for room, in the order of their calls

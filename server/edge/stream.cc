@@ -132,9 +132,11 @@ void Stream::OnData(absl::string_view bytes) {
 // The connection's window is its other calls' too, so what waits for room is held in the accounts instead.
 void Stream::KeepAside(std::size_t bytes) {
   const auto more = static_cast<std::int64_t>(bytes);
-  const bool taken = session_->edge()->transport.Take(more);
-  if (!taken || !session_->received()->Take(more)) {
-    if (taken) session_->edge()->transport.Give(more);
+  ByteAccount* const accounts[] = {&session_->edge()->aside, session_->aside(), &session_->edge()->transport,
+                                   session_->received().get()};
+  for (ByteAccount* const account : accounts) {
+    if (account->Take(more)) continue;
+    for (ByteAccount* const* before = accounts; *before != account; ++before) (*before)->Give(more);
     return Fail(
         absl::ResourceExhaustedError("the connection's requests under way take as much memory as they may while "
                                      "they are received; try again later"),
@@ -146,6 +148,8 @@ void Stream::KeepAside(std::size_t bytes) {
 }
 
 void Stream::GiveAside() {
+  session_->edge()->aside.Give(aside_);
+  session_->aside()->Give(aside_);
   session_->edge()->transport.Give(aside_);
   session_->received()->Give(aside_);
   aside_ = 0;
