@@ -126,7 +126,7 @@ def _own_lengths(folder):
 def _publish(model, folder):
     """A bundle whose name is its folder's, as heed-server has it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    publish.publish(model, folder, publish.Card(folder.name, "CC0-1.0", "en", "xx", segmentation="none"))
+    publish.publish(model, folder, publish.Card(folder.name, "CC0-1.0", "en", "und", segmentation="none"))
     _own_lengths(folder)
 
 

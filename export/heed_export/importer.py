@@ -254,6 +254,17 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
     )
 
 
+def _registered(side: str, imported: Imported) -> str | None:
+    """The language that the model's files say; und where that is none, with a note."""
+    said = getattr(imported, f"{side}_language")
+    try:
+        return said and language_tag.canonical(said)
+    except ValueError:
+        note = f"{side} language: und (undetermined), since {said!r}, as its files say, is no BCP 47 tag; --{side}-language says it"
+        imported.notes = [*imported.notes, note]
+        return "und"
+
+
 def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
     def text(path: pathlib.Path | None) -> str:
         return "" if path is None else checkpoint.read_bytes(path).decode("utf-8", "replace")
@@ -262,8 +273,8 @@ def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
     for flag, value in (("--name", name), ("--version", args.version)):
         if not re.fullmatch(r"[a-z0-9._-]{1,64}", value):
             raise checkpoint.CheckpointError(f"{flag}: {value!r} must be 1 to 64 of a-z 0-9 . _ -")
-    source = args.source_language or imported.source_language
-    target = args.target_language or (source if args.summarize else imported.target_language)
+    source = args.source_language or _registered("source", imported)
+    target = args.target_language or (source if args.summarize else _registered("target", imported))
     for flag, value in (("--source-language", source), ("--target-language", target)):
         if not value:
             raise checkpoint.CheckpointError(f"{flag}: is missing, and the model's files do not say it")

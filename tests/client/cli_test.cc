@@ -713,7 +713,7 @@ class Piped : public Cli, private std::streambuf {
     absl::MutexLock lock(&mu_);
     const auto whole = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return said_.find('\n') != said_.npos; };
     mu_.AwaitWithTimeout(absl::Condition(&whole), absl::Seconds(60));
-    const std::string line = said_.substr(0, said_.find('\n'));
+    std::string line = said_.substr(0, said_.find('\n'));
     said_.erase(0, line.size() + 1);
     return line;
   }

@@ -173,7 +173,9 @@ class Nginx(Replicas):
     def test_the_configuration_has_no_fault(self):
         run = subprocess.run([*nginx(self.configuration, self.folder), "-t", "-q"], capture_output=True, text=True,
                              timeout=60)
-        self.assertEqual((0, ""), (run.returncode, run.stdout + run.stderr))
+        # It says so too where this shell may open fewer files than worker_connections: that is the shell's.
+        said = [line for line in (run.stdout + run.stderr).splitlines() if "exceed open file resource limit" not in line]
+        self.assertEqual((0, []), (run.returncode, said))
 
     def check_every_line_is_answered(self, index, number):
         """What nginx cannot try again, `heed` does, which every client of heed should."""

@@ -21,7 +21,7 @@ constexpr std::array<Layout, 2> kLayouts = {{{"/sys/fs/cgroup/memory", "memory.l
 
 }  // namespace
 
-MemoryGroup::MemoryGroup(std::int64_t bytes) : bytes_(bytes) {
+MemoryGroup::MemoryGroup(std::int64_t bytes) {
   for (const Layout& layout : kLayouts) {
     const std::string folder = absl::StrCat(layout.root, "/heed-test-", getpid());
     std::error_code error;
@@ -43,10 +43,8 @@ MemoryGroup::~MemoryGroup() {
 }
 
 std::string MemoryGroup::Program(const std::string& program) const {
-  const std::string bounded = folder_.empty() ? absl::StrCat("ulimit -d ", bytes_ / 1024)
-                                              : absl::StrCat("echo $$ > ", folder_, "/cgroup.procs");
   std::string script = scripts_.path() + "/bounded";
-  std::ofstream(script) << "#!/bin/sh\n" << bounded << " && exec '" << program << "' \"$@\"\n";
+  std::ofstream(script) << "#!/bin/sh\necho $$ > " << folder_ << "/cgroup.procs && exec '" << program << "' \"$@\"\n";
   std::filesystem::permissions(script, std::filesystem::perms::owner_all);
   return script;
 }

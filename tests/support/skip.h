@@ -24,7 +24,7 @@ inline void SaySkipped(const std::string& reason) {
 
 #define HEED_SKIP(reason)                                                         \
   do {                                                                            \
-    const std::string why = (reason);                                             \
+    const std::string& why = (reason);                                            \
     if (std::getenv("HEED_NO_SKIPS") != nullptr) FAIL() << "cannot run: " << why; \
     heed::SaySkipped(why);                                                        \
     GTEST_SKIP() << why;                                                          \
