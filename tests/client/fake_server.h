@@ -162,7 +162,6 @@ class FakeServer : private v1::TranslationService::Service,
     response->mutable_model()->set_name(request->name());
     response->mutable_model()->set_version(request->has_version() ? request->version() : "newest");
     response->mutable_model()->set_source_language("ko");
-    response->set_spec_json(R"({"source_scripts": {"scripts": ["Hang"]}})");
     response->set_card("# The card\n");
     absl::MutexLock lock(&mu_);
     response->set_spec_json(spec_json_);
@@ -205,7 +204,7 @@ class FakeServer : private v1::TranslationService::Service,
   std::function<void(const std::string&, v1::TextResult*)> decorate_ ABSL_GUARDED_BY(mu_);
   std::function<void(grpc::ServerContext*)> hook_ ABSL_GUARDED_BY(mu_);
   v1::ListModelsResponse models_ ABSL_GUARDED_BY(mu_);
-  std::string spec_json_ ABSL_GUARDED_BY(mu_);
+  std::string spec_json_ ABSL_GUARDED_BY(mu_) = R"({"source_scripts": {"scripts": ["Hang"]}})";
   grpc::Status stream_failure_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::TranslateRequest> requests_ ABSL_GUARDED_BY(mu_);
