@@ -181,7 +181,7 @@ class Nginx(Replicas):
         """What nginx cannot try again, `heed` does, which every client of heed should."""
         lines = "".join(f"{text}\n" for text in support.TEXTS[:3] * (LINES // 3))
         with subprocess.Popen([HEED, "translate", f"--address=127.0.0.1:{self.port}", f"--model={support.MODELS[0]}",
-                               "--batch_size=1", "--in_flight=8", "--beam_size=8"], text=True, stdin=subprocess.PIPE,
+                               "--batch_size=1", "--in_flight=8", "--beam_size=8", "--retries=10"], text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as translate:
             feeder = support.threading.Thread(target=lambda: (translate.stdin.write(lines), translate.stdin.close()))
             feeder.start()
