@@ -1,14 +1,18 @@
 #include "client/cli/connection.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <sstream>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace heed::cli {
 namespace {
+
+constexpr absl::Duration kAskTime = absl::Seconds(5);
 
 absl::Status ReadFile(const std::string& flag, const std::string& path, std::string* contents) {
   if (path.empty()) return absl::OkStatus();
@@ -74,6 +78,14 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options
   const auto client = ClientOptionsOf(options);
   if (!client.ok()) return client.status();
   return Client::Make(*client);
+}
+
+absl::StatusOr<v1::GetModelResponse> AskModel(Client* client, const v1::ModelIdentity& model,
+                                              const ConnectionOptions& options) {
+  v1::GetModelRequest request;
+  request.set_name(model.name());
+  request.set_version(model.version());
+  return client->GetModel(request, absl::Now() + std::min(options.timeout, kAskTime));
 }
 
 }  // namespace heed::cli

@@ -10,6 +10,8 @@
 #include "absl/time/time.h"
 #include "client/cli/flags.h"
 #include "client/client.h"
+#include "heed/v1/model.pb.h"
+#include "heed/v1/text.pb.h"
 
 namespace heed::cli {
 
@@ -35,5 +37,9 @@ absl::StatusOr<ClientOptions> ClientOptionsOf(const ConnectionOptions& options);
 
 // INVALID_ARGUMENT for options that make no sense, or a TLS file that cannot be read.
 absl::StatusOr<std::unique_ptr<Client>> Connect(const ConnectionOptions& options);
+
+// What the server says of the model that answered, for a note beside the answer, and so within a few seconds.
+absl::StatusOr<v1::GetModelResponse> AskModel(Client* client, const v1::ModelIdentity& model,
+                                              const ConnectionOptions& options);
 
 }  // namespace heed::cli

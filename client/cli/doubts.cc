@@ -11,15 +11,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "client/cli/connection.h"
 
 namespace heed::cli {
 namespace {
 
 // So many texts are named one by one; of the others it is said how many they are.
 constexpr std::int64_t kMostNamed = 5;
-constexpr absl::Duration kAskTime = absl::Seconds(5);
 
 // "Korean"; what is no language that ICU knows stays as it is.
 std::string LanguageName(const std::string& tag) {
@@ -126,10 +124,7 @@ void Doubts::SaySource(std::int64_t number, const v1::TextResult& result, const 
 
 std::string Doubts::AskReadsWhat(const v1::ModelIdentity& model) const {
   if (client_ == nullptr) return "";
-  v1::GetModelRequest request;
-  request.set_name(model.name());
-  request.set_version(model.version());
-  const auto found = client_->GetModel(request, absl::Now() + std::min(options_->connection.timeout, kAskTime));
+  const auto found = AskModel(client_, model, options_->connection);
   // The text has been answered: that this is not is nothing to end for.
   return found.ok() ? ReadsWhat(found->model().source_language(), found->spec_json()) : "";
 }

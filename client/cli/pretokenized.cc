@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
+#include "client/cli/connection.h"
 
 namespace heed::cli {
 namespace {
@@ -62,10 +62,7 @@ void PretokenizedNote::Look(const std::string& source, const v1::TextResult& res
   for (const v1::Segment& segment : result.output().segments()) uncut = uncut || LooksUncut(source, segment);
   if (!uncut) return;
   asked_ = true;
-  v1::GetModelRequest request;
-  request.set_name(model.name());
-  request.set_version(model.version());
-  const auto told = client_->GetModel(request, absl::Now() + options_->connection.timeout);
+  const auto told = AskModel(client_, model, options_->connection);
   if (!told.ok() || !IsPretokenized(told->spec_json())) return;
   PrintNote(
       absl::StrCat("warning: the model ", model.name(),

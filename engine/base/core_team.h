@@ -33,6 +33,9 @@ class CoreTeam {
   // Whether Run would find a core now, if nobody else runs.
   bool available() const { return lent_.load(std::memory_order_relaxed) > 0 && !threads_.empty(); }
 
+  // Runs so far that others were called to.
+  std::uint32_t calls() const { return calls_.load(std::memory_order_relaxed); }
+
   // Calls work(part, who) once for each part from 0 to parts - 1, at the same time on the caller's thread (who is 0)
   // and on as many of the team's as cores are lent (who is 1 to threads()). Returns when all are done. `work` must not
   // throw, nor call Run.

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from . import (bundle, data, decode, kept, language_tag, metrics, models, parity, programs, publish, served, spdx, text,
                train)
 
-TASKS = {"translate": "TASK_TRANSLATE", "summarize": "TASK_SUMMARIZE"}
 WORDS = "words.json"  # the vocabulary of a recipe whose unit is words
 DOCUMENTS = ("LICENSE", "NOTICE", "README.md")
 _CONTRIBUTOR = re.compile(r"#\d+ \(([^)]*)\)")
@@ -79,7 +78,7 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
         "format_version": 1,
         "name": name,
         "version": o.version,
-        "task": TASKS[task],
+        "task": publish.TASKS[task],
         "source_language": publish.checked("source_language", o.source_language, language_tag.canonical),
         "target_language": publish.checked("target_language", o.target_language, language_tag.canonical),
         "description": o.description,

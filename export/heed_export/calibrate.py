@@ -8,16 +8,16 @@ from __future__ import annotations
 import argparse
 import pathlib
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
-from . import bundle, confidence, files, importer, metrics, precision, scripts, served
+from . import bundle, confidence, files, measuring, metrics, scripts, served
 from .confidence import Fit, Row
-from .serving import Server, find_build
+from .measuring import Set
+from .serving import Server
 from .shown import quoted, say
 
 NAME = "calibrate"
@@ -29,16 +29,6 @@ CHRF = 60.0
 # language with more names and code than those is none, and another language has next to nothing.
 FEW = 0.005
 PART = 1 / 3
-_TASKS = {"TASK_TRANSLATE": "translate", "TASK_SUMMARIZE": "summarize"}
-
-
-@dataclass(frozen=True)
-class Set:
-    """Texts and their references, by the name that people know them by."""
-
-    name: str
-    sources: Sequence[str]
-    references: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -99,11 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--least-share", type=float, metavar="SHARE", help="a source with less of it in these scripts is called foreign, above "
         "0 and at most 1; default: a third of what nearly all of the fitted lines have",
     )
-    parser.add_argument(
-        "--build", type=pathlib.Path, metavar="FOLDER", help="CMake's build folder; default: the newest below build/"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print what was measured and write nothing")
-    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    measuring.add_output_arguments(parser)
 
 
 def judge(right: str | None, task: str) -> Judge:
@@ -144,12 +130,9 @@ def _serve(folder: pathlib.Path, spec: Mapping, given: Set, right: Judge, build:
         texts.write_text("".join(f"{line}\n" for line in given.sources), encoding="utf-8")
         try:
             with Server(build, models) as server:
-                replies = served.parse(server.ask(_TASKS[spec["task"]], spec["name"], texts))
-                version, machine = server.log("serving")[0]["version"], server.log("cores")[0]["instruction_set"]
-        except subprocess.CalledProcessError as error:
-            raise ValueError(f"heed ended with exit code {error.returncode}; what it said stands above") from None
+                replies, by = measuring.ask(server, spec, texts), measuring.measured_by(server)
         except RuntimeError as error:
-            raise ValueError(str(error).strip().splitlines()[-1]) from error
+            raise ValueError(measuring.last_line(error)) from error
     if len(replies) != len(given.sources):
         raise ValueError(f"{given.name}: {len(given.sources)} lines came to {len(replies)} outputs")
     kept = [(r.segments[0], ref) for r, ref in zip(replies, given.references) if len(r.segments) == 1]
@@ -159,7 +142,7 @@ def _serve(folder: pathlib.Path, spec: Mapping, given: Set, right: Judge, build:
         [reference for _, reference in kept],
         np.array([right.right(segment.text, reference) for segment, reference in kept], dtype=bool),
         [min(of, default=None) for of in shares],
-        f"heed-server {version}, {machine}",
+        by,
     )
 
 
@@ -231,7 +214,7 @@ def calibrate(
 ) -> tuple[dict, Checked]:
     """model.json's `confidence` and `source_scripts`, fitted on one set, and how they do on the other, through a server
     that has them. Raises ValueError where it cannot be done, or does not hold."""
-    right = judge(options.right, _TASKS[spec["task"]])
+    right = judge(options.right, measuring.task(spec))
     names = list(options.scripts) or scripts.of(spec["source_language"])
     if names is None:
         raise ValueError(
@@ -309,21 +292,8 @@ def faults(found: Checked) -> list[str]:
     ]
 
 
-def write(folder: pathlib.Path, spec: Mapping, told: Mapping, found: Checked) -> str:
-    """Writes both into the bundle; returns its digest."""
-    card = precision.with_section(files.read_text(folder / precision.CARD), section(told, found))
-    changed = {bundle.MODEL: bundle.dumps_spec({**spec, **told}), precision.CARD: card.encode()}
-    return bundle.replace(folder, changed)
-
-
 def _set(texts: pathlib.Path, references: pathlib.Path, name: str | None, flag: str) -> Set:
-    sources, given = files.read_lines(texts), files.read_lines(references)
-    if not sources or len(sources) != len(given):
-        raise ValueError(f"{texts} has {len(sources)} lines and {references} {len(given)}")
-    name = name or "/".join(texts.resolve().with_suffix("").parts[-2:])
-    if not name.isprintable() or not 1 <= len(name.encode()) <= 180:
-        raise ValueError(f"{flag}: {quoted(name)} must be 1 to 180 printable bytes")
-    return Set(name, sources, given)
+    return measuring.read_set(texts, references, name, flag, most=180)  # halves() says which half behind it
 
 
 def halves(whole: Set) -> tuple[Set, Set]:
@@ -343,9 +313,7 @@ def measure(
 ) -> None:
     """Calibrates a bundle on the first of the sets, checks on the second, prints what was found and writes it. Raises
     ValueError; then nothing is written."""
-    build = build or find_build(importer.ROOT)
-    if build is None or not (build / "server/heed-server").is_file():
-        raise ValueError(f"--build: {build or 'no folder below build/'} has no heed-server and heed: make build")
+    build = measuring.programs(build)
     spec = files.read_json(folder / bundle.MODEL)
     told, found = calibrate(folder.resolve(), spec, *sets, options, build)
     for line in section(told, found).split("\n")[2:]:
@@ -354,14 +322,14 @@ def measure(
     if wrong:
         raise ValueError(wrong[0])
     if not dry_run:
-        say(f"{folder}: written with its confidence, digest {write(folder.resolve(), spec, told, found)[:12]}")
+        digest = measuring.write(folder.resolve(), spec, told, section(told, found))
+        say(f"{folder}: written with its confidence, digest {digest[:12]}")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measures and writes; prints what was done. Raises ValueError, for what is missing or does not hold; then nothing
     is written."""
-    if not (args.bundle / bundle.SUMS).is_file():
-        raise ValueError(f"{args.bundle}: is no bundle")
+    measuring.check_bundle(args.bundle)
     if not 0 <= args.doubtful <= 1:
         raise ValueError(f"--doubtful is {args.doubtful}; it must be 0 to 1")
     if args.least_share is not None and not 0 < args.least_share <= 1:
@@ -369,7 +337,7 @@ def run(args: argparse.Namespace) -> None:
     if (args.fit is None) != (args.fit_reference is None):
         raise ValueError("--fit and --fit-reference go together")
     spec = files.read_json(args.bundle / bundle.MODEL)
-    judge(args.right, _TASKS[spec["task"]])
+    judge(args.right, measuring.task(spec))
     checked = _set(args.test, args.reference, args.test_set, "--test-set")
     if args.fit is None:
         sets = halves(checked)

@@ -7,23 +7,20 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
-from . import bundle, files, importer, metrics, needs, served
-from .serving import Server, find_build
-from .shown import quoted, say
+from . import bundle, files, measuring, metrics, needs
+from .serving import Server
+from .shown import say
 
 NAME = "precision"
 HELP = "measures a bundle in float32, bfloat16 and int8 on a test set, and writes into it which of them to serve it in"
 # From the least to the most rounded. What is recommended loses at most so much of these against float32.
 PRECISIONS = ("float32", "bfloat16", "int8")
 MAX_LOSS = {"BLEU": 0.2, "exact match %": 0.5}
-CARD = "README.md"
 HEADING = "## Precision"
-_TASKS = {"TASK_TRANSLATE": "translate", "TASK_SUMMARIZE": "summarize"}
 
 
 @dataclass
@@ -51,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", required=True, type=pathlib.Path, metavar="FILE", help="source texts, a line each")
     parser.add_argument("--reference", required=True, type=pathlib.Path, metavar="FILE", help="references, a line each")
     parser.add_argument("--test-set", metavar="NAME", help="the test set's name; default: --test's folder and stem")
-    parser.add_argument(
-        "--build", type=pathlib.Path, metavar="FOLDER", help="CMake's build folder; default: the newest below build/"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print what was measured and write nothing")
-    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    measuring.add_output_arguments(parser)
 
 
 def _lacks(error: RuntimeError, precision: str) -> str:
@@ -63,18 +56,14 @@ def _lacks(error: RuntimeError, precision: str) -> str:
     else."""
     found = re.search(rf"\b{precision} needs [^\n]*", str(error))
     if found is None:
-        raise ValueError(str(error).strip().splitlines()[-1]) from error
+        raise ValueError(measuring.last_line(error)) from error
     return found[0]
 
 
 def _ask(server: Server, spec: Mapping, test: pathlib.Path, shortlist: bool) -> list[str]:
-    """The outputs for the test set, with the model's own search. Raises ValueError unless every line has one."""
+    """The outputs for the test set. Raises ValueError unless every line has one."""
     flags = [f"--shortlist={str(shortlist).lower()}"] if "shortlist" in spec else []
-    try:
-        replies = served.parse(server.ask(_TASKS[spec["task"]], spec["name"], test, *flags))
-    except subprocess.CalledProcessError as error:
-        raise ValueError(f"heed ended with exit code {error.returncode}; what it said stands above") from None
-    return [reply.text for reply in replies]
+    return [reply.text for reply in measuring.ask(server, spec, test, *flags)]
 
 
 def _passes(server: Server, precision: str, spec: Mapping, test: pathlib.Path) -> list[tuple[bool, list[str]]]:
@@ -102,14 +91,13 @@ def measure(
             try:
                 with Server(build, pathlib.Path(models), f"--precision={precision}") as server:
                     passes = _passes(server, precision, spec, test)
-                    version, machine = server.log("serving")[0]["version"], server.log("cores")[0]["instruction_set"]
+                    found.by = measuring.measured_by(server)
             except RuntimeError as error:
                 found.left_out.append(f"{precision}: {_lacks(error, precision)}")
                 continue
-        found.by = f"heed-server {version}, {machine}"
         for shortlist, outputs in passes:
             base = base or outputs
-            scores = metrics.for_task(_TASKS[spec["task"]], outputs, references)
+            scores = metrics.for_task(measuring.task(spec), outputs, references)
             same = sum(a == b for a, b in zip(base, outputs, strict=True)) / len(base)
             found.runs.append(Run(precision, shortlist, scores, same))
             say(_line(found.runs[-1]))
@@ -177,45 +165,21 @@ def table(told: Mapping) -> str:
     )
 
 
-def with_section(card: str, section: str) -> str:
-    """The model card with this section in place of one of its heading, else after `## Precision`, else after
-    `## Quality`, else at its end."""
-    own = section.split("\n", 1)[0]
-    for heading, keeps in ((own, False), (HEADING, True), ("## Quality", True)):
-        there = re.search(rf"^{heading}\n.*?(?=^## |\Z)", card, re.M | re.S)
-        if there:
-            before = card[: there.end() if keeps else there.start()].rstrip("\n")
-            after = card[there.end() :]
-            return f"{before}\n\n{section}\n" + (f"\n{after}" if after else "")
-    return card.rstrip("\n") + f"\n\n{section}\n"
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures and writes; prints what was done. Raises ValueError, for what is missing; then nothing is written."""
-    folder = args.bundle.resolve()
-    if not (folder / bundle.SUMS).is_file():
-        raise ValueError(f"{args.bundle}: is no bundle")
-    build = args.build or find_build(importer.ROOT)
-    if build is None or not (build / "server/heed-server").is_file():
-        raise ValueError(f"--build: {build or 'no folder below build/'} has no heed-server and heed: make build")
-    sources, references = files.read_lines(args.test), files.read_lines(args.reference)
-    if not sources or len(sources) != len(references):
-        raise ValueError(f"{args.test} has {len(sources)} lines and {args.reference} {len(references)}")
-    test_set = args.test_set or "/".join(args.test.resolve().with_suffix("").parts[-2:])
-    if not test_set.isprintable() or not 1 <= len(test_set.encode()) <= 200:
-        raise ValueError(f"--test-set: {quoted(test_set)} must be 1 to 200 printable bytes")
+    measuring.check_bundle(args.bundle)
+    folder, build = args.bundle.resolve(), measuring.programs(args.build)
+    test = measuring.read_set(args.test, args.reference, args.test_set, "--test-set")
     spec = files.read_json(folder / bundle.MODEL)
     lacking = needs.missing("sacrebleu") if spec.get("task") == "TASK_TRANSLATE" else ""
     if lacking:
         raise ValueError(lacking)
-    found = measure(folder, spec, args.test, references, build)
-    told = advice(found, test_set, len(references))
+    found = measure(folder, spec, args.test, test.references, build)
+    told = advice(found, test.name, len(test.references))
     for line in found.left_out:
         say(f"left out: {line}")
     say(f"recommended: {', '.join(told['recommended'])}")
     if args.dry_run:
         return
-    card = with_section(files.read_text(folder / CARD), table(told))
-    changed = {bundle.MODEL: bundle.dumps_spec({**spec, "precision": told}), CARD: card.encode()}
-    digest = bundle.replace(folder, changed)
+    digest = measuring.write(folder, spec, {"precision": told}, table(told))
     say(f"{args.bundle}: written with its precision measured, digest {digest[:12]}")

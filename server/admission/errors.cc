@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "google/rpc/error_details.pb.h"
+#include "server/text/utf8.h"
 
 namespace heed {
 namespace {
@@ -62,9 +63,8 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
 }
 
 std::string Quoted(absl::string_view text) {
-  std::size_t length = std::min(text.size(), kMaxQuotedBytes);
   // Never cut inside a code point: a status message must stay valid UTF-8.
-  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
+  const std::size_t length = CodePointStart({text.data(), text.size()}, std::min(text.size(), kMaxQuotedBytes));
   return absl::StrCat("\"", absl::Utf8SafeCEscape(text.substr(0, length)), length < text.size() ? "..." : "", "\"");
 }
 

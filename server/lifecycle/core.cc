@@ -50,12 +50,11 @@ void LogModels(const Registry& registry) {
 ThreadCounts CountThreads(const ServerOptions& options, const MemoryBound& bound) {
   constexpr int kCoresPerPollingThread = 8, kLibraryThreads = 8;
   const int cores = GrantedCores();
-  const int workers = options.scheduler.workers > 0 ? options.scheduler.workers : cores;
+  const int workers = StepThreads(options), helpers = HelperThreads(options);
   const int text = options.text_threads > 0 ? options.text_threads
                                             : std::min(std::max(1, cores / 2), MostTextThreads(options, bound));
   const int polling =
       options.polling_threads > 0 ? options.polling_threads : std::max(1, cores / kCoresPerPollingThread);
-  const int helpers = std::min(options.helper_threads, workers - 1);
   return {.all = workers + helpers + text + polling + kLibraryThreads,
           .text = text,
           .workers = workers,
@@ -158,6 +157,12 @@ TextQueueOptions TextOptions(const ServerOptions& options) {
 }
 
 }  // namespace
+
+int StepThreads(const ServerOptions& options) {
+  return options.scheduler.workers > 0 ? options.scheduler.workers : GrantedCores();
+}
+
+int HelperThreads(const ServerOptions& options) { return std::min(options.helper_threads, StepThreads(options) - 1); }
 
 Core::~Core() {
   // Metrics outlives the scheduler, which tells it of steps, but must not ask it any more. The scheduler ends what it

@@ -47,6 +47,10 @@ struct Core {
   std::unique_ptr<TextPool> text_pool;
 };
 
+// Threads that the options ask for: step threads (fewer where there is no memory for more), and those of the team.
+int StepThreads(const ServerOptions& options);
+int HelperThreads(const ServerOptions& options);
+
 // Puts something around a worker's engine of a model: another batching policy, an injected fault. Called once per
 // worker and model, on that worker's thread.
 using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;

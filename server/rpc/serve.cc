@@ -51,17 +51,13 @@ void FitConnections(int max_connections, int own, int open_files, ConnectionCoun
       {{"connections", std::int64_t{connections->stats().limit}}, {"open_files_limit", std::int64_t{open_files}}});
 }
 
-int Workers(const ServerOptions& options) {
-  return options.scheduler.workers > 0 ? options.scheduler.workers : GrantedCores();
-}
-
 // What the number of workers comes from.
 void LogCores(const ServerOptions& options) {
   const double quota = CgroupQuota("");
   Log(LogLevel::kInfo, "cores",
       {{"affinity", std::int64_t{AffinityCores()}},
        {"quota", quota == kNoQuota ? "none" : absl::StrCat(quota)},
-       {"workers", std::int64_t{Workers(options)}},
+       {"workers", std::int64_t{StepThreads(options)}},
        {"instruction_set", InstructionSet()},
        {"variables_removed", RemovedPinning()}});
 }
@@ -76,10 +72,10 @@ void LogUnknownVariables() {
 
 SystemNeeds NeedsOf(const ServerOptions& options) {
   const int cores = GrantedCores();
-  return {
-      .threads = Workers(options) + std::max(options.text_threads, cores / 2) + options.polling_threads + kOtherThreads,
-      .files = kOwnFiles + 1,
-      .address_bytes = kSpareBytes};
+  return {.threads = StepThreads(options) + HelperThreads(options) + std::max(options.text_threads, cores / 2) +
+                     options.polling_threads + kOtherThreads,
+          .files = kOwnFiles + 1,
+          .address_bytes = kSpareBytes};
 }
 
 // The gRPC server, and its certificate among what SIGHUP has read again.

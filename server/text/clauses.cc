@@ -30,9 +30,7 @@ bool IsWideClauseMark(char32_t c) {
 }  // namespace
 
 int ClauseEnd(std::string_view text, int least, int most) {
-  std::size_t at = static_cast<std::size_t>(most);
-  if (at > text.size()) at = text.size();
-  while (at > 0 && at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  std::size_t at = CodePointStart(text, std::min(static_cast<std::size_t>(most), text.size()));
   if (at <= static_cast<std::size_t>(least)) {
     at = static_cast<std::size_t>(least);
     return static_cast<int>(at) + (at < text.size() ? CodePointAt(text, at).size : 0);
@@ -56,8 +54,8 @@ int FittingPart(const Tokenizer& tokenizer, std::string_view text, int max_piece
   std::size_t seen = most * kBytesPerPiece;
   while (true) {
     const bool all = seen >= text.size();
-    while (!all && (static_cast<unsigned char>(text[seen]) & 0xC0) == 0x80) --seen;
-    const EncodedText encoded = pieces(std::min(seen, text.size()));
+    seen = CodePointStart(text, std::min(seen, text.size()));
+    const EncodedText encoded = pieces(seen);
     if (encoded.ids.size() > most) {
       int end = std::max(encoded.ranges[most - 1].end, 1);
       while (true) {

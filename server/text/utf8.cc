@@ -89,6 +89,11 @@ CodePoint CodePointBefore(std::string_view text, std::size_t position) {
   return static_cast<std::size_t>(c.size) == position - start ? c : CodePoint{kReplacement, 1};
 }
 
+std::size_t CodePointStart(std::string_view text, std::size_t position) {
+  while (position > 0 && position < text.size() && (ByteAt(text, position) & 0xC0) == 0x80) --position;
+  return position;
+}
+
 void AppendUtf8(char32_t c, std::string* text) {
   if (c < 0x80) {
     text->push_back(static_cast<char>(c));

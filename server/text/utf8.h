@@ -22,6 +22,9 @@ CodePoint CodePointAt(std::string_view text, std::size_t position);
 // The code point that ends at byte `position`, which is above 0.
 CodePoint CodePointBefore(std::string_view text, std::size_t position);
 
+// Where the code point begins that has byte `position`: `position` itself at such a place, and at the text's end.
+std::size_t CodePointStart(std::string_view text, std::size_t position);
+
 // Appends a code point that is no surrogate.
 void AppendUtf8(char32_t c, std::string* text);
 

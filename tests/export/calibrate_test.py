@@ -4,8 +4,6 @@
 Usage: calibrate_test.py [BUILD] [unittest arguments]; without a build folder what needs a server is skipped.
 """
 
-import contextlib
-import io
 import json
 import math
 import pathlib
@@ -18,19 +16,11 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import calibrate, cli, confidence, metrics, scripts, served, serving
-from in_a_folder import InAFolder
+from heed_export import calibrate, confidence, metrics, scripts, served, serving
+from in_a_folder import InAFolder, command
 
 DATA = presets.ROOT / "tests/data/marian"
 BUILD: list[pathlib.Path] = []  # of CMake, or none
-
-
-def command(*arguments) -> tuple[int, str, str]:
-    """heed-export: its exit code and what it printed."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main([str(a) for a in arguments])
-    return code, out.getvalue(), err.getvalue()
 
 
 class Features(unittest.TestCase):

@@ -1,7 +1,9 @@
-"""A test with a temporary folder, whose importer refuses files."""
+"""A test with a temporary folder, whose importer refuses files; heed-export as a command."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pathlib
 import sys
 import tempfile
@@ -10,7 +12,15 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets  # noqa: F401  (sets the import path)
-from heed_export import checkpoint
+from heed_export import checkpoint, cli
+
+
+def command(*arguments) -> tuple[int, str, str]:
+    """heed-export: its exit code and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main([str(a) for a in arguments])
+    return code, out.getvalue(), err.getvalue()
 
 
 class InAFolder(unittest.TestCase):

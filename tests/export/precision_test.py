@@ -4,9 +4,7 @@
 Usage: precision_test.py [BUILD] [unittest arguments]; without a build folder what needs a server is skipped.
 """
 
-import contextlib
 import hashlib
-import io
 import json
 import os
 import pathlib
@@ -18,20 +16,12 @@ import unittest.mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import bundle, certificate, cli, precision
+from heed_export import bundle, certificate, measuring, precision
 from heed_export.precision import Measured, Run
-from in_a_folder import InAFolder
+from in_a_folder import InAFolder, command
 
 DATA = presets.ROOT / "tests/data/marian"
 BUILD: list[pathlib.Path] = []  # of CMake, or none
-
-
-def command(*arguments) -> tuple[int, str, str]:
-    """heed-export: its exit code and what it printed."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main([str(a) for a in arguments])
-    return code, out.getvalue(), err.getvalue()
 
 
 def passes(name: str, float32: float, **others: float) -> list[Run]:
@@ -70,15 +60,15 @@ class Card(unittest.TestCase):
 
     def test_the_section_comes_behind_quality_and_replaces_itself(self):
         before, after = "# a\n\n## Data\n\nb\n\n## Quality\n\n| c |\n\n### d\n\n", "## Training\n\n```\n e\n```\n"
-        once = precision.with_section(before + after, self.SECTION)
+        once = measuring.with_section(before + after, self.SECTION)
         self.assertEqual(f"{before}{self.SECTION}\n\n{after}", once)
-        self.assertEqual(once, precision.with_section(once, self.SECTION))
-        self.assertIn("## Precision\n\nother\n\n## Training", precision.with_section(once, "## Precision\n\nother"))
+        self.assertEqual(once, measuring.with_section(once, self.SECTION))
+        self.assertIn("## Precision\n\nother\n\n## Training", measuring.with_section(once, "## Precision\n\nother"))
 
     def test_a_card_without_quality_gets_it_at_its_end(self):
-        once = precision.with_section("# a\n\nb", self.SECTION)
+        once = measuring.with_section("# a\n\nb", self.SECTION)
         self.assertEqual("# a\n\nb\n\n## Precision\n\ntable\n", once)
-        self.assertEqual(once, precision.with_section(once, self.SECTION))
+        self.assertEqual(once, measuring.with_section(once, self.SECTION))
 
     def test_the_table_has_a_row_a_pass(self):
         found = Measured(passes("BLEU", 36.7513, float32_shortlist=36.7, int8=36.6, int8_shortlist=36.5), "by us")

@@ -122,9 +122,14 @@ TEST(Batch, SharesAProductWithOtherCoresWithoutAChangeOfBits) {
     const auto engine = model->plan->MakeEngine().value();
     for (const DecodeJob& job : jobs) {
       const DecodeResult alone = RunAll(*engine, {job})[0];
+      const std::uint32_t before = team->calls();
       team->Lend(3);
       ExpectSame(RunAll(*engine, {job})[0], alone);
       team->Lend(-3);
+      // With AMX bfloat16's few rows are padded to more than are shared.
+      if (precision != Precision::kBfloat16) {
+        EXPECT_GT(team->calls(), before) << "it did all of it alone";
+      }
     }
   }
 }

@@ -90,6 +90,24 @@ class SchedulerTest : public ::testing::Test {
   std::unique_ptr<Scheduler> scheduler_;
 };
 
+TEST_F(SchedulerTest, LendsTheCoreOfAWorkerThatHasNothingToDo) {
+  CoreTeam team(1);
+  Start({.max_queue = 100, .workers = 1, .team = &team});
+  const auto wait_until_lent = [&team] {
+    while (!team.available()) std::this_thread::yield();
+  };
+  wait_until_lent();
+  Outcome& a = outcomes_.emplace_back();
+  Accept(Item({Job(1)}, &a));
+  strings_.WaitForStep();
+  EXPECT_FALSE(team.available());
+  strings_.FinishInNextStep(1);
+  strings_.LetStep();
+  EXPECT_THAT(a.Names(), ElementsAre(1));
+  wait_until_lent();
+  scheduler_.reset();
+}
+
 TEST_F(SchedulerTest, AdmitsBWhileARunsAndSeesBFinishFirst) {
   Start();
   Outcome& a = outcomes_.emplace_back();
