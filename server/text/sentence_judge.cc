@@ -47,32 +47,17 @@ bool IsOne(std::string_view text) {
   return !text.empty() && static_cast<std::size_t>(CodePointAt(text, 0).size) == text.size();
 }
 
-bool HasLetter(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const CodePoint c = CodePointAt(text, i);
-    if (IsLetter(c.value)) return true;
-    i += static_cast<std::size_t>(c.size);
-  }
-  return false;
-}
-
-bool EndsWith(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 bool BeginsWithAny(std::string_view text, const std::vector<std::string>& words) {
-  const auto begins = [&](const std::string& word) { return text.substr(0, word.size()) == word; };
-  return std::any_of(words.begin(), words.end(), begins);
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return text.starts_with(word); });
+}
+
+bool EndsWithAny(std::string_view text, const std::vector<std::string>& words) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return text.ends_with(word); });
 }
 
 template <typename Predicate>
 bool All(std::string_view text, Predicate predicate) {
-  for (std::size_t i = 0; i < text.size();) {
-    const CodePoint c = CodePointAt(text, i);
-    if (!predicate(c.value)) return false;
-    i += static_cast<std::size_t>(c.size);
-  }
-  return !text.empty();
+  return !text.empty() && !AnyCodePoint(text, [&](char32_t c) { return !predicate(c); });
 }
 
 bool IsRoman(std::string_view text) {
@@ -288,8 +273,7 @@ bool SentenceJudge::IsSpeech(std::string_view line, const Stop& stop, const Next
     if (end < line.size() && IsLetter(CodePointAt(line, end).value)) return false;
     const std::string_view clause =
         line.substr(static_cast<std::size_t>(next.at), end - static_cast<std::size_t>(next.at));
-    const auto ends = [&](const std::string& word) { return EndsWith(clause, word); };
-    return std::any_of(lists_.speech().begin(), lists_.speech().end(), ends);
+    return EndsWithAny(clause, lists_.speech());
   }
   Next word = next;
   for (int words = 0; words < kSpeechWords && word.letter != 0; ++words) {
@@ -303,7 +287,7 @@ bool SentenceJudge::IsSpeech(std::string_view line, const Stop& stop, const Next
 bool SentenceJudge::Ends(std::string_view line, int begin, const Stop& stop) const {
   const std::string_view text =
       line.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(stop.end - begin));
-  if (static_cast<int>(text.size()) <= kMaxNumberBytes && !HasLetter(text)) return false;
+  if (static_cast<int>(text.size()) <= kMaxNumberBytes && !AnyCodePoint(text, IsLetter)) return false;
   const Next next = ReadNext(line, stop.next);
   const int sentence_break = u_getIntPropertyValue(Wide(next.mark), UCHAR_SENTENCE_BREAK);
   const bool is_dash = IsDash(next.mark);
@@ -355,9 +339,7 @@ bool SentenceJudge::EndsWithoutSpace(std::string_view line, int begin, const Sto
 // After dots, which also stand where somebody hesitates.
 bool SentenceJudge::EndsAfterMark(std::string_view line, const Stop& stop, const Next& next) const {
   if (!IsUncasedLetter(stop.letter) || !IsUncasedLetter(next.letter) || lists_.finals().empty()) return true;
-  const std::string_view word = line.substr(0, static_cast<std::size_t>(stop.begin));
-  const auto ends = [&](const std::string& final) { return EndsWith(word, final); };
-  return std::any_of(lists_.finals().begin(), lists_.finals().end(), ends);
+  return EndsWithAny(line.substr(0, static_cast<std::size_t>(stop.begin)), lists_.finals());
 }
 
 // Of a token that begins a sentence: "B. Install", "a. Run", "1a. Stop", "IV. Results", "가. 설치".

@@ -79,7 +79,7 @@ bool SentenceLists::AddWord(std::string_view list, std::string word) {
 std::uint16_t SentenceLists::KindsOfEnding(std::string_view word) const {
   std::uint16_t kinds = 0;
   for (const auto& [ending, kind] : endings_) {
-    if (word.size() >= ending.size() && word.substr(word.size() - ending.size()) == ending) kinds |= kind;
+    if (word.ends_with(ending)) kinds |= kind;
   }
   return kinds;
 }

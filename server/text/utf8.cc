@@ -112,14 +112,7 @@ bool IsWhiteSpace(char32_t c) {
   return c == 0x1680 || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool ContainsWhiteSpace(std::string_view text) {
-  for (std::size_t position = 0; position < text.size();) {
-    const CodePoint c = CodePointAt(text, position);
-    if (IsWhiteSpace(c.value)) return true;
-    position += c.size;
-  }
-  return false;
-}
+bool ContainsWhiteSpace(std::string_view text) { return AnyCodePoint(text, IsWhiteSpace); }
 
 ByteRange TrimWhiteSpace(std::string_view text, ByteRange range) {
   while (range.begin < range.end) {

@@ -32,6 +32,17 @@ void AppendUtf8(char32_t c, std::string* text);
 // and control characters, become "\xNN". Valid text without control characters stays as it is.
 std::string Printable(std::string_view text);
 
+// Whether `predicate` holds for the value of any code point of `text`.
+template <typename Predicate>
+bool AnyCodePoint(std::string_view text, Predicate predicate) {
+  for (std::size_t position = 0; position < text.size();) {
+    const CodePoint c = CodePointAt(text, position);
+    if (predicate(c.value)) return true;
+    position += static_cast<std::size_t>(c.size);
+  }
+  return false;
+}
+
 // Unicode's White_Space property.
 bool IsWhiteSpace(char32_t c);
 // Whether any code point of `text` is White_Space.

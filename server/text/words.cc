@@ -18,15 +18,6 @@
 namespace heed {
 namespace {
 
-bool HasUnspaced(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const CodePoint c = CodePointAt(text, i);
-    if (IsUnspacedScript(c.value)) return true;
-    i += static_cast<std::size_t>(c.size);
-  }
-  return false;
-}
-
 // Where words of scripts without spaces begin, by ICU's dictionaries; asked with positions in order.
 class Boundaries {
  public:
@@ -35,7 +26,7 @@ class Boundaries {
       UErrorCode error = U_ZERO_ERROR;
       return icu::BreakIterator::createWordInstance(icu::Locale::getRoot(), error);  // null without ICU's data
     }();
-    if (rules == nullptr || !HasUnspaced(text)) return;
+    if (rules == nullptr || !AnyCodePoint(text, IsUnspacedScript)) return;
     iterator_.reset(rules->clone());
     UErrorCode error = U_ZERO_ERROR;
     utext_.adoptInstead(utext_openUTF8(nullptr, text.data(), static_cast<std::int64_t>(text.size()), &error));
