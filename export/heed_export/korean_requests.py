@@ -5,7 +5,7 @@ What stands on both sides is replaced on both by another of its kind: numbers an
 words and numbers, particles agreeing. A request becomes a prohibition. The source alone gets other endings, spacing and
 final punctuation, for these do not change what is asked.
 
-All words here are of our own writing; none of a test's sentences are among them (korean_requests_test.py).
+All words here are of our own writing; none of a test's sentences are among them (tests/export/requests_test.py).
 """
 
 from __future__ import annotations
