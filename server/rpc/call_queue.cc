@@ -1,5 +1,6 @@
 #include "server/rpc/call_queue.h"
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "engine/base/status_macros.h"
 
@@ -30,7 +31,19 @@ absl::StatusOr<std::unique_ptr<CallQueue>> CallQueue::Make(std::unique_ptr<grpc:
   return made;
 }
 
-absl::Status CallQueue::Start() { return loop_->Start(); }
+absl::Status CallQueue::Start() {
+  HEED_RETURN_IF_ERROR(loop_->Start());
+  started_ = true;
+  return absl::OkStatus();
+}
+
+void CallQueue::Settle() {
+  if (!started_) return;
+  absl::Notification settled;
+  // The loop's tasks run before those of the queue, which are a turn's work: so a turn ends between the two.
+  Submit([this, &settled] { loop_->Submit([&settled] { settled.Notify(); }); });
+  settled.WaitForNotification();
+}
 
 void CallQueue::LookOften() {
   loop_->Submit([this] {
@@ -41,7 +54,7 @@ void CallQueue::LookOften() {
 
 void CallQueue::Stop() {
   if (std::exchange(stopped_, true)) return;
-  while (calls_.load(std::memory_order_acquire) > 0) absl::SleepFor(kLookEvery);
+  while (started_ && calls_.load(std::memory_order_acquire) > 0) absl::SleepFor(kLookEvery);
   loop_->Stop();
   look_.reset();
   queue_->Shutdown();

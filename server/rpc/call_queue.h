@@ -51,7 +51,7 @@ class Event : public Completion {
   const Handler handler_;
 };
 
-// Make, Start, Stop and destruction belong to one thread; Submit and Run are anyone's.
+// Make, Start, Settle, Stop and destruction belong to one thread; Submit and Run are anyone's.
 class CallQueue : public Sleeper {
  public:
   // `crowded`: whether what comes has to wait long anyhow; thread-safe and quick. RESOURCE_EXHAUSTED: the system gives
@@ -72,6 +72,9 @@ class CallQueue : public Sleeper {
   void Submit(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs it there now, where this is the queue's thread, else as Submit.
   void Run(std::function<void()> task);
+  // Returns when what was submitted before has run, gRPC has told what came of it, and it was written to whoever takes it.
+  // From another thread; at once where the queue was not started.
+  void Settle();
   // From here on gRPC is called by another thread too, to shut down: looks for what it has to tell by itself.
   void LookOften();
   // Runs until all calls have ended, then no more. After the server's shutdown, which ends them. Idempotent.
@@ -93,6 +96,7 @@ class CallQueue : public Sleeper {
   absl::Mutex mu_;
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
   std::atomic<int> calls_{0};  // written by Start's caller before Start, then by the queue's thread
+  bool started_ = false;
   bool stopped_ = false;
 };
 

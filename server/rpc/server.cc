@@ -122,6 +122,9 @@ class Lane {
             [this](Wire* wire) { return std::make_unique<Session>(core_->edge.get(), bridge_.get(), wire); }};
   }
 
+  // What was told so far is on its way to the clients.
+  void Settle() { queue_->Settle(); }
+
   // After the last call has been answered; what is left (watchers) is ended.
   void Stop() {
     if (server_ == nullptr) return;
@@ -205,6 +208,7 @@ class EdgeServer : public RpcServer {
     StopServingHealth();
     const bool finished = DrainCore(core_);
     sockets_->StopAccepting();
+    for (const auto& lane : lanes_) lane->Settle();  // watchers hear of it before their connections close
     // What is left has no answer: a connection that closes says so, and that another server may have one.
     sockets_->HangUp();
     for (const auto& lane : lanes_) lane->Stop();
