@@ -18,6 +18,7 @@ COPY scripts/install-deps /tmp/scripts/
 RUN /tmp/scripts/install-deps runtime && rm -rf /tmp/scripts /var/lib/apt/lists/*
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY --from=build /out/models /models
+COPY LICENSE NOTICE /usr/share/doc/heed/
 # By number, so that it can be checked without a user database (runAsNonRoot) and needs no entry in one.
 USER 10001:10001
 # Loopback is the server's default; inside a container it would reach nobody. Flags given to `docker run` go on top.

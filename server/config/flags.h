@@ -34,7 +34,7 @@ std::string HelpText();
 // The table of docs/flags.md, Markdown; a test compares the two.
 std::string FlagTable();
 
-// "0.1.0".
+// "0.2.0".
 std::string Version();
 
 }  // namespace heed

@@ -13,7 +13,7 @@ namespace heed {
 // begins with "passed:" or "failed:". In bfloat16 and int8 a line says whose the tolerances are.
 std::string ReportText(const VerifyReport& report);
 
-// One JSON object of one line: "ok", "model", "version", "reference", "toolkit", "by" ("heed-server 0.1.0"),
+// One JSON object of one line: "ok", "model", "version", "reference", "toolkit", "by" ("heed-server 0.2.0"),
 // "precision", "instruction_set", "values" (largest error by name; null where the engine gave no number), "tolerances"
 // and "where" (by name), "margin" (its tolerance), "cases", "same", "ties", "faults". by, precision, instruction_set
 // and values are what parity.json calls "measured".

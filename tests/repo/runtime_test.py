@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Holds the `runtime` list of scripts/install-deps to what the programs named on the command line really load."""
+"""Holds the `runtime` list of scripts/install-deps and NOTICE to what the programs named on the command line really load."""
 import functools
 import pathlib
 import re
@@ -63,6 +63,19 @@ class Runtime(unittest.TestCase):
     def test_no_runtime_package_is_listed_in_vain(self):
         listed = set(output_of("scripts/install-deps", "--list", "runtime").split())
         self.assertEqual(set(), listed - set(packages_loaded()))
+
+    def test_notice_names_what_is_linked(self):
+        linked = set()
+        for program in PROGRAMS:
+            linked |= set(re.findall(r"^  NEEDED +(\S+?)\.so", output_of("objdump", "-p", str(program)), re.M))
+        table = (ROOT / "NOTICE").read_text(encoding="utf-8").split("\nLIBRARY", 1)[1].split("\n\n", 1)[0]
+        named = {name for row in table.splitlines()[1:] for name in re.split(r" {2,}", row)[1].split()}
+        covers = lambda name, library: library.startswith(name[:-1]) if name.endswith("*") else library == name
+        self.assertEqual(set(), {one for one in linked if not any(covers(name, one) for name in named)}, "not in NOTICE")
+        # What others link for themselves need not be in the programs' own lists.
+        loaded = {pathlib.Path(line.split()[0]).name.split(".so")[0]
+                  for program in PROGRAMS for line in output_of("ldd", str(program)).splitlines()}
+        self.assertEqual(set(), {name for name in named if not any(covers(name, one) for one in loaded)}, "not linked")
 
 
 if __name__ == "__main__":
