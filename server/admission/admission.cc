@@ -7,11 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "server/admission/errors.h"
 #include "server/admission/fields.h"
 #include "server/admission/reply_size.h"
 #include "server/admission/search_fields.h"
 #include "server/admission/source.h"
+#include "server/errors/errors.h"
 #include "server/text/clauses.h"
 #include "server/text/utf8.h"
 

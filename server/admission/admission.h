@@ -17,7 +17,7 @@
 #include "engine/run/job.h"
 #include "google/protobuf/duration.pb.h"
 #include "heed/v1/text.pb.h"
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 #include "server/scheduler/scheduler.h"
 
 namespace heed {
@@ -98,7 +98,7 @@ class Admission {
  public:
   Admission(const Registry* registry, const AdmissionLimits& limits) : registry_(registry), limits_(limits) {}
 
-  // INVALID_ARGUMENT (carries google.rpc details: see server/admission/errors.h), NOT_FOUND, FAILED_PRECONDITION
+  // INVALID_ARGUMENT (carries google.rpc details: see server/errors/errors.h), NOT_FOUND, FAILED_PRECONDITION
   // (attention or a shortlist of a model that has none), RESOURCE_EXHAUSTED (the reply could be larger than
   // max_reply_bytes: the message gives both sizes and says what would make it smaller). Faults of one text are in its
   // AdmittedText.

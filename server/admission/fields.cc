@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 namespace heed {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 namespace heed {
 namespace {

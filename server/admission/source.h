@@ -9,7 +9,7 @@
 
 #include "engine/run/job.h"
 #include "heed/model/v1/model.pb.h"
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 #include "server/text/tokenizer.h"
 
 namespace heed {

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "server/admission/precision.h"
+#include "server/models/precision.h"
 
 namespace heed {
 

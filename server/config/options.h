@@ -11,8 +11,8 @@
 #include "absl/time/time.h"
 #include "engine/run/plan.h"
 #include "server/admission/admission.h"
-#include "server/admission/precision.h"
 #include "server/edge/edge.h"
+#include "server/models/precision.h"
 #include "server/net/tls.h"
 #include "server/scheduler/scheduler.h"
 

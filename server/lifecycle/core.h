@@ -10,7 +10,6 @@
 #include "absl/status/statusor.h"
 #include "engine/base/clock.h"
 #include "server/admission/admission.h"
-#include "server/admission/registry.h"
 #include "server/config/memory_plan.h"
 #include "server/config/options.h"
 #include "server/edge/edge.h"
@@ -18,6 +17,7 @@
 #include "server/lifecycle/reload.h"
 #include "server/lifecycle/text_pool.h"
 #include "server/metrics/metrics.h"
+#include "server/models/registry.h"
 #include "server/net/connection_counts.h"
 #include "server/scheduler/scheduler.h"
 

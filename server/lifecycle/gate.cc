@@ -1,7 +1,7 @@
 #include "server/lifecycle/gate.h"
 
 #include "absl/strings/str_cat.h"
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 namespace heed {
 

@@ -9,7 +9,7 @@
 #include "absl/types/span.h"
 #include "heed/model/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 
 namespace heed {
 

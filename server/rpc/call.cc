@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 #include "server/lifecycle/log.h"
 #include "server/metrics/exemplars.h"
 #include "server/rpc/bridge.h"

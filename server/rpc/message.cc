@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "heed/v1/text.pb.h"
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 namespace heed {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
-#include "server/admission/errors.h"
 #include "server/admission/work.h"
+#include "server/errors/errors.h"
 #include "server/rpc/message.h"
 
 namespace heed {

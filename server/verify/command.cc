@@ -12,7 +12,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/bundle.h"
-#include "server/admission/precision.h"
+#include "server/models/precision.h"
 #include "server/verify/report.h"
 #include "server/verify/verify.h"
 

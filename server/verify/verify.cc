@@ -13,10 +13,10 @@
 #include "engine/base/status_macros.h"
 #include "engine/kernels/instruction_set.h"
 #include "engine/model/spec.h"
-#include "server/admission/errors.h"
-#include "server/admission/registry.h"
 #include "server/admission/search_fields.h"
 #include "server/admission/source.h"
+#include "server/errors/errors.h"
+#include "server/models/registry.h"
 #include "server/reply/typed.h"
 #include "server/verify/tolerance.h"
 

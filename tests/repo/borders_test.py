@@ -15,7 +15,8 @@ ENGINE = {
     "engine/search": ["engine/base"],
     "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
 }
-SERVER_ORDER = ["net", "edge", "text", "scheduler", "admission", "reply", "config", "verify", "metrics", "lifecycle", "http", "rpc"]
+SERVER_ORDER = ["net", "edge", "text", "errors", "scheduler", "metrics", "models", "admission", "reply", "config", "verify",
+                "lifecycle", "http", "rpc"]
 PROTOS = ["heed/v1", "heed/model/v1", "heed/server/v1", "google/rpc"]
 
 # Library: how its headers are spelled, and the only places that may include them.

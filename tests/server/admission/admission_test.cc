@@ -7,10 +7,10 @@
 #include <functional>
 #include <limits>
 
-#include "server/admission/errors.h"
 #include "server/admission/reply_size.h"
 #include "server/admission/work.h"
-#include "tests/server/admission/fake_model.h"
+#include "server/errors/errors.h"
+#include "tests/server/models/fake_model.h"
 #include "tests/support/shortlist_file.h"
 
 namespace heed {

@@ -9,7 +9,7 @@
 
 #include "server/admission/work.h"
 #include "server/reply/reply.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "heed/model/v1/model.pb.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {

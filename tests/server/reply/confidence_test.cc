@@ -11,7 +11,7 @@
 
 #include "server/reply/reply.h"
 #include "server/reply/segment_stream.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "server/reply/attention.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {

@@ -8,7 +8,7 @@
 #include <random>
 
 #include "server/reply/tokens.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 #include "tests/server/text/subword_models.h"
 
 namespace heed {

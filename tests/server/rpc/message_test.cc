@@ -7,8 +7,8 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "heed/v1/translation.pb.h"
-#include "server/admission/errors.h"
 #include "server/edge/gzip.h"
+#include "server/errors/errors.h"
 #include "server/rpc/reply_bytes.h"
 #include "server/rpc/status.h"
 

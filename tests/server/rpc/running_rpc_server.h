@@ -13,7 +13,7 @@
 #include "heed/v1/model.grpc.pb.h"
 #include "heed/v1/translation.grpc.pb.h"
 #include "server/rpc/server.h"
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 

@@ -1,4 +1,4 @@
-#include "server/admission/precision.h"
+#include "server/models/precision.h"
 
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/instruction_set.h"

@@ -1,4 +1,4 @@
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 #include <algorithm>
 #include <cstdint>

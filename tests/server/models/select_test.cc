@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/server/admission/fake_model.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {

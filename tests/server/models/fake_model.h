@@ -17,7 +17,7 @@
 
 #include "engine/run/plan.h"
 #include "server/admission/admission.h"
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 #include "server/text/text_decoder.h"
 
 namespace heed {

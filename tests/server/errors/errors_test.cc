@@ -1,4 +1,4 @@
-#include "server/admission/errors.h"
+#include "server/errors/errors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

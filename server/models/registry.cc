@@ -1,4 +1,4 @@
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 
 #include <algorithm>
 #include <filesystem>

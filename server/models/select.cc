@@ -4,8 +4,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/admission/errors.h"
-#include "server/admission/registry.h"
+#include "server/errors/errors.h"
+#include "server/models/registry.h"
 
 namespace heed {
 namespace {

@@ -16,7 +16,7 @@
 #include "engine/run/plan.h"
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
-#include "server/admission/precision.h"
+#include "server/models/precision.h"
 #include "server/text/script_coverage.h"
 #include "server/text/sentences.h"
 #include "server/text/tokenizer.h"

@@ -1,5 +1,5 @@
 // Who decides in which precision a model is served, and what is said of it.
-#include "server/admission/precision.h"
+#include "server/models/precision.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Real bundles on disk, loaded, served and refused.
-#include "server/admission/registry.h"
+#include "server/models/registry.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
