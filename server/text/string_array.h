@@ -12,7 +12,8 @@
 namespace heed {
 
 // The strings of `json`, RFC 8259, which must be an array of exactly `count` strings of valid UTF-8, each at most 64
-// KiB. INVALID_ARGUMENT, in one line, names the item or the byte at fault.
+// KiB. INVALID_ARGUMENT, in one line, names the item, counted
+// from 0, and the byte, counted from 1, at fault.
 absl::StatusOr<std::vector<std::string>> ParseStringArray(std::string_view json, int count);
 
 }  // namespace heed

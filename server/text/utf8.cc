@@ -1,5 +1,8 @@
 #include "server/text/utf8.h"
 
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -11,33 +14,15 @@ namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-std::uint8_t ByteAt(std::string_view text, std::size_t position) { return static_cast<std::uint8_t>(text[position]); }
-
-// Length that a lead byte announces; 0 for a byte that cannot lead.
-int SequenceLength(std::uint8_t lead) {
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2) return 0;  // continuation bytes, and leads of overlong pairs
-  if (lead < 0xE0) return 2;
-  if (lead < 0xF0) return 3;
-  return lead < 0xF5 ? 4 : 0;
-}
+const std::uint8_t* Bytes(std::string_view text) { return reinterpret_cast<const std::uint8_t*>(text.data()); }
 
 // Decodes the sequence at `position`; size 0 when it is not well-formed.
 CodePoint Decode(std::string_view text, std::size_t position) {
-  const std::uint8_t lead = ByteAt(text, position);
-  const int length = SequenceLength(lead);
-  if (length == 1) return {lead, 1};
-  if (length == 0 || text.size() - position < static_cast<std::size_t>(length)) return {kReplacement, 0};
-  char32_t value = lead & (0x7F >> length);
-  for (int i = 1; i < length; ++i) {
-    const std::uint8_t next = ByteAt(text, position + i);
-    if ((next & 0xC0) != 0x80) return {kReplacement, 0};
-    value = (value << 6) | (next & 0x3F);
-  }
-  const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
-  const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-  if (overlong || surrogate || value > 0x10FFFF) return {kReplacement, 0};
-  return {value, length};
+  std::size_t next = position;
+  UChar32 c = 0;
+  U8_NEXT(Bytes(text), next, text.size(), c);
+  if (c < 0) return {kReplacement, 0};
+  return {static_cast<char32_t>(c), static_cast<int>(next - position)};
 }
 
 }  // namespace
@@ -55,7 +40,7 @@ bool IsValidUtf8(std::string_view text) {
     }
     const CodePoint c = Decode(text, position);
     if (c.size == 0) return false;
-    position += c.size;
+    position += static_cast<std::size_t>(c.size);
   }
   return true;
 }
@@ -83,34 +68,28 @@ CodePoint CodePointAt(std::string_view text, std::size_t position) {
 }
 
 CodePoint CodePointBefore(std::string_view text, std::size_t position) {
-  std::size_t start = position - 1;
-  while (start > 0 && position - start < 4 && (ByteAt(text, start) & 0xC0) == 0x80) --start;
-  const CodePoint c = Decode(text, start);
-  return static_cast<std::size_t>(c.size) == position - start ? c : CodePoint{kReplacement, 1};
+  const std::string_view last = text.substr(position - std::min<std::size_t>(position, U8_MAX_LENGTH));
+  const auto end = static_cast<std::int32_t>(std::min<std::size_t>(position, U8_MAX_LENGTH));
+  std::int32_t start = end;
+  UChar32 c = 0;
+  U8_PREV(Bytes(last), 0, start, c);
+  if (c < 0) return {kReplacement, 1};
+  return {static_cast<char32_t>(c), end - start};
 }
 
 std::size_t CodePointStart(std::string_view text, std::size_t position) {
-  while (position > 0 && position < text.size() && (ByteAt(text, position) & 0xC0) == 0x80) --position;
+  while (position > 0 && position < text.size() && U8_IS_TRAIL(Bytes(text)[position])) --position;
   return position;
 }
 
 void AppendUtf8(char32_t c, std::string* text) {
-  if (c < 0x80) {
-    text->push_back(static_cast<char>(c));
-    return;
-  }
-  const int tail = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  static constexpr unsigned char kLeads[] = {0, 0xC0, 0xE0, 0xF0};
-  text->push_back(static_cast<char>(kLeads[tail] | (c >> (6 * tail))));
-  for (int i = tail - 1; i >= 0; --i) text->push_back(static_cast<char>(0x80 | ((c >> (6 * i)) & 0x3F)));
+  std::uint8_t bytes[U8_MAX_LENGTH];
+  int size = 0;
+  U8_APPEND_UNSAFE(bytes, size, static_cast<UChar32>(c));
+  text->append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
 }
 
-bool IsWhiteSpace(char32_t c) {
-  if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0D);
-  if (c < 0x1680) return c == 0x85 || c == 0xA0;
-  if (c >= 0x2000 && c <= 0x200A) return true;
-  return c == 0x1680 || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
+bool IsWhiteSpace(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0; }
 
 bool ContainsWhiteSpace(std::string_view text) { return AnyCodePoint(text, IsWhiteSpace); }
 
