@@ -31,7 +31,7 @@ def main():
     engine = [*pin, arguments.build / "bench/engine_bench", f"--bundle={bundle}", f"--texts={arguments.texts}"]
     figures["engine"] = servers.run_json([*engine, f"--sentences={arguments.sentences}"])
     if arguments.torch:
-        torch = [*pin, arguments.torch, "-m", "heed_export.bench_torch", "--bundle", bundle.resolve()]
+        torch = [*pin, arguments.torch, "-m", "heed_export.measure.bench_torch", "--bundle", bundle.resolve()]
         torch += ["--texts", arguments.texts.resolve(), "--sentences", arguments.sentences]
         environment = os.environ | {"PYTHONPATH": str(servers.ROOT / "export")}
         figures["torch"] = servers.run_json(torch, env=environment)

@@ -14,7 +14,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "export"))
-from heed_export import serving as heed_serving  # noqa: E402
+from heed_export.measure import serving as heed_serving  # noqa: E402
 
 
 # This process stays off the server's core.

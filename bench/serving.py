@@ -17,7 +17,7 @@ import sys
 import servers
 
 sys.path.insert(0, str(servers.ROOT / "export"))
-from heed_export import chart  # noqa: E402
+from heed_export.measure import chart  # noqa: E402
 
 # The static ones twice: rows that have ended are computed on, as in a framework whose batch is one tensor, or cost
 # nothing.

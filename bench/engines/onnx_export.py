@@ -7,7 +7,7 @@ import sys
 import torch
 
 import torch_program
-from heed_export import bundle
+from heed_export.bundle import bundle
 
 
 class Step(torch.nn.Module):

@@ -19,9 +19,11 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "export"))
-from heed_export import bundle, marian, publish, tensorflow_nmt  # noqa: E402
-from heed_export.checkpoint import Weights  # noqa: E402
-from heed_export.vocabulary import Vocabulary, sentencepiece  # noqa: E402
+from heed_export.bundle import bundle, publish  # noqa: E402
+from heed_export.importers import marian  # noqa: E402
+from heed_export.presets import tensorflow_nmt  # noqa: E402
+from heed_export.reading.checkpoint import Weights  # noqa: E402
+from heed_export.model.vocabulary import Vocabulary, sentencepiece  # noqa: E402
 
 PIECES = 32000
 LENGTHS = (15, 27, 39)  # source ids of a text, </s> included

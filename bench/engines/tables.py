@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT / "export"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import rounds  # noqa: E402
 import shapes  # noqa: E402
-from heed_export import chart  # noqa: E402
+from heed_export.measure import chart  # noqa: E402
 
 BEGIN, END = "<!-- peers.py writes this -->", "<!-- to here -->"
 SEARCHES = {"greedy": "greedy", "shortlist": "greedy, lexical shortlist", "beam5": "beam 5", "beam10": "beam 10"}

@@ -2,7 +2,7 @@
 shape. Products, cells and recurrent layers are torch.nn's own modules, so that quantize_dynamic finds them; the two
 directions of a recurrent layer are one bidirectional module.
 
-It has the interface that heed_export.decode decodes with (encode, step, max_length). Knows the ops of the models that
+It has the interface that heed_export.decoding.decode decodes with (encode, step, max_length). Knows the ops of the models that
 peers.py measures, and raises ValueError for any other. Shapes: B rows, S source positions, N heads.
 """
 
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from heed_export import recurrent, student
-from heed_export.rows import Rows, Step, padded
+from heed_export.networks import recurrent, student
+from heed_export.decoding.rows import Rows, Step, padded
 
 FUNCTIONS = {"FUNCTION_TANH": torch.tanh, "FUNCTION_SIGMOID": torch.sigmoid, "FUNCTION_RELU": torch.relu}
 QUANTISED = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell}

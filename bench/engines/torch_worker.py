@@ -1,4 +1,4 @@
-"""PyTorch, one thread: greedy as in heed_export.decode (sorted by length, rows that have ended dropped), beams as in
+"""PyTorch, one thread: greedy as in heed_export.decoding.decode (sorted by length, rows that have ended dropped), beams as in
 torch_program.beam. Tokens alone are computed for greedy, no log-probabilities. In float32 a shipped model runs by the
 exporter's own hand-written step, which is some 10 % faster."""
 
@@ -10,7 +10,8 @@ import torch
 
 import torch_program
 import work
-from heed_export import bundle, decode, text
+from heed_export.bundle import bundle
+from heed_export.decoding import decode, text
 
 
 def load(source, precision):

@@ -10,10 +10,12 @@ import sys
 import traceback
 from typing import NoReturn
 
-from . import calibrate, importer, needs, precision
-from .shown import MAX_LINE, escaped, say
+from . import needs
+from .importers import importer
+from .measure import calibrate, precision
+from .reading.shown import MAX_LINE, escaped, say
 
-# Modules of this package in the order of --help.
+# Modules of importers/ in the order of --help.
 TOOLKITS = ("opennmt_py", "joeynmt", "fairseq", "marian", "nematus", "pytorch")
 
 
@@ -32,9 +34,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for name in TOOLKITS:
-        if importlib.util.find_spec(f"{__package__}.{name}") is None:
+        if importlib.util.find_spec(f"{__package__}.importers.{name}") is None:
             continue
-        module = importlib.import_module(f"{__package__}.{name}")
+        module = importlib.import_module(f"{__package__}.importers.{name}")
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         importer.add_common_arguments(command)

@@ -19,7 +19,8 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from heed_export import cli, served, serving
+from heed_export import cli
+from heed_export.measure import served, serving
 
 G2P_RIGHT = 186
 

@@ -35,7 +35,9 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from heed_export import cli, marian, served, serving  # noqa: E402
+from heed_export import cli  # noqa: E402
+from heed_export.importers import marian  # noqa: E402
+from heed_export.measure import served, serving  # noqa: E402
 from reference import marian_student, trace  # noqa: E402
 
 MARGIN, INT8_MARGIN, ALIGNMENT = 1e-3, 0.3, 1e-4

@@ -142,7 +142,7 @@ function products(memory, saturate) {
 }
 
 // The container with Wemb_QuantMultA as well, which this version asks for where those that Firefox was made with have
-// none_QuantMultA. The layout: export/heed_export/marian_bin.py.
+// none_QuantMultA. The layout: export/heed_export/marian/containers.py.
 function withOutputAlpha(file) {
   const count = Number(file.readBigUInt64LE(8));
   const head = (i, field) => Number(file.readBigUInt64LE(16 + 32 * i + 8 * field));

@@ -16,7 +16,9 @@ import rounds  # noqa: E402
 import running  # noqa: E402
 import shapes  # noqa: E402
 import tables  # noqa: E402
-from heed_export import bundle, decode, spm_file  # noqa: E402
+from heed_export.bundle import bundle  # noqa: E402
+from heed_export.decoding import decode  # noqa: E402
+from heed_export.reading import spm_file  # noqa: E402
 
 TICKS = rounds.TICK
 MACHINE = {"cpu": "A processor", "cores": 2, "time": "2026-11-30T10:00:00+00:00", "loadavg": ["0.10", "0.2", "0.3"],

@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets  # noqa: F401  (sets the import path)
-from heed_export import builder, bundle, certificate, layers, publish, vocabulary
+from heed_export.bundle import bundle, certificate, publish
+from heed_export.model import builder, layers, vocabulary
 from reference import trace
 
 ROOT = presets.ROOT

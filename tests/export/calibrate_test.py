@@ -16,7 +16,8 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import calibrate, confidence, metrics, scripts, served, serving
+from heed_export.measure import calibrate, confidence, metrics, served, serving
+from heed_export.text import scripts
 from in_a_folder import InAFolder, command
 
 DATA = presets.ROOT / "tests/data/marian"

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets  # noqa: F401  (sets the import path)
-from heed_export import checkpoint, pickles
+from heed_export.reading import checkpoint, pickles
 from torch_files import Call, Storage, legacy, tensor, zipped
 
 

@@ -19,7 +19,10 @@ import unittest.mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import cli, language_tag, precision, publish, spdx
+from heed_export import cli
+from heed_export.bundle import publish, spdx
+from heed_export.measure import precision
+from heed_export.text import language_tag
 
 EXPORT = presets.ROOT / "export"
 
@@ -34,7 +37,7 @@ class Command(unittest.TestCase):
         self.assertEqual((0, ""), (shown.returncode, shown.stderr))
         flat = " ".join(shown.stdout.split())
         for name in cli.TOOLKITS:
-            module = importlib.import_module(f"heed_export.{name}")
+            module = importlib.import_module(f"heed_export.importers.{name}")
             self.assertIn(f"{module.NAME} {' '.join(module.HELP.split())}", flat)
         self.assertIn(f"{precision.NAME} {precision.HELP}", flat)
 
@@ -46,7 +49,7 @@ class Command(unittest.TestCase):
 
     def test_every_toolkits_help_lists_its_own_and_the_common_flags(self):
         for name in cli.TOOLKITS:
-            module = importlib.import_module(f"heed_export.{name}")
+            module = importlib.import_module(f"heed_export.importers.{name}")
             shown = run(module.NAME, "--help")
             self.assertEqual((0, ""), (shown.returncode, shown.stderr))
             for flag in ("--out", "--license", "--heed-server", "--cases", "--source-language"):
@@ -152,7 +155,7 @@ class Command(unittest.TestCase):
 
     def test_the_installed_command_is_this_one(self):
         whole = tomllib.loads((EXPORT / "pyproject.toml").read_text(encoding="utf-8"))
-        self.assertEqual(["*.txt"], whole["tool"]["setuptools"]["package-data"]["heed_export"])
+        self.assertEqual(["*.txt"], whole["tool"]["setuptools"]["package-data"]["*"])
         project = whole["project"]
         module, function = project["scripts"]["heed-export"].split(":")
         self.assertIs(cli.main, getattr(importlib.import_module(module), function))
@@ -192,7 +195,7 @@ class Environments(unittest.TestCase):
                 self.assertEqual((1, "", lacking), self.run_in(command, **active))
 
     def test_a_recipe_says_what_it_needs(self):
-        for name, needed in (("recipe", "NumPy and PyTorch and SentencePiece"), ("words", "NumPy and SentencePiece")):
+        for name, needed in (("recipe", "NumPy and PyTorch and SentencePiece"), ("text.words", "NumPy and SentencePiece")):
             command = [f"{self.folder}/venv/bin/python", "-m", f"heed_export.{name}"]
             code, _, err = self.run_in(command, PYTHONPATH=str(EXPORT))
             self.assertEqual((1, 1), (code, err.count("\n")))

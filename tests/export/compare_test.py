@@ -5,7 +5,7 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import support  # noqa: F401  (sets the import path)
-from heed_export import chart, compare, report, served
+from heed_export.measure import chart, compare, report, served
 
 
 class Letters:

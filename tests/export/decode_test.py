@@ -4,7 +4,8 @@ import unittest
 import numpy as np
 
 import support
-from heed_export import data, decode, interpret
+from heed_export.decoding import decode, interpret
+from heed_export.networks import data
 
 SOURCES = [[3, 4, 5, 6, 7, 8, 2], [9, 2], [11, 12, 13, 2], [14, 15, 16, 17, 18, 2], [3, 3, 2], [10, 2]]
 

@@ -12,7 +12,8 @@ import tempfile
 import unittest
 
 import support
-from heed_export import bundle, decode, parity
+from heed_export.bundle import bundle
+from heed_export.decoding import decode, parity
 
 SERVER = pathlib.Path(sys.argv.pop(1))
 SOURCES = [[3, 4, 5, 6, 7, 8, 2], [9, 2], [11, 4, 13, 4, 2], [14, 15, 16, 17, 18, 2]]

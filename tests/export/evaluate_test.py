@@ -5,7 +5,10 @@ import unittest
 import unittest.mock
 
 import support
-from heed_export import bundle, data, decode, evaluate, metrics, served
+from heed_export.bundle import bundle
+from heed_export.decoding import decode
+from heed_export.measure import evaluate, metrics, served
+from heed_export.networks import data
 
 
 class FakeText:

@@ -13,8 +13,9 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "export"), str(ROOT / "tests/export")]
 
-from heed_export import cli, fairseq
-from heed_export.checkpoint import CheckpointError
+from heed_export import cli
+from heed_export.importers import fairseq
+from heed_export.reading.checkpoint import CheckpointError
 from serving import Served
 
 DATA = ROOT / "tests/data/fairseq"

@@ -18,7 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import arrays, checkpoint, files, joeynmt, pickles, pytorch, shown, stand_ins, yaml_file, yaml_subset
+from heed_export.importers import joeynmt, pytorch
+from heed_export.reading import arrays, checkpoint, files, pickles, shown, stand_ins, yaml_file, yaml_subset
 from in_a_folder import InAFolder
 from torch_files import Call, Global, Storage, Writer, legacy, tensor, zipped
 
@@ -255,7 +256,7 @@ class Yaml(InAFolder):
         self.assertEqual(inside / "secret", joeynmt._beside(config, str(outside)))
 
     def test_a_line_of_spaces_takes_no_time(self):
-        code = "from heed_export import yaml_subset; yaml_subset.parse('a' + ' ' * 300000 + 'b', 'm.yml')"
+        code = "from heed_export.reading import yaml_subset; yaml_subset.parse('a' + ' ' * 300000 + 'b', 'm.yml')"
         subprocess.run([sys.executable, "-c", code], cwd=presets.ROOT / "export", check=True, timeout=60)
 
 

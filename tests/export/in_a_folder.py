@@ -12,7 +12,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets  # noqa: F401  (sets the import path)
-from heed_export import checkpoint, cli
+from heed_export import cli
+from heed_export.reading import checkpoint
 
 
 def command(*arguments) -> tuple[int, str, str]:

@@ -12,10 +12,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import builder, certificate, importer, marian, marian_bin, marian_int8, safetensors
-from heed_export.int8 import Int8, floats, stacked
-from heed_export.values import Tensors
-from heed_export.vocabulary import Vocabulary
+from heed_export.bundle import certificate, safetensors
+from heed_export.importers import importer, marian
+from heed_export.marian import containers, intgemm
+from heed_export.model import builder
+from heed_export.model.int8 import Int8, floats, stacked
+from heed_export.model.values import Tensors
+from heed_export.model.vocabulary import Vocabulary
 from reference import int8 as oracle
 from reference import marian_student, trace
 
@@ -104,7 +107,7 @@ class Kept(unittest.TestCase):
 
     OPTIONS = {"type": "transformer", "dec-cell": "ssru", "tied-embeddings-all": True}
 
-    def kept(self, alphas: dict, options: dict | None = None, dequantise: bool = False) -> marian_int8.Kept:
+    def kept(self, alphas: dict, options: dict | None = None, dequantise: bool = False) -> intgemm.Kept:
         square = np.ones((2, 2), np.int8)
         arrays = {
             "Wemb": Int8(NUMBERS, 0.5),
@@ -113,12 +116,12 @@ class Kept(unittest.TestCase):
             "encoder_l1_self_bq": np.ones((1, 2), np.float32),
         }
         scale = {"Wemb": 2.0, "encoder_l1_self_Wq": 0.5, "encoder_l1_self_Wk": 0.5}
-        contents = marian_bin.Contents(
+        contents = containers.Contents(
             arrays,
             alphas={name: np.float32(alpha) for name, alpha in alphas.items()},
             multipliers={name: np.float32(multiplier) for name, multiplier in scale.items()},
         )
-        return marian_int8.kept(contents, options or self.OPTIONS, pathlib.Path("m.bin"), dequantise)
+        return intgemm.kept(contents, options or self.OPTIONS, pathlib.Path("m.bin"), dequantise)
 
     ALPHAS = {"none": 4.0, "encoder_l1_self_Wq": 8.0, "encoder_l1_self_Wk": 16.0}
 
@@ -156,7 +159,7 @@ class Kept(unittest.TestCase):
 
     def test_scales_and_biases_are_such_that_the_engine_rounds_as_marian_does(self):
         f = np.float32
-        contents = marian_bin.read(INT8.read_bytes(), "m.bin")
+        contents = containers.read(INT8.read_bytes(), "m.bin")
         files = marian.load(INT8, [SPM])
         pairs = 0
         for name, weight in files.weights.arrays.items():

@@ -14,7 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "export"), str(ROOT / "tests/export")]
 
 import numpy as np
-from heed_export import bundle, cli, joeynmt
+from heed_export import cli
+from heed_export.bundle import bundle
+from heed_export.importers import joeynmt
 from serving import Served
 
 DATA = ROOT / "tests/data/joeynmt"

@@ -14,7 +14,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import checkpoint, int8, marian, marian_bin, spm_file, vocabulary, yaml_subset
+from heed_export.importers import marian
+from heed_export.marian import containers
+from heed_export.model import int8, vocabulary
+from heed_export.reading import checkpoint, spm_file, yaml_subset
 from in_a_folder import InAFolder
 from reference import marian_student as student_oracle
 
@@ -40,8 +43,8 @@ def floats(*values: float) -> bytes:
 
 
 class Containers(InAFolder):
-    def read(self, *items: tuple, **more) -> marian_bin.Contents:
-        return marian_bin.read(container(*items, **more), "m.bin")
+    def read(self, *items: tuple, **more) -> containers.Contents:
+        return containers.read(container(*items, **more), "m.bin")
 
     def test_float32_float16_and_text(self):
         values = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -76,7 +79,7 @@ class Containers(InAFolder):
         self.assertEqual(({"decoder_Wemb": 31.75}, {}), (found.alphas, found.tensors))
 
     def test_the_fixture_in_both_containers_holds_the_same_model(self):
-        wide, narrow = (marian_bin.read((DATA / n).read_bytes(), n) for n in (FLOAT, INT8))
+        wide, narrow = (containers.read((DATA / n).read_bytes(), n) for n in (FLOAT, INT8))
         self.assertEqual(wide.config, narrow.config)
         self.assertEqual(set(wide.tensors), set(narrow.tensors))
         matrices = {n for n, values in narrow.tensors.items() if isinstance(values, int8.Int8)}
@@ -125,18 +128,18 @@ class Containers(InAFolder):
         self.refused("m.bin: 7 bytes follow the last item", lambda: self.read(whole, tail=b"1234567"))
         self.refused("m.bin: has 0 items", self.read)
         for count in (100_001, 1 << 63):
-            self.refused(f"has {count} items", marian_bin.read, struct.pack("<QQ", 1, count), "m.bin")
-        self.refused("m.bin: cut off: the header needs 16 bytes at offset 0, 0 are left", marian_bin.read, b"", "m.bin")
+            self.refused(f"has {count} items", containers.read, struct.pack("<QQ", 1, count), "m.bin")
+        self.refused("m.bin: cut off: the header needs 16 bytes at offset 0, 0 are left", containers.read, b"", "m.bin")
         # Lengths beyond the file: of a name, of data, of the padding.
         good = bytearray(container(whole))
         for at in (16, 40, len(good) - 12):
             bad = bytes(good[:at]) + struct.pack("<Q", 1 << 62) + bytes(good[at + 8 :])
-            self.refused("cut off", marian_bin.read, bad, "m.bin")
+            self.refused("cut off", containers.read, bad, "m.bin")
 
     def test_a_file_cut_anywhere_is_refused(self):
         data = container(item("a", 0x404, (1, 2), floats(1, 2)), item("Wemb", 0x4101, (1, 3), b"\1\2\3" + floats(1)))
         for length in range(len(data)):
-            self.refused("m.bin: ", marian_bin.read, data[:length], "m.bin")
+            self.refused("m.bin: ", containers.read, data[:length], "m.bin")
 
     def test_any_damage_gives_a_model_or_one_line(self):
         data, rng = (DATA / INT8).read_bytes(), np.random.default_rng(1)
@@ -146,7 +149,7 @@ class Containers(InAFolder):
             for at in rng.integers(0, 6000, 3):  # the headers, names and shapes
                 bad[at] = rng.integers(256)
             try:
-                marian_bin.read(bytes(bad), "m.bin")
+                containers.read(bytes(bad), "m.bin")
             except checkpoint.CheckpointError as error:
                 refusals += 1
                 self.assertNotIn("\n", str(error))
@@ -158,13 +161,13 @@ class Shortlists(InAFolder):
         self.good = (DATA / LEX).read_bytes()
 
     def check(self, data: bytes, source: int = 80, target: int = 80) -> None:
-        marian_bin.check_shortlist(data, "lex.bin", source, target)
+        containers.check_shortlist(data, "lex.bin", source, target)
 
     def changed(self, at: int, form: str, value: int) -> bytes:
         """With a field changed, and the checksum made good."""
         data = bytearray(self.good)
         struct.pack_into(form, data, at, value)
-        struct.pack_into("<Q", data, 8, marian_bin._checksum(bytes(data[16:])))
+        struct.pack_into("<Q", data, 8, containers._checksum(bytes(data[16:])))
         return bytes(data)
 
     def test_the_fixtures_is_good_and_everything_else_is_not(self):

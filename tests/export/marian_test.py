@@ -20,8 +20,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import bundle, certificate, checkpoint, cli, importer, marian, marian_bin, served, serving
-from heed_export.int8 import Int8
+from heed_export import cli
+from heed_export.bundle import bundle, certificate
+from heed_export.importers import importer, marian
+from heed_export.marian import containers
+from heed_export.measure import served, serving
+from heed_export.reading import checkpoint
+from heed_export.model.int8 import Int8
 from in_a_folder import InAFolder
 from presets import marian as shapes
 from reference import marian as oracle
@@ -310,7 +315,7 @@ class Students(InAFolder):
         path = place / INT8
         data = path.read_bytes()
         # Where nothing is called so, the alphas are tensors that no product has.
-        contents = marian_bin.read(data, INT8)
+        contents = containers.read(data, INT8)
         self.assertTrue(contents.alphas)
         path.write_bytes(without_alphas(data))
         spec = self.export(place, "mine")

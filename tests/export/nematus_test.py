@@ -16,7 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import checkpoint, cli, nematus, vocabulary
+from heed_export import cli
+from heed_export.importers import nematus
+from heed_export.model import vocabulary
+from heed_export.reading import checkpoint
 from in_a_folder import InAFolder
 from presets import nematus as shapes
 from reference import nematus as oracle

@@ -17,9 +17,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import bundle, checkpoint, cli, opennmt_py
-from heed_export.opennmt_py import BOS, EOS, PAD, UNK, Options
-from heed_export.vocabulary import pretokenized
+from heed_export import cli
+from heed_export.bundle import bundle
+from heed_export.importers import opennmt_py
+from heed_export.reading import checkpoint
+from heed_export.importers.opennmt_py import BOS, EOS, PAD, UNK, Options
+from heed_export.model.vocabulary import pretokenized
 from presets import opennmt_py as shapes
 from reference import trace
 from serving import Served

@@ -16,8 +16,9 @@ import unittest.mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export import bundle, certificate, measuring, precision
-from heed_export.precision import Measured, Run
+from heed_export.bundle import bundle, certificate
+from heed_export.measure import measuring, precision
+from heed_export.measure.precision import Measured, Run
 from in_a_folder import InAFolder, command
 
 DATA = presets.ROOT / "tests/data/marian"

@@ -20,7 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets
-from heed_export import certificate, publish, serving
+from heed_export.bundle import certificate, publish
+from heed_export.measure import serving
 
 PARSER = argparse.ArgumentParser()
 PARSER.add_argument("server", type=pathlib.Path)

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 import support
-from heed_export import data
+from heed_export.networks import data
 
 MESSAGES = {  # field of Op -> the message of its value
     "embed": "Embed", "rnn": "Rnn", "cell": "Cell", "attend": "Attend", "linear": "Linear", "concat": "Concat",

@@ -16,7 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import numpy as np
 import presets
 import torch
-from heed_export import bundle, checkpoint, cli, pytorch
+from heed_export import cli
+from heed_export.bundle import bundle
+from heed_export.importers import pytorch
+from heed_export.reading import checkpoint
 from presets import pytorch as examples
 from reference import bastings, bentrevett, trace
 from torch import nn

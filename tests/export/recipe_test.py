@@ -14,7 +14,9 @@ from unittest import mock
 import numpy as np
 
 import support
-from heed_export import assemble, bundle, decode, recipe, text
+from heed_export.bundle import bundle
+from heed_export.decoding import decode, text
+from heed_export.training import assemble, recipe
 
 SYLLABLES = ["가", "나", "다", "라", "마", "바", "사", "아", "자", "차"]
 ATTRIBUTION = "Go.\t가.\tCC-BY 2.0 (France) Attribution: tatoeba.org #1 (Bea) & #2 (al fo)\n"

@@ -13,7 +13,9 @@ from dataclasses import replace
 from unittest import mock
 
 import support  # noqa: F401  (sets the import path)
-from heed_export import documentation, hangul, kept, korean_requests, served, test_sets
+from heed_export.measure import kept, served, test_sets
+from heed_export.text import hangul
+from heed_export.training import documentation, korean_requests
 
 PAIRS = [
     ("거실 전등 좀 꺼줘", "거실 전등 끄기"),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import support  # noqa: F401  (sets the import path)
-from heed_export import safetensors
+from heed_export.bundle import safetensors
 
 
 def bits(value: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 from typing import Sequence
 
-from heed_export import serving
+from heed_export.measure import serving
 
 
 class Served(serving.Server):

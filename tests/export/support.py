@@ -13,7 +13,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "export"))
 torch.set_num_threads(1)
 
-from heed_export import assemble, bundle, models, programs  # noqa: E402
+from heed_export.bundle import bundle  # noqa: E402
+from heed_export.networks import models  # noqa: E402
+from heed_export.training import assemble, programs  # noqa: E402
 
 ARCHITECTURES = {
     "luong-lstm": models.ModelOptions(

@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 
 import support  # noqa: F401  (sets the import path)
-from heed_export import data, models, train
+from heed_export.networks import data, models
+from heed_export.training import train
 
 MODEL = models.ModelOptions(
     "luong-lstm", src_pieces=12, tgt_pieces=12, embedding=6, encoder_hidden=4, encoder_layers=1, decoder_hidden=8

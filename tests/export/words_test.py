@@ -8,7 +8,8 @@ import unittest
 import numpy as np
 
 import support
-from heed_export import data, words
+from heed_export.networks import data
+from heed_export.text import words
 
 
 class Words(unittest.TestCase):

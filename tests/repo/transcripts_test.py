@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "export"))
 
 from heed_export import cli  # noqa: E402
-from heed_export.serving import Server  # noqa: E402
+from heed_export.measure.serving import Server  # noqa: E402
 
 BUILD, PAGES = None, []
 COMMAND_SECONDS = 120

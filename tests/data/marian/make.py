@@ -119,8 +119,8 @@ def trained_student(pairs: list[tuple[list[int], list[int]]], sizes: dict) -> di
     import torch
 
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "export"))
-    from heed_export import options
-    from heed_export import student as recipe
+    from heed_export.networks import options
+    from heed_export.networks import student as recipe
 
     torch.manual_seed(1)
     torch.set_num_threads(1)

@@ -9,7 +9,10 @@ from dataclasses import replace
 from typing import Any, Sequence
 
 import numpy as np
-from heed_export import checkpoint, marian, marian_s2s, vocabulary
+from heed_export.importers import marian
+from heed_export.marian import s2s
+from heed_export.model import vocabulary
+from heed_export.reading import checkpoint
 from reference import marian as oracle
 from reference import marian_student as student_oracle
 from reference import trace
@@ -228,7 +231,7 @@ def lexicon(rng: np.random.Generator, source_size: int, size: int, first: int, m
 def _built(rng, options, arrays, reference, lex=None, shared=True):
     checked = marian.check_options({**options, "dim-vocabs": [SOURCE_SIZE, TARGET_SIZE]}, "options")
     source, target = vocabularies(options)
-    weights = checkpoint.Weights(marian_s2s.renamed(arrays, options))
+    weights = checkpoint.Weights(s2s.renamed(arrays, options))
     model = marian.build(checked, weights, source, target, lex, shared=shared)
     if lex is not None:
         reference = student_oracle.Shortlisted(reference, lex, TARGET_SIZE, shared)

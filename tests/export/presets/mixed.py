@@ -8,9 +8,9 @@ import itertools
 import random
 
 import numpy as np
-from heed_export.builder import ZERO, Model
-from heed_export.layers import Cell
-from heed_export.vocabulary import Vocabulary
+from heed_export.model.builder import ZERO, Model
+from heed_export.model.layers import Cell
+from heed_export.model.vocabulary import Vocabulary
 from reference import mixed, trace
 
 from . import Preset, random_like, sources

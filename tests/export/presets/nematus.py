@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from heed_export import checkpoint, nematus, vocabulary
+from heed_export.importers import nematus
+from heed_export.model import vocabulary
+from heed_export.reading import checkpoint
 from reference import nematus as oracle
 from reference import trace
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from heed_export import opennmt_py
-from heed_export.checkpoint import Weights
-from heed_export.opennmt_py import BOS, EOS, PAD, UNK, Options
-from heed_export.vocabulary import pretokenized
+from heed_export.importers import opennmt_py
+from heed_export.reading.checkpoint import Weights
+from heed_export.importers.opennmt_py import BOS, EOS, PAD, UNK, Options
+from heed_export.model.vocabulary import pretokenized
 
 from . import Preset, random_like, sources
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from heed_export import sockeye
-from heed_export.checkpoint import Weights
-from heed_export.vocabulary import Vocabulary
+from heed_export.presets import sockeye
+from heed_export.reading.checkpoint import Weights
+from heed_export.model.vocabulary import Vocabulary
 from reference import sockeye as oracle
 from reference import trace
 

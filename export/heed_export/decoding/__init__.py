@@ -1,0 +1,1 @@
+"""A bundle decoded in PyTorch: what the engine is compared with."""

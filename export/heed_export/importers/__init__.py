@@ -1,0 +1,1 @@
+"""A module for each toolkit whose files heed-export reads, and importer.py, which is what they share."""

@@ -1,0 +1,1 @@
+"""The recipe's architectures in PyTorch, as trained, and the batches that they take."""
