@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import numpy as np
 import presets
 from heed_export.importers import joeynmt, pytorch
-from heed_export.reading import arrays, checkpoint, files, pickles, shown, stand_ins, yaml_file, yaml_subset
+from heed_export.reading import arrays, checkpoint, files, pickles, shown, stand_ins, yaml_file
 from in_a_folder import InAFolder
 from torch_files import Call, Global, Storage, Writer, legacy, tensor, zipped
 
@@ -233,7 +233,7 @@ class Yaml(InAFolder):
     def test_numbers_are_short(self):
         for number in ("9" * 101, "1:" * 100 + "1", "0x" + "f" * 100):
             self.refused("digits, the bound is 100", joeynmt.load_config, self.put("c.yaml", f"a: {number}\n"))
-        self.assertEqual({"a": "9" * 101}, yaml_subset.parse("a: " + "9" * 101, "m.yml"))
+        self.assertEqual({"a": "9" * 101}, yaml_file.parse("a: " + "9" * 101, "m.yml"))
 
     def test_options_of_another_kind_are_named(self):
         path = self.put("config.yaml", "")
@@ -256,7 +256,7 @@ class Yaml(InAFolder):
         self.assertEqual(inside / "secret", joeynmt._beside(config, str(outside)))
 
     def test_a_line_of_spaces_takes_no_time(self):
-        code = "from heed_export.reading import yaml_subset; yaml_subset.parse('a' + ' ' * 300000 + 'b', 'm.yml')"
+        code = "from heed_export.reading import yaml_file; yaml_file.parse('a' + ' ' * 300000 + 'b', 'm.yml')"
         subprocess.run([sys.executable, "-c", code], cwd=presets.ROOT / "export", check=True, timeout=60)
 
 

@@ -13,11 +13,12 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
+import yaml
 import presets
 from heed_export.importers import marian
 from heed_export.marian import containers
 from heed_export.model import int8, vocabulary
-from heed_export.reading import checkpoint, spm_file, yaml_subset
+from heed_export.reading import checkpoint, spm_file, yaml_file
 from in_a_folder import InAFolder
 from reference import marian_student as student_oracle
 
@@ -265,25 +266,50 @@ class Yaml(unittest.TestCase):
     def test_what_marian_writes(self):
         text = "a: 1\nb:\n  - x\n  - 2.5\nc: []\nd: \"\"\ne: 'it''s'  # why\nf:\n- no\n"
         self.assertEqual(
-            {"a": 1, "b": ["x", 2.5], "c": [], "d": "", "e": "it's", "f": [False]}, yaml_subset.parse(text, "f")
+            {"a": 1, "b": ["x", 2.5], "c": [], "d": "", "e": "it's", "f": [False]}, yaml_file.parse(text, "f")
         )
-        self.assertEqual({"a": [1, {"b": [2]}]}, yaml_subset.parse("{a: [1, {b: [2]}]}", "f"))
-        self.assertIsNone(yaml_subset.parse("# nothing\n", "f"))
-        self.assertEqual({"ä\u2028": 1}, yaml_subset.parse('"\\xe4\\L": 1\n', "f"))
+        self.assertEqual({"a": [1, {"b": [2]}]}, yaml_file.parse("{a: [1, {b: [2]}]}", "f"))
+        self.assertIsNone(yaml_file.parse("# nothing\n", "f"))
+        self.assertEqual({"ä\u2028": 1}, yaml_file.parse('"\\xe4\\L": 1\n', "f"))
+        self.assertEqual({"a": "0x1F", "b": "1_0", "c": "2001-01-01", "d": "1:30"},
+                         yaml_file.parse("a: 0x1F\nb: 1_0\nc: 2001-01-01\nd: 1:30\n", "f"))
+
+    def test_keys_are_the_characters_that_yaml_cpp_writes(self):
+        """As yaml-cpp 0.7 writes them, plain: it knows line feed and carriage return alone as ends of lines, and no blank but
+        space and tab."""
+        plain = ["\u3000", "\u00a0", "\u2028", "\u2029", "\x85", "a\u2028b", "\u2003x\u2003", "\r", "\u200b", "▁", "<<", "=", "no",
+                 "1", "1_0", "0x1F", "1e3", ".", "-a", "a#b", "a:b", "\uffff", "\U0010fffd"]
+        quoted = {"~": "~", "null": "null", "\\xfeff": "\xfeff"}  # as it quotes what could be taken otherwise
+        text = "".join(f"{key}: {i}\n" for i, key in enumerate(plain)) + "".join(f'"{key}": 7\n' for key in quoted)
+        want = {key: i for i, key in enumerate(plain)} | {key.replace("\\xfeff", "\xfeff"): 7 for key in quoted}
+        self.assertEqual(want, yaml_file.parse(text, "f"))
+        self.assertEqual({"a": 1, "b": 2}, yaml_file.parse("a: 1\r\nb: 2\r\n", "f"))
+
+    def test_keys_are_the_characters_that_pyyaml_writes(self):
+        keys = ["\u3000", "\u00a0", "\u2028", "a\u2028b", "\ufeff", "~", "null", "no", "1", "1.5", "<<", "=", "? x", "- x", "x: y", "#",
+                "'", '"', "a" * 2000, "\n", "\t", " a ", ""]
+        vocabulary = {key: i for i, key in enumerate(keys)}
+        for dumper in (yaml.SafeDumper, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+            for unicode in (False, True):
+                with self.subTest(dumper=dumper, unicode=unicode):
+                    text = yaml.dump(vocabulary, Dumper=dumper, allow_unicode=unicode, sort_keys=False)
+                    self.assertEqual(vocabulary, yaml_file.parse(text, "f"))
 
     def test_what_it_refuses(self):
         for text, message in (
-            ("a: &x 1\n", "f: line 1: a value that starts with '&' is not read"),
+            ("a: &x 1\n", "f: line 1: anchors and aliases are not read"),
             ("a: 1\na: 2\n", "line 2: the key a stands twice"),
             ("a: 1\n  b: 2\n", "line 2"),
-            ("a: [1, 2\n", "line 1: .*is not closed"),
+            ("a: [1, 2\n", "line 2: is no YAML: "),
             ("a: " + "[" * 1000 + "\n", "line 1: is nested deeper than 20"),
             ("".join(" " * i + f"k{i}:\n" for i in range(500)), "nested deeper than 20"),
-            ("a: |\n  text\n", "line 1: a value that starts with '|'"),
+            ("a: !!int 1\n", "line 1: the tag tag:yaml.org,2002:int is not read"),
+            ("? [a]\n: 1\n", "line 1: a key is no plain text"),
+            ("a: *x\n", "line 1: "),
             ("a: 1\n---\nb: 2\n", "more than one document"),
         ):
             with self.subTest(text[:30]), self.assertRaisesRegex(checkpoint.CheckpointError, message):
-                yaml_subset.parse(text, "f")
+                yaml_file.parse(text, "f")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from ..marian import containers, intgemm, s2s, student
-from ..reading import spm_file, yaml_subset
+from ..reading import spm_file
 from . import importer
 from ..model.builder import Model
 from ..reading.checkpoint import CheckpointError, Weights, load_npz, token_ids
@@ -29,6 +29,7 @@ from ..reading.shown import quoted, shown
 from ..model.vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 
 NAME = "marian"
+NEEDS = ("yaml",)
 HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' models among them"
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
@@ -116,6 +117,12 @@ _SILENT = re.compile(
 )
 
 
+def _parse_yaml(text: str, file: str) -> Any:
+    from ..reading import yaml_file  # here, so that cli.py can say that PyYAML is missing
+
+    return yaml_file.parse(text, file)
+
+
 def check_options(options: Any, path: str) -> dict[str, Any]:
     """special:model.yml's content, checked: a model that this importer covers, or CheckpointError naming the option."""
     if not isinstance(options, dict):
@@ -165,7 +172,7 @@ def read_model(path: pathlib.Path, dequantise: bool = False) -> tuple[dict[str, 
         raise CheckpointError(
             f"{path}: special:model.yml has {len(config)} characters, the bound is {MAX_OPTIONS_BYTES}"
         )
-    options = check_options(yaml_subset.parse(config, f"{path}: special:model.yml"), str(path))
+    options = check_options(_parse_yaml(config, f"{path}: special:model.yml"), str(path))
     kept = intgemm.kept(contents, options, path, dequantise)
     return options, Weights(kept.arrays, str(path)), kept
 
@@ -221,7 +228,7 @@ def _spm_vocabulary(data: bytes, path: pathlib.Path, size: int) -> Vocabulary:
 
 def _mapped(text: str, path: pathlib.Path) -> dict[str, int]:
     is_json = text.lstrip()[:1] == "{"
-    return token_ids(parse_json(text, path) if is_json else yaml_subset.parse(text, str(path)), path)
+    return token_ids(parse_json(text, path) if is_json else _parse_yaml(text, str(path)), path)
 
 
 def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
@@ -242,7 +249,7 @@ def read_search(path: pathlib.Path) -> dict:
     beside = path.with_name(path.name + ".decoder.yml")
     if not beside.is_file():
         return search
-    found = yaml_subset.parse(read_bytes(beside, MAX_OPTIONS_BYTES).decode("utf-8", "replace"), str(beside)) or {}
+    found = _parse_yaml(read_bytes(beside, MAX_OPTIONS_BYTES).decode("utf-8", "replace"), str(beside)) or {}
     for name, field, least, most in (
         ("beam-size", "beam_size", 1, 1024),
         ("normalize", "length_alpha", 0, 10),
