@@ -5,14 +5,14 @@ import numpy as np
 
 import support
 from heed_export.decoding import decode, interpret
-from heed_export.networks import data
+from heed_export.text import corpus
 
 SOURCES = [[3, 4, 5, 6, 7, 8, 2], [9, 2], [11, 12, 13, 2], [14, 15, 16, 17, 18, 2], [3, 3, 2], [10, 2]]
 
 
 def rescored(arch, model, source, tokens):
     """The training model's log-probability of each token under teacher forcing."""
-    fed = [data.BOS, *(t if t < model.options.tgt_pieces else data.UNK for t in tokens[:-1])]
+    fed = [corpus.BOS, *(t if t < model.options.tgt_pieces else corpus.UNK for t in tokens[:-1])]
     rows = support.trained_log_probabilities(model, source, support.extended(arch, source), fed)
     return rows[range(len(tokens)), tokens]
 
@@ -36,7 +36,7 @@ class Greedy(unittest.TestCase):
             run, model = support.Interpreter(source), decode.load(source)
             for ids, found in zip(SOURCES, greedy(arch, model, attention=True)):
                 run.start(ids, support.extended(arch, ids))
-                before = data.BOS
+                before = corpus.BOS
                 for t, token in enumerate(found.tokens):
                     values = run.step(before)
                     self.assertAlmostEqual(values["prediction"].max(), values["prediction"][token], places=5)
@@ -68,8 +68,8 @@ class Greedy(unittest.TestCase):
         for arch in support.ARCHITECTURES:
             model = decode.load(support.tiny_bundle(arch))
             for source, found in zip(SOURCES, greedy(arch, model)):
-                self.assertNotIn(data.EOS, found.tokens[:-1])
-                if found.tokens[-1] != data.EOS:
+                self.assertNotIn(corpus.EOS, found.tokens[:-1])
+                if found.tokens[-1] != corpus.EOS:
                     self.assertEqual(2 * len(source) + 20, len(found.tokens))
                 self.assertEqual(len(found.tokens), len(found.log_probabilities))
                 lengths.add(len(found.tokens))

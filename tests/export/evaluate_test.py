@@ -8,7 +8,7 @@ import support
 from heed_export.bundle import bundle
 from heed_export.decoding import decode
 from heed_export.measure import evaluate, metrics, served
-from heed_export.networks import data
+from heed_export.text import corpus
 
 
 class FakeText:
@@ -20,10 +20,10 @@ class FakeText:
         pass
 
     def encode(self, text):
-        return [3 + ord(c) - ord("a") for c in text] + [data.EOS]
+        return [3 + ord(c) - ord("a") for c in text] + [corpus.EOS]
 
     def decode(self, tokens, _=""):
-        return " ".join(str(t) for t in tokens if t != data.EOS)
+        return " ".join(str(t) for t in tokens if t != corpus.EOS)
 
 
 def reply_of(source: bundle.Bundle, texts: list[str], cut: int) -> dict:

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 import support
-from heed_export.networks import data
+from heed_export.text import corpus
 
 MESSAGES = {  # field of Op -> the message of its value
     "embed": "Embed", "rnn": "Rnn", "cell": "Cell", "attend": "Attend", "linear": "Linear", "concat": "Concat",
@@ -19,7 +19,7 @@ class Programs(unittest.TestCase):
         for arch in support.ARCHITECTURES:
             model = support.tiny_model(arch)
             run = support.Interpreter(support.tiny_bundle(arch, model=model))
-            source, target = [5, 9, 3, 17, 4], [data.BOS, 7, 4, 4, 12]
+            source, target = [5, 9, 3, 17, 4], [corpus.BOS, 7, 4, 4, 12]
             copy_ids = support.extended(arch, source)
             run.start(source, copy_ids)
             for t, want in enumerate(support.trained_log_probabilities(model, source, copy_ids, target)):
@@ -28,7 +28,7 @@ class Programs(unittest.TestCase):
 
     @torch.no_grad()
     def test_programs_attend_as_the_training_model_does(self):
-        source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
+        source, target = [5, 9, 3, 17, corpus.EOS], [corpus.BOS, 7, 4, 4, 12]
         for arch in ("luong-lstm", "bahdanau-gru", "copying-lstm", "copying-gru", "pointer-generator"):
             model = support.tiny_model(arch)
             run = support.Interpreter(support.tiny_bundle(arch, model=model))
@@ -43,7 +43,7 @@ class Programs(unittest.TestCase):
 
     @torch.no_grad()
     def test_a_students_layers_attend_as_the_training_model_does(self):
-        source, target = [5, 9, 3, 17, data.EOS], [data.BOS, 7, 4, 4, 12]
+        source, target = [5, 9, 3, 17, corpus.EOS], [corpus.BOS, 7, 4, 4, 12]
         model = support.tiny_model("student")
         run = support.Interpreter(support.tiny_bundle("student", model=model))
         run.start(source)

@@ -9,6 +9,7 @@ import numpy as np
 
 import support
 from heed_export.networks import data
+from heed_export.text import corpus
 from heed_export.text import words
 
 
@@ -55,8 +56,8 @@ class Mixture(unittest.TestCase):
         want = 0.0
         for pair in pairs:
             run.start(pair.src, pair.src_copy)
-            before = data.BOS
-            for fed, target in zip([*pair.tgt, data.EOS], [*pair.tgt_copy, data.EOS]):
+            before = corpus.BOS
+            for fed, target in zip([*pair.tgt, corpus.EOS], [*pair.tgt_copy, corpus.EOS]):
                 want -= run.step(before)["prediction"][target]
                 before = fed
         self.assertEqual(7, count)

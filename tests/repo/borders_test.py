@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Holds the borders of docs/architecture.md: which folder may include which, and which library stays behind which."""
+"""Holds the borders of docs/architecture.md: which folder may include which, and which library stays behind which; and the
+sizes that docs/development.md names."""
+import ast
 import pathlib
 import re
 import unittest
@@ -129,6 +131,81 @@ class Shape(unittest.TestCase):
                     if first.startswith("#!") and "python" in first and first != "#!/usr/bin/python3":
                         wrong.append(f"{path.relative_to(ROOT)}: {first}")
         self.assertEqual([], wrong)
+
+
+# heed_export's packages in the order of the flow: each may import those before it, and `needs`.
+PACKAGES = ["text", "reading", "model", "networks", "bundle", "decoding", "marian", "importers", "presets", "measure", "training"]
+LONG_PYTHON = {
+    "export/heed_export/importers/opennmt_py.py": 570,  # the checkpoints of eight years
+}
+LONG_FUNCTIONS = {"export/heed_export/model/program.py: attend": 80}
+WIDE_FUNCTIONS = {"export/heed_export/model/program.py: attend": 20}  # keywords: the fields of the schema's op
+
+
+def python_sources():
+    for top in ("export", "bench", "scripts", "tests", "deploy"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.is_file() and path.suffix in (".py", ""):
+                text = path.read_bytes()
+                if path.suffix == ".py" or text.startswith(b"#!/usr/bin/python3"):
+                    yield path.relative_to(ROOT).as_posix(), text.decode("utf-8")
+
+
+def imported(name, tree, modules):
+    """The modules of heed_export that a module of it imports: `a.b` for heed_export/a/b.py."""
+    package = name.removeprefix("export/heed_export/").removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.ImportFrom, ast.Import)):
+            continue
+        if isinstance(node, ast.Import):
+            named = [alias.name.removeprefix("heed_export.") for alias in node.names if alias.name.startswith("heed_export.")]
+        elif node.level == 0 and not (node.module or "").startswith("heed_export"):
+            continue
+        else:
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base += (node.module or "").removeprefix("heed_export").strip(".").split(".") if node.module else []
+            base = ".".join(part for part in base if part)
+            named = [base] + [f"{base}.{alias.name}".strip(".") for alias in node.names]
+        yield from (one for one in named if one in modules)
+
+
+class Python(unittest.TestCase):
+    def test_packages_import_only_what_lies_before_them(self):
+        sources = {name: text for name, text in python_sources() if name.startswith("export/heed_export/")}
+        modules = {name.removeprefix("export/heed_export/").removesuffix(".py").replace("/", ".") for name in sources}
+        self.assertGreater(len(modules), 60)
+        wrong, arrows = [], 0
+        for name, text in sources.items():
+            own = name.removeprefix("export/heed_export/").split("/")
+            if len(own) == 1:
+                continue  # commands, and what descriptions import
+            if own[0] not in PACKAGES:
+                wrong.append(f"{name}: its package is missing from the table in {__file__}")
+                continue
+            allowed = PACKAGES[: PACKAGES.index(own[0]) + 1]
+            for module in imported(name, ast.parse(text), modules):
+                arrows += 1
+                if module != "needs" and module.split(".")[0] not in allowed:
+                    wrong.append(f"{name} imports {module}")
+        self.assertEqual([], wrong)
+        self.assertGreater(arrows, 200)
+
+    def test_files_and_functions_stay_small(self):
+        large = []
+        for name, text in python_sources():
+            bound = LONG_PYTHON.get(name, 450)
+            if text.count("\n") > bound:
+                large.append(f"{name} has {text.count(chr(10))} lines, above {bound}: usually two ideas")
+            for node in ast.walk(ast.parse(text)):
+                if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    continue
+                called, lines = f"{name}: {node.name}", node.end_lineno - node.lineno + 1
+                parameters = len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
+                if lines > LONG_FUNCTIONS.get(called, 70):
+                    large.append(f"{called} has {lines} lines, above 70")
+                if parameters > WIDE_FUNCTIONS.get(called, 10):
+                    large.append(f"{called} has {parameters} parameters, above 10")
+        self.assertEqual([], large)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import torch
 
 from ..bundle import bundle
 from ..decoding import decode, text
-from ..networks import data
+from ..text import corpus
 
 
 def measure(
@@ -64,7 +64,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     source = bundle.read(arguments.bundle)
     model, words = decode.load(source), text.Text(source)
-    lines = data.read_lines(arguments.texts)
+    lines = corpus.read_lines(arguments.texts)
     results = []
     for batch in arguments.batch:
         wanted = min(len(lines), arguments.sentences // (8 if batch == 1 else 1))

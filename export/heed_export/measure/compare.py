@@ -25,7 +25,7 @@ from typing import Iterator, Sequence
 from .. import needs
 from ..bundle import bundle
 from ..decoding import text
-from ..networks import data
+from ..text import corpus
 from ..text import words
 from . import metrics, served
 from .serving import Server
@@ -118,7 +118,7 @@ def attention(build: pathlib.Path, models: pathlib.Path, root: pathlib.Path, wit
     names = {key: name for key, name in THREE.items() if (models / name).is_dir()}
     bundles = {key: bundle.read(models / name) for key, name in names.items()}
     tokenizer = text.Text(next(iter(bundles.values())))
-    pairs = data.read_parallel([root / "pydocs-ko-en/test.src"], [root / "pydocs-ko-en/test.tgt"])
+    pairs = corpus.read_parallel([root / "pydocs-ko-en/test.src"], [root / "pydocs-ko-en/test.tgt"])
     sources, references = [p[0] for p in pairs], [p[1] for p in pairs]
     buckets = by_bucket([len(tokenizer.encode(s)) for s in sources])
     report: dict = {"bounds": BUCKETS, "models": {}, "speed": []}
@@ -160,13 +160,13 @@ def copied(outputs: list[served.Output], sources: list[str], references: list[st
         "in_source": in_source / max(1, total),
         "unknown": unknown / max(1, total),
         "unknown_right": right / max(1, unknown),
-        "unk_pieces": sum(t.split().count(words.SPECIALS[data.UNK]) for t in texts) / max(1, total),
+        "unk_pieces": sum(t.split().count(words.SPECIALS[corpus.UNK]) for t in texts) / max(1, total),
     }
 
 
 def copying(build: pathlib.Path, models: pathlib.Path, root: pathlib.Path) -> dict:
     """The pointer-generator, the same without its pointer, and that with its unknown words replaced by attention."""
-    pairs = data.read_parallel([root / "sentcomp-en/test.src"], [root / "sentcomp-en/test.tgt"])
+    pairs = corpus.read_parallel([root / "sentcomp-en/test.src"], [root / "sentcomp-en/test.tgt"])
     sources, references = ([words.split(p[side]) for p in pairs] for side in (0, 1))
     known = set(json.loads((models / "sentcomp-en-pointer" / "words.json").read_text(encoding="utf-8")))
     runs = {

@@ -27,7 +27,7 @@ import numpy as np
 from .. import needs
 from ..bundle import bundle
 from ..decoding import decode, parity, text
-from ..networks import data
+from ..text import corpus
 from . import metrics, served
 
 LINES_EQUAL = 0.999  # share of lines whose tokens and text are the same
@@ -38,7 +38,7 @@ def outputs_of(path: pathlib.Path) -> list[str]:
     content = path.read_text(encoding="utf-8")
     if content.lstrip()[:1] in ("{", "["):
         return [o.text for o in served.parse(content)]
-    return data.read_lines(path)
+    return corpus.read_lines(path)
 
 
 def quality(task: str, outputs: Sequence[str], references: Sequence[str]) -> dict:
@@ -121,10 +121,10 @@ def main() -> None:
         if arguments.task == "translate":
             needs.check("heed_export.measure.evaluate quality", "sacrebleu")
         outputs = outputs_of(arguments.served)
-        print(json.dumps(quality(arguments.task, outputs, data.read_lines(arguments.references))))
+        print(json.dumps(quality(arguments.task, outputs, corpus.read_lines(arguments.references))))
         return
     replies = served.parse(arguments.served.read_text(encoding="utf-8"))
-    report = compare(bundle.read(arguments.bundle), data.read_lines(arguments.texts), replies)
+    report = compare(bundle.read(arguments.bundle), corpus.read_lines(arguments.texts), replies)
     if not report["numbers_compared"]["weight"]:
         parser.error("the replies carry no attention of pieces: ask for it with --attention --energies")
     report["bounds"] = {"share_equal": LINES_EQUAL, **parity.TOLERANCE}

@@ -22,7 +22,7 @@ import re
 import sys
 from typing import Callable, Iterable, Sequence
 
-from ..networks import data
+from ..text import corpus
 from ..text import hangul
 from . import served
 
@@ -216,7 +216,7 @@ def main() -> None:
     if arguments.command == "make":
         count = arguments.count or {"requests": 300, "prohibitions": 200, "sentences": 1000}[arguments.kind]
         if arguments.kind == "sentences":
-            made = sentences([line for path in arguments.texts for line in data.read_lines(path)], count)
+            made = sentences([line for path in arguments.texts for line in corpus.read_lines(path)], count)
         else:
             made = {"requests": requests, "prohibitions": prohibitions}[arguments.kind](count, arguments.seed)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -227,8 +227,8 @@ def main() -> None:
     if arguments.known:
         known = {w.lower() for p in arguments.known for w in WORD.findall(p.read_text(encoding="utf-8"))}
     found = measure(
-        data.read_lines(arguments.sources),
-        [line.split("\t") for line in data.read_lines(arguments.kept)],
+        corpus.read_lines(arguments.sources),
+        [line.split("\t") for line in corpus.read_lines(arguments.kept)],
         served.parse(arguments.served.read_text(encoding="utf-8")),
         known,
     )

@@ -1,6 +1,4 @@
-"""Text files to batches of ids.
-
-A corpus is pairs of files, aligned by line. Everything here is deterministic for a seed: the same epoch number gives
+"""Texts to batches of ids. Everything here is deterministic for a seed: the same epoch number gives
 the same batches in the same order, which is what makes training resumable.
 """
 
@@ -9,15 +7,13 @@ from __future__ import annotations
 import pathlib
 import random
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 import sentencepiece as spm
 
-if TYPE_CHECKING:
-    from ..text import words
-
-UNK, BOS, EOS = 0, 1, 2  # every vocabulary that the recipe trains has these ids; padding is EOS under a mask
+from ..text import words
+from ..text.corpus import BOS, CHARACTERS, EOS, UNK
 
 
 @dataclass(frozen=True)
@@ -56,28 +52,6 @@ class Batch:
         return Batch(*(getattr(self, f.name)[first::step] for f in fields(self)))
 
 
-def read_lines(path: pathlib.Path) -> list[str]:
-    """The lines of a UTF-8 file."""
-    return split_lines(path.read_text(encoding="utf-8"))
-
-
-def split_lines(text: str) -> list[str]:
-    """Split at '\\n' alone: other Unicode line breaks are text."""
-    lines = text.split("\n")
-    return lines[:-1] if lines and lines[-1] == "" else lines
-
-
-def read_parallel(sources: Sequence[pathlib.Path], targets: Sequence[pathlib.Path]) -> list[tuple[str, str]]:
-    """Aligned lines of several file pairs, in order. Raises ValueError when a pair differs in length."""
-    pairs: list[tuple[str, str]] = []
-    for source, target in zip(sources, targets, strict=True):
-        left, right = read_lines(source), read_lines(target)
-        if len(left) != len(right):
-            raise ValueError(f"{source} has {len(left)} lines but {target} has {len(right)}; they must be aligned")
-        pairs.extend(zip(left, right))
-    return pairs
-
-
 @dataclass(frozen=True)
 class TokenizerOptions:
     """A recipe's `tokenizer` section: what a SentencePiece vocabulary holds beside the pieces that it learns."""
@@ -85,17 +59,6 @@ class TokenizerOptions:
     byte_fallback: bool = False  # the 256 bytes are pieces, and spell what no other piece does
     characters: tuple[str, ...] = ()  # keys of CHARACTERS: each of these characters is a piece
     variant_epochs: int = 0  # it also learns from so many epochs of the recipe's variants
-
-
-def _hangul(codec: str) -> str:
-    """The precomposed syllables that have two bytes of their own in `codec`."""
-    return "".join(c for c in map(chr, range(0xAC00, 0xD7A4)) if len(c.encode(codec)) == 2)
-
-
-CHARACTERS = {
-    "ascii": "".join(map(chr, range(0x21, 0x7F))),
-    "ks-x-1001": _hangul("euc_kr"),  # the 2,350 syllables that Korean is written with; there are 11,172
-}
 
 
 def train_tokenizer(

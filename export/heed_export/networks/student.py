@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..text import corpus
 from . import data, losses
 from .options import ModelOptions
 
@@ -163,7 +164,7 @@ class Student(nn.Module):
         The first position, which holds BOS, is read as the zero vector.
         """
         memory, mask = self.encode(src, src_len)
-        x = self._embed(self.tgt_embed(tgt_in) * (tgt_in != data.BOS)[:, :, None])
+        x = self._embed(self.tgt_embed(tgt_in) * (tgt_in != corpus.BOS)[:, :, None])
         attended = []
         for layer in self.decoder_layers:
             x, weights, energies = layer(x, memory, mask, self.dropout)

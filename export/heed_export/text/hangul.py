@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from ..networks import data
+from . import corpus
 
 FIRST, LAST = 0xAC00, 0xD7A3  # the precomposed syllables, 28 to a vowel: no final consonant, then the 27
 _RIEUL = 8  # the final consonant ㄹ among the 28
@@ -28,7 +28,7 @@ _FOREIGN = (
     "가나다라마바사아자카타파하거너더러머버서어저커터퍼허고노도로모보소오조코토포호구누두루무부수우주쿠투푸후그느드르므브스즈크트프"
     "기니디리미비시이지키티피히엘렉밀벨셀첼델멜안인온엔"
 )
-_COMMON = data.CHARACTERS["ks-x-1001"]
+_COMMON = corpus.CHARACTERS["ks-x-1001"]
 
 
 def is_syllable(c: str) -> bool:

@@ -21,9 +21,9 @@ import re
 import sys
 from typing import Iterable, Sequence
 
-from ..networks import data
+from . import corpus
 
-SPECIALS = ("<unk>", "<s>", "</s>")  # in the order of data.UNK, BOS, EOS
+SPECIALS = ("<unk>", "<s>", "</s>")  # in the order of corpus.UNK, BOS, EOS
 _WORD = re.compile(r"[^\W_]+|\S")
 
 
@@ -41,7 +41,7 @@ class Words:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text; a word that is not here is UNK."""
-        return [[self._ids.get(w, data.UNK) for w in text.lower().split()] for text in texts]
+        return [[self._ids.get(w, corpus.UNK) for w in text.lower().split()] for text in texts]
 
     def extended(self, source: str, target: str) -> tuple[list[int], list[int]]:
         """Both sides' ids; the source's unknown words are numbered from the vocabulary's size on, in their order."""
@@ -50,7 +50,7 @@ class Words:
         ids = []
         for word in source.lower().split():
             ids.append(self._ids[word] if word in self._ids else unknown.setdefault(word, size + len(unknown)))
-        return ids, [self._ids.get(w, unknown.get(w, data.UNK)) for w in target.lower().split()]
+        return ids, [self._ids.get(w, unknown.get(w, corpus.UNK)) for w in target.lower().split()]
 
 
 def train(lines: Iterable[str], path: pathlib.Path, size: int) -> Words:
@@ -63,7 +63,7 @@ def train(lines: Iterable[str], path: pathlib.Path, size: int) -> Words:
 
 
 def main() -> None:
-    for line in data.split_lines(sys.stdin.buffer.read().decode("utf-8")):
+    for line in corpus.split_lines(sys.stdin.buffer.read().decode("utf-8")):
         print(split(line))
 
 

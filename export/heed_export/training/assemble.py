@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from ..bundle import bundle, publish, spdx
 from ..decoding import decode, parity, text
 from ..measure import kept, metrics, served
-from ..networks import data, models
+from ..networks import models
+from ..text import corpus
 from ..text import language_tag
 from . import programs, train
 
@@ -67,7 +68,7 @@ def load_model(checkpoint: pathlib.Path) -> tuple[models.Seq2Seq, float]:
 
 
 def _vocabulary(m: models.ModelOptions, size: int, file: str, is_source: bool) -> dict:
-    side = {"size": size, "unk_id": data.UNK, "bos_id": data.BOS, "eos_id": data.EOS}
+    side = {"size": size, "unk_id": corpus.UNK, "bos_id": corpus.BOS, "eos_id": corpus.EOS}
     if is_source and m.source_eos:
         side["add_eos"] = True
     if m.unit == "words":
@@ -197,7 +198,7 @@ def make(job: Job, folder: pathlib.Path) -> str:
     documents = job.recipe.with_suffix("")
     print("parity", flush=True)
     given = documents / "parity.txt"
-    texts = data.read_lines(given) if documents.is_dir() else [s for s, _ in job.test[:: len(job.test) // 4 or 1]]
+    texts = corpus.read_lines(given) if documents.is_dir() else [s for s, _ in job.test[:: len(job.test) // 4 or 1]]
     files[parity.FILE] = parity.make(stored, texts)
     if not documents.is_dir():
         said = f"# {job.name} {o.version}\n\n{o.description}\n\nMade for a comparison, not to be passed on.\n"

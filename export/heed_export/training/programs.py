@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks import data, models
+from ..networks import models
+from ..text import corpus
 from ..networks.pointer import PointerGenerator
 from ..networks.student import Student
 
@@ -115,7 +116,7 @@ def _copying(writer: _Writer, model: models.Seq2Seq, output: dict, read: list[st
 
 def _step(ops: list[dict]) -> dict:
     """A step program that starts from BOS and whose last op is what search reads."""
-    return {"ops": ops, "output": ops[-1]["name"], "start_id": data.BOS}
+    return {"ops": ops, "output": ops[-1]["name"], "start_id": corpus.BOS}
 
 
 def _lstm(model: models.LuongLstm, context: str) -> Programs:

@@ -24,6 +24,7 @@ from typing import Callable, Sequence
 from ..bundle import bundle
 from ..measure import calibrate
 from ..networks import data, models
+from ..text.corpus import read_parallel
 from ..text import words
 from . import assemble, documentation, korean_requests, train
 
@@ -77,7 +78,7 @@ def read(path: pathlib.Path) -> Recipe:
 
 def corpus(root: pathlib.Path, prefixes: list[str], unit: str = "pieces") -> list[TextPair]:
     """The aligned lines of PREFIX.src and PREFIX.tgt, for every prefix in turn; of words, split into them."""
-    pairs = data.read_parallel(
+    pairs = read_parallel(
         [root / f"{p}.src" for p in prefixes],
         [root / f"{p}.tgt" for p in prefixes],
     )

@@ -104,11 +104,139 @@ def load(path: pathlib.Path) -> dict:
     return torch.load(path, map_location="cpu", weights_only=not torch.__version__.startswith("1."))
 
 
+class _Worker:
+    """One of the processes that train together: each walks the same batches and takes its share of each one's rows, equal
+    lengths, equal work; process 0 keeps files and tells."""
+
+    def __init__(
+        self, rank: int, folder: pathlib.Path, model_options: models.ModelOptions, options: TrainOptions, stop_at: int | None
+    ):
+        self.rank, self.folder, self.options, self.stop_at = rank, folder, options, stop_at
+        self.model_options = model_options
+        self.model = models.build(model_options)
+        self.model.set_bf16(options.bf16)
+        self.average = Average(self.model, options.average)
+        self.adam = torch.optim.Adam(self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), foreach=True)
+        # `at`: batches of the epoch under way that are done; `loss` and `seconds` are of that epoch.
+        self.state = {"epoch": 0, "step": 0, "best": math.inf, "stale": 0, "at": 0, "loss": 0.0, "seconds": 0.0}
+        self.shows = sys.stdout.isatty()
+        self._go_on()
+
+    def run(self, train: Pairs, valid: Sequence[data.Pair]) -> None:
+        while self.state["epoch"] < self.options.epochs and self.state["stale"] <= self.options.patience:
+            epoch = self.state["epoch"] + 1
+            figures = self._epoch(epoch, train(epoch) if callable(train) else train)
+            if figures is None:
+                return  # stopped
+            self._end_epoch(epoch, figures, valid)
+
+    @property
+    def _last(self) -> pathlib.Path:
+        return self.folder / "last.pt"
+
+    def _go_on(self) -> None:
+        if not self._last.exists():
+            return
+        kept = load(self._last)
+        self.model.load_state_dict(kept["model"])
+        self.adam.load_state_dict(kept["adam"])
+        self.average.weights, self.average.steps = kept["average"], kept["state"]["step"]
+        self.state = kept["state"]
+        if self.rank == 0:
+            print(f"going on after epoch {self.state['epoch']}, {self.state['at']} batches", flush=True)
+
+    def _keep(self) -> None:
+        if self.rank == 0:
+            weights = {"model": self.model.state_dict(), "adam": self.adam.state_dict(), "average": self.average.weights}
+            _save(self._last, {**weights, "state": self.state})
+
+    def _epoch(self, epoch: int, pairs: Sequence[data.Pair]) -> dict | None:
+        """The rest of an epoch; its figures, None where it was stopped."""
+        o, state = self.options, self.state
+        self.model.train()
+        todo = list(data.batches(pairs, o.positions, o.seed * 1000 + epoch, self.model_options.source_eos))
+        todo = [b for b in todo if len(b.src_len) >= o.processes]
+        started = saved = told = time.time()
+        before, seen = state["seconds"], 0
+        for at, whole in enumerate(todo[state["at"] :], start=state["at"]):
+            state["loss"] += self._step(epoch, whole)
+            state["step"] += 1
+            state["at"] = at + 1
+            seen += int(whole.tgt_len.sum())
+            now = time.time()
+            state["seconds"] = before + now - started
+            if state["step"] == self.stop_at:
+                self._keep()
+                return None
+            if now - saved > o.save_seconds:
+                saved = now
+                self._keep()
+            if self.rank == 0 and (self.shows or now - told > 60):
+                told = now
+                self._tell(epoch, len(todo), seen / (now - started))
+        line = {"train_loss": round(state["loss"] / len(todo), 4), "seconds": round(before + time.time() - started)}
+        return line | {"tokens_per_s": round(seen / (time.time() - started))}
+
+    def _step(self, epoch: int, whole: data.Batch) -> float:
+        """Learns from this process's share of a batch; its loss a target token."""
+        o, step = self.options, self.state["step"]
+        # All that is random hangs on the step alone, so that a run can be stopped and go on at any.
+        seed = (o.seed * 1_000_003 + step) * o.processes + self.rank
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        part = whole.rows(self.rank, o.processes)
+        batch = replace(
+            part,
+            src=data.word_dropout(part.src, o.word_dropout, rng),
+            tgt_in=data.word_dropout(part.tgt_in, o.word_dropout, rng),
+        )
+        rate = o.learning_rate * min(1.0, (step + 1) / o.warmup)
+        self.adam.param_groups[0]["lr"] = rate * o.decay ** max(0, epoch - o.decay_from + 1)
+        self.adam.zero_grad(set_to_none=True)
+        loss, count = self.model.loss(batch, o.smoothing)
+        loss.backward()
+        self.model.flush()
+        _all_reduce(self.model, 1.0 / int(whole.tgt_len.sum()))
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), o.clip)
+        self.adam.step()
+        self.average.update(self.model)
+        return float(loss.detach()) / count
+
+    def _tell(self, epoch: int, batches: int, speed: float) -> None:
+        state, at = self.state, self.state["at"]
+        line = (
+            f"epoch {epoch} {100 * at / batches:5.1f} %  loss {state['loss'] / at:.3f}"
+            f"  {speed:,.0f} tokens/s"
+            f"  {state['seconds'] * (batches - at) / at:.0f} s to go"
+        )
+        print(line, end="\r" if self.shows else "\n", flush=True)
+
+    def _end_epoch(self, epoch: int, figures: dict, valid: Sequence[data.Pair]) -> None:
+        # Every process validates the same averaged weights, so that all take the same decision.
+        model, state = self.model, self.state
+        current = {k: v.detach().clone() for k, v in model.named_parameters()}
+        model.load_state_dict({**model.state_dict(), **self.average.weights})
+        nll = validate(model, valid)
+        better = nll < state["best"]
+        state |= {"epoch": epoch, "best": min(nll, state["best"]), "stale": 0 if better else state["stale"] + 1}
+        state |= {"at": 0, "loss": 0.0, "seconds": 0.0}
+        if self.rank == 0 and better:
+            best = {"model": model.state_dict(), "options": self.model_options.to_dict(), "nll": nll}
+            _save(self.folder / "best.pt", best)
+        model.load_state_dict({**model.state_dict(), **current})
+        self._keep()
+        if self.rank == 0:
+            line = {"epoch": epoch, "valid_nll": round(nll, 4), "valid_ppl": round(math.exp(nll), 3), **figures}
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            print(line, flush=True)
+
+
 def _worker(
     rank: int,
     folder: pathlib.Path,
     model_options: models.ModelOptions,
-    o: TrainOptions,
+    options: TrainOptions,
     train: Pairs,
     valid: Sequence[data.Pair],
     port: int,
@@ -116,102 +244,11 @@ def _worker(
 ) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    torch.manual_seed(o.seed)  # of the first weights
-    if o.processes > 1:
-        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=o.processes)
-    model = models.build(model_options)
-    model.set_bf16(o.bf16)
-    average = Average(model, o.average)
-    adam = torch.optim.Adam(model.parameters(), lr=o.learning_rate, betas=(0.9, 0.98), foreach=True)
-    # `at`: batches of the epoch under way that are done; `loss` and `seconds` are of that epoch.
-    state = {"epoch": 0, "step": 0, "best": math.inf, "stale": 0, "at": 0, "loss": 0.0, "seconds": 0.0}
-    last = folder / "last.pt"
-    if last.exists():
-        kept = load(last)
-        model.load_state_dict(kept["model"])
-        adam.load_state_dict(kept["adam"])
-        average.weights, average.steps = kept["average"], kept["state"]["step"]
-        state = kept["state"]
-        if rank == 0:
-            print(f"going on after epoch {state['epoch']}, {state['at']} batches", flush=True)
-
-    def keep() -> None:
-        if rank == 0:
-            kept = {"model": model.state_dict(), "adam": adam.state_dict(), "average": average.weights, "state": state}
-            _save(last, kept)
-
-    show = sys.stdout.isatty()
-    while state["epoch"] < o.epochs and state["stale"] <= o.patience:
-        epoch = state["epoch"] + 1
-        model.train()
-        # Every process walks the same batches and takes its share of each one's rows: equal lengths, equal work.
-        pairs = train(epoch) if callable(train) else train
-        todo = list(data.batches(pairs, o.positions, o.seed * 1000 + epoch, model_options.source_eos))
-        todo = [b for b in todo if len(b.src_len) >= o.processes]
-        started = saved = told = time.time()
-        before, seen = state["seconds"], 0
-        for at, whole in enumerate(todo[state["at"] :], start=state["at"]):
-            # All that is random hangs on the step alone, so that a run can be stopped and go on at any.
-            seed = (o.seed * 1_000_003 + state["step"]) * o.processes + rank
-            torch.manual_seed(seed)
-            rng = np.random.default_rng(seed)
-            positions = int(whole.tgt_len.sum())
-            part = whole.rows(rank, o.processes)
-            batch = replace(
-                part,
-                src=data.word_dropout(part.src, o.word_dropout, rng),
-                tgt_in=data.word_dropout(part.tgt_in, o.word_dropout, rng),
-            )
-            rate = o.learning_rate * min(1.0, (state["step"] + 1) / o.warmup)
-            rate *= o.decay ** max(0, epoch - o.decay_from + 1)
-            adam.param_groups[0]["lr"] = rate
-            adam.zero_grad(set_to_none=True)
-            loss, count = model.loss(batch, o.smoothing)
-            loss.backward()
-            model.flush()
-            _all_reduce(model, 1.0 / positions)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), o.clip)
-            adam.step()
-            average.update(model)
-            state["step"] += 1
-            state["at"] = at + 1
-            state["loss"] += float(loss.detach()) / count
-            seen += positions
-            now = time.time()
-            state["seconds"] = before + now - started
-            if state["step"] == stop_at:
-                keep()
-                return
-            if now - saved > o.save_seconds:
-                saved = now
-                keep()
-            if rank == 0 and (show or now - told > 60):
-                told = now
-                line = (
-                    f"epoch {epoch} {100 * (at + 1) / len(todo):5.1f} %  loss {state['loss'] / (at + 1):.3f}"
-                    f"  {seen / (now - started):,.0f} tokens/s"
-                    f"  {state['seconds'] * (len(todo) - at - 1) / (at + 1):.0f} s to go"
-                )
-                print(line, end="\r" if show else "\n", flush=True)
-        # Every process validates the same averaged weights, so that all take the same decision.
-        current = {k: v.detach().clone() for k, v in model.named_parameters()}
-        model.load_state_dict({**model.state_dict(), **average.weights})
-        nll = validate(model, valid)
-        better = nll < state["best"]
-        line = {"epoch": epoch, "valid_nll": round(nll, 4), "valid_ppl": round(math.exp(nll), 3)}
-        line |= {"train_loss": round(state["loss"] / len(todo), 4)}
-        line |= {"seconds": round(before + time.time() - started)}
-        line |= {"tokens_per_s": round(seen / (time.time() - started))}
-        state |= {"epoch": epoch, "best": min(nll, state["best"]), "stale": 0 if better else state["stale"] + 1}
-        state |= {"at": 0, "loss": 0.0, "seconds": 0.0}
-        if rank == 0 and better:
-            _save(folder / "best.pt", {"model": model.state_dict(), "options": model_options.to_dict(), "nll": nll})
-        model.load_state_dict({**model.state_dict(), **current})
-        keep()
-        if rank == 0:
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-            print(line, flush=True)
+    torch.manual_seed(options.seed)  # of the first weights
+    if options.processes > 1:
+        address = f"tcp://127.0.0.1:{port}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=options.processes)
+    _Worker(rank, folder, model_options, options, stop_at).run(train, valid)
     if dist.is_initialized():
         dist.destroy_process_group()
 
