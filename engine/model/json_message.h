@@ -10,8 +10,8 @@
 
 namespace heed {
 
-// Strict: unknown fields and unknown enum names are INVALID_ARGUMENT, with what protobuf says made one line of at most
-// 300 printable bytes.
+// Strict: unknown fields, unknown enum names and values more than 64 levels deep are INVALID_ARGUMENT, with what
+// protobuf says made one line of at most 300 printable bytes.
 absl::Status ParseJsonMessage(absl::string_view json, google::protobuf::Message* message);
 
 }  // namespace heed

@@ -1,6 +1,8 @@
 #include "engine/model/spec.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "engine/base/quote.h"
@@ -12,6 +14,7 @@
 #include "engine/model/check_vocabulary.h"
 #include "engine/model/json_message.h"
 #include "engine/model/spec_fault.h"
+#include "engine/model/version1.h"
 
 namespace heed {
 namespace {
@@ -44,6 +47,9 @@ absl::Status CheckSearchAndLimits(const ModelSpec& spec) {
   HEED_RETURN_IF_ERROR(CheckSearch(spec));
   if (spec.limits().has_max_source_tokens()) {
     HEED_RETURN_IF_ERROR(CheckRange("limits.max_source_tokens", spec.limits().max_source_tokens(), 1, 100000));
+  }
+  if (!v1::TooLongPolicy_IsValid(spec.limits().too_long())) {
+    return SpecFault("limits.too_long is ", spec.limits().too_long(), ", expected a known TooLongPolicy");
   }
   return absl::OkStatus();
 }
@@ -98,8 +104,11 @@ absl::Status CheckSentenceLists(const ModelSpec& spec) {
 
 absl::StatusOr<ModelSpec> ParseSpec(absl::string_view json) {
   if (json.size() > kMaxSpecBytes) return SpecFault(json.size(), " bytes, more than the bound of ", kMaxSpecBytes);
+  const absl::StatusOr<std::optional<std::string>> newer = FromVersion1(json);
+  if (!newer.ok()) return SpecFault(newer.status().message());
   ModelSpec spec;
-  if (const absl::Status parsed = ParseJsonMessage(json, &spec); !parsed.ok()) return SpecFault(parsed.message());
+  const absl::Status parsed = ParseJsonMessage(newer->has_value() ? **newer : json, &spec);
+  if (!parsed.ok()) return SpecFault(parsed.message());
   return spec;
 }
 
@@ -107,7 +116,7 @@ absl::Status CheckSpec(const ModelSpec& spec) {
   const auto is_name = [](char c) {
     return absl::ascii_isdigit(c) || absl::ascii_islower(c) || c == '.' || c == '_' || c == '-';
   };
-  HEED_RETURN_IF_ERROR(CheckRange("format_version", spec.format_version(), 1, 1));
+  HEED_RETURN_IF_ERROR(CheckRange("format_version", spec.format_version(), 1, 2));
   HEED_RETURN_IF_ERROR(CheckText("name", spec.name(), 64, is_name, "[a-z0-9._-]"));
   HEED_RETURN_IF_ERROR(CheckText("version", spec.version(), 64, is_name, "[a-z0-9._-]"));
   if (spec.task() != model::v1::TASK_TRANSLATE && spec.task() != model::v1::TASK_SUMMARIZE) {

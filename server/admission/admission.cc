@@ -225,7 +225,8 @@ absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(TextRequest requ
   HEED_ASSIGN_OR_RETURN(admitted.priority, ResolvePriority(request.priority));
   HEED_ASSIGN_OR_RETURN(admitted.time_budget, ResolveTimeBudget(request.time_budget));
   admitted.reply_bytes_bound = limits_.max_reply_bytes;
-  common.too_long = request.too_long;
+  common.too_long =
+      request.too_long != v1::TOO_LONG_POLICY_UNSPECIFIED ? request.too_long : common.model->spec.limits().too_long();
   admitted.model = common.model;
   admitted.attention = std::move(request.attention);
   return std::make_unique<TextsWork>(limits_, std::move(common), std::move(admitted), std::move(request.texts));

@@ -13,7 +13,7 @@
 #include "engine/base/precision.h"
 #include "engine/base/types.h"
 #include "engine/run/job.h"
-#include "heed/model/v1/model.pb.h"
+#include "heed/v1/search.pb.h"
 
 namespace heed {
 
@@ -52,18 +52,19 @@ struct Tolerances {
 };
 
 struct Certificate {
-  std::string reference;             // who computed it, at what precision
-  std::string toolkit;               // "OpenNMT-py 3.5.1", or empty
-  model::v1::SearchDefaults search;  // what the cases were decoded with
+  std::string reference;     // who computed it, at what precision
+  std::string toolkit;       // "OpenNMT-py 3.5.1", or empty
+  v1::SearchOptions search;  // what the cases were decoded with
   Tolerances tolerance;
   Precision precision =
       Precision::kFloat32;           // whose tolerances these are: what the reference rounds, it rounds as well
   std::vector<CertifiedCase> cases;  // at least one
 };
 
-// Reads parity.json strictly: unknown fields, wrong types and sizes that disagree are INVALID_ARGUMENT, one line that
-// names the field: "parity.json: cases[2].margins has 4 numbers, expected 5, one for each of target_ids". What only a
-// model can tell (ids in its vocabularies, names of its attends) is not checked here.
+// Reads parity.json, a heed.model.v1.Parity, strictly: unknown fields, wrong types, what its fields' rules do not allow
+// and sizes that disagree are INVALID_ARGUMENT, one line that names the field: "parity.json: cases[2].margins has 4
+// numbers, expected 5, one for each of target_ids". What only a model can tell (ids in its vocabularies, names of its
+// attends) is not checked here.
 absl::StatusOr<Certificate> ParseCertificate(absl::string_view json);
 
 }  // namespace heed

@@ -267,13 +267,13 @@ TEST_F(BadInput, NegativePenaltiesAreRefusedWithTheirBounds) {
   EXPECT_EQ(SearchWith([](auto* search) { search->set_repetition_penalty(-1); }),
             "INVALID_ARGUMENT: search.repetition_penalty is -1; it must be 1 to 10");
   EXPECT_EQ(SearchWith([](auto* search) { search->mutable_average()->set_alpha(-0.5F); }),
-            "INVALID_ARGUMENT: search.average.alpha is -0.5; it must be 0 to 5");
+            "INVALID_ARGUMENT: search.average.alpha is -0.5; it must be 0 to 10");
   EXPECT_EQ(SearchWith([](auto* search) { search->mutable_gnmt()->set_alpha(-1); }),
-            "INVALID_ARGUMENT: search.gnmt.alpha is -1; it must be 0 to 5");
+            "INVALID_ARGUMENT: search.gnmt.alpha is -1; it must be 0 to 10");
   EXPECT_EQ(SearchWith([](auto* search) { search->set_no_repeat_ngram_size(-1); }),
             "INVALID_ARGUMENT: search.no_repeat_ngram_size is -1; it must be 0 to 16");
   EXPECT_EQ(SearchWith([](auto* search) { search->mutable_gnmt()->set_alpha(std::nanf("")); }),
-            "INVALID_ARGUMENT: search.gnmt.alpha is nan; it must be 0 to 5");
+            "INVALID_ARGUMENT: search.gnmt.alpha is nan; it must be 0 to 10");
 }
 
 TEST_F(BadInput, LengthsOutOfBoundsAreRefused) {

@@ -83,6 +83,17 @@ class Docs(unittest.TestCase):
         listed = named("server/config/flags.cc", r'"(HEED_[A-Z_]+)"')
         self.assertEqual(set(), (client - server) ^ listed, "UnknownServerVariables of server/config/flags.cc")
 
+    def test_what_is_written_of_fields_is_what_the_protos_say(self):
+        # The table of docs/bundle.md, and the bounds that heed_export holds its files to.
+        said = subprocess.run([ROOT / "scripts/search-fields", "--check"], capture_output=True, text=True)
+        self.assertEqual("", said.stdout + said.stderr)
+        page = documents()["docs/bundle.md"]
+        search = (ROOT / "proto/heed/v1/search.proto").read_text(encoding="utf-8")
+        message = re.search(r"^message SearchOptions \{(.*?)^\}", search, re.M | re.S)[1]
+        fields = re.findall(r"^ +(?:optional |repeated )?\w+ (\w+) = \d+ \[", message, re.M)
+        self.assertGreater(len(fields), 25)
+        self.assertEqual([], [f for f in fields if f"| `{f}` |" not in page])
+
     def test_the_readme_lists_the_metrics_that_there_are(self):
         counted = set()
         for path in (ROOT / "server/metrics").glob("*.cc"):

@@ -279,7 +279,7 @@ TEST_F(ReadBundleTest, RefusesFieldsOutOfTheirBounds) {
   const struct {
     const char *from, *to, *fault;
   } cases[] = {
-      {"\"format_version\": 1", "\"format_version\": 2", "format_version is 2, expected 1 to 1"},
+      {"\"format_version\": 1", "\"format_version\": 3", "format_version is 3, expected 1 to 2"},
       {"\"test-model\"", "\"Test\"", "name is \"Test\", expected 1 to 64 of [a-z0-9._-]"},
       {"\"test-model\"", "\"\"", "name is \"\""},
       {"\"version\": \"1\"", "\"version\": \"a b\"", "version is \"a b\""},

@@ -111,9 +111,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"NgramHuge", [](TextRequest* r) { r->search.set_no_repeat_ngram_size(17); },
                 "search.no_repeat_ngram_size is 17; it must be 0 to 16"},
         Refusal{"AverageAlphaNegative", [](TextRequest* r) { r->search.mutable_average()->set_alpha(-0.5); },
-                "search.average.alpha is -0.5; it must be 0 to 5"},
-        Refusal{"GnmtAlphaHuge", [](TextRequest* r) { r->search.mutable_gnmt()->set_alpha(6); },
-                "search.gnmt.alpha is 6; it must be 0 to 5"},
+                "search.average.alpha is -0.5; it must be 0 to 10"},
+        Refusal{"GnmtAlphaHuge", [](TextRequest* r) { r->search.mutable_gnmt()->set_alpha(11); },
+                "search.gnmt.alpha is 11; it must be 0 to 10"},
         Refusal{"GnmtBetaNegative", [](TextRequest* r) { r->search.mutable_gnmt()->set_beta(-1); },
                 "search.gnmt.beta is -1; it must be 0 to 100"},
         Refusal{"LengthOffset", [](TextRequest* r) { r->search.set_length_offset(2); },
@@ -242,7 +242,7 @@ TEST_F(AdmissionTest, SourceTokensCarryRangesOfTheWholeTextAndAFlaggedEos) {
 TEST_F(AdmissionTest, UnsetFieldsTakeTheModelsDefaults) {
   auto model = FakeModel();
   model->spec.mutable_search()->set_beam_size(3);
-  model->spec.mutable_search()->set_length_alpha(0.8F);
+  model->spec.mutable_search()->mutable_average()->set_alpha(0.8F);
   model->spec.mutable_search()->set_max_length_a(3);
   model->spec.mutable_search()->set_max_length_b(1);
   std::vector<std::unique_ptr<ServedModel>> models;
@@ -349,6 +349,18 @@ TEST_F(AdmissionTest, ATruncatedSegmentKeepsItsEosAndSaysSo) {
   EXPECT_TRUE(segment.truncated);
   EXPECT_THAT(admitted.jobs.at(0).source, ElementsAre(3, 4, 2));
   EXPECT_EQ(segment.source_tokens.back().begin(), 9);
+}
+
+TEST_F(AdmissionTest, WhatBecomesOfATooLongSegmentIsTheModelsUnlessTheRequestSays) {
+  auto model = FakeModel({.max_source_tokens = 4});
+  model->spec.mutable_limits()->set_too_long(v1::TOO_LONG_POLICY_SPLIT);
+  std::vector<std::unique_ptr<ServedModel>> models;
+  models.push_back(std::move(model));
+  registry_ = std::make_unique<Registry>(std::move(models), std::vector<v1::ModelSummary>());
+  TextRequest request = Texts({"hello world hello"});
+  EXPECT_GT(MustAdmit(request).texts.at(0).segments.size(), 1U);
+  request.too_long = v1::TOO_LONG_POLICY_ERROR;
+  EXPECT_TRUE(MustAdmit(std::move(request)).texts.at(0).error.has_value());
 }
 
 TEST_F(AdmissionTest, ASplitSegmentBecomesSeveralThatFit) {

@@ -94,41 +94,43 @@ TEST_P(CertificateFault, IsOneLineThatNamesTheField) {
 INSTANTIATE_TEST_SUITE_P(
     All, CertificateFault,
     ::testing::Values(
-        FileFault{"NoObject", [](Json& j) { j = Json::array(); }, " is an array, expected an object"},
-        FileFault{"Version", [](Json& j) { j["format_version"] = 2; }, "format_version is \"2\", expected 1"},
+        FileFault{"Version", [](Json& j) { j["format_version"] = 3; }, "format_version is 3, expected 1 to 2"},
+        FileFault{"NoVersion",
+                  [](Json& j) {
+                    j.erase("format_version");
+                    j["search"].erase("length_alpha");
+                  },
+                  "format_version is missing"},
         FileFault{"NoReference", [](Json& j) { j.erase("reference"); }, "reference is missing"},
-        FileFault{"Unknown", [](Json& j) { j["x\n"] = 1; }, "the file has an unknown field \"x\\x0a\""},
-        FileFault{"Search", [](Json& j) { j["search"] = 3; }, "search is \"3\", expected an object"},
-        FileFault{"Tolerance", [](Json& j) { j["tolerance"]["weight"] = 0; },
-                  "tolerance.weight is \"0\", expected a number above 0, at most 1"},
+        FileFault{"NoSearch", [](Json& j) { j.erase("search"); }, "search is missing"},
+        FileFault{"Beam", [](Json& j) { j["search"]["beam_size"] = 0; }, "search.beam_size is 0, expected 1 to 1024"},
+        FileFault{"Alpha", [](Json& j) { j["search"]["length_alpha"] = 11; },
+                  "search.length_alpha is 11, expected 0 to 10"},
+        FileFault{"NoTolerance", [](Json& j) { j["tolerance"]["weight"] = 0; },
+                  "tolerance.weight is 0, expected a number above 0, at most 1"},
+        FileFault{"WideTolerance", [](Json& j) { j["tolerance"]["margin"] = 1.5; },
+                  "tolerance.margin is 1.5, expected a number above 0, at most 1"},
         FileFault{"Precision", [](Json& j) { j["precision"] = "int4"; },
                   "precision is \"int4\", expected float32, bfloat16 or int8"},
-        FileFault{"UnknownTolerance", [](Json& j) { j["tolerance"]["w"] = 1; }, "tolerance has an unknown field \"w\""},
-        FileFault{"Measured", [](Json& j) { j["measured"]["values"]["c"] = "no"; },
-                  "measured.values \"c\" is \"\\\"no\\\"\", expected a number"},
-        FileFault{"NoCases", [](Json& j) { j["cases"] = Json::array(); }, "cases is empty"},
-        FileFault{"UnknownOfCase", [](Json& j) { j["cases"][1]["scores"] = 1; },
-                  "cases[1] has an unknown field \"scores\""},
+        FileFault{"NoCases", [](Json& j) { j["cases"] = Json::array(); }, "cases is missing"},
         FileFault{"NegativeId", [](Json& j) { j["cases"][0]["source_ids"][1] = -1; },
-                  "cases[0].source_ids[1] is \"-1\", expected an id, a whole number from 0"},
-        FileFault{"HugeId", [](Json& j) { j["cases"][0]["source_ids"][1] = 1ULL << 63; },
-                  "cases[0].source_ids[1] is \"9223372036854775808\", expected an id, a whole number from 0"},
+                  "cases[0].source_ids[1] is -1, expected at least 0"},
         FileFault{"NoIds", [](Json& j) { j["cases"][0]["target_ids"] = Json::array(); },
-                  "cases[0].target_ids has 0 ids, expected 1 to 100000"},
+                  "cases[0].target_ids is missing"},
         FileFault{"TooFew", [](Json& j) { j["cases"][0]["log_probabilities"].erase(0); },
                   "cases[0].log_probabilities has 2 elements, expected 3, one for each of target_ids"},
-        FileFault{"NoNumber", [](Json& j) { j["cases"][0]["log_probabilities"][2] = nullptr; },
-                  "cases[0].log_probabilities[2] is \"null\", expected a number"},
+        FileFault{"NotFinite", [](Json& j) { j["cases"][0]["log_probabilities"][2] = "NaN"; },
+                  "cases[0].log_probabilities[2] is nan, expected a finite number"},
+        FileFault{"NoWeight", [](Json& j) { j["cases"][1]["attentions"][0]["weights"][0][1] = "x"; },
+                  "cases[1].attentions[0].weights[0][1] is no number"},
         FileFault{"Finish", [](Json& j) { j["cases"][0]["finish"] = "stop"; },
-                  "cases[0].finish is \"\\\"stop\\\"\", expected \"eos\" or \"length\""},
+                  "cases[0].finish is \"stop\", expected eos or length"},
         FileFault{"Margins", [](Json& j) { j["cases"][1]["margins"].push_back(1); },
                   "cases[1].margins has 3 elements, expected 2, one for each of target_ids"},
         FileFault{"CopyIds", [](Json& j) { j["cases"][1]["copy_ids"].push_back(1); },
                   "cases[1].copy_ids has 3 elements, expected 2, one for each of source_ids"},
         FileFault{"Gates", [](Json& j) { j["cases"][1]["copy_gates"] = {1}; },
                   "cases[1].copy_gates has 1 elements, expected 2, one for each of target_ids"},
-        FileFault{"Shortlist", [](Json& j) { j["cases"][1]["shortlist"] = 1; },
-                  "cases[1].shortlist is \"1\", expected true or false"},
         FileFault{"Rows", [](Json& j) { j["cases"][1]["attentions"][0]["weights"].erase(0); },
                   "cases[1].attentions[0].weights has 1 elements, expected 2, one for each of target_ids"},
         FileFault{"Columns", [](Json& j) { j["cases"][1]["attentions"][0]["energies"][1].erase(0); },
@@ -144,27 +146,59 @@ INSTANTIATE_TEST_SUITE_P(
         FileFault{"Twice", [](Json& j) { j["cases"][1]["attentions"][1]["head"] = 0; },
                   "cases[1].attentions[1] is head 0 of \"c\" a second time"},
         FileFault{"Head", [](Json& j) { j["cases"][1]["attentions"][1]["head"] = -1; },
-                  "cases[1].attentions[1].head is \"-1\", expected a whole number from 0 to 1024"}),
+                  "cases[1].attentions[1].head is -1, expected 0 to 1024"}),
     [](const auto& info) { return info.param.name; });
 
-TEST(Certificate, ValuesInsideValuesAreBounded) {
-  // Written out again they would take as many calls inside each other as there are levels.
-  constexpr std::size_t kLevels = 200000;
-  std::string json = Good().dump();
-  const std::size_t beam = json.find("\"beam_size\":5");
-  ASSERT_NE(beam, std::string::npos);
-  json.replace(beam, 13, "\"beam_size\":" + std::string(kLevels, '[') + std::string(kLevels, ']'));
-  EXPECT_EQ(ParseCertificate(json).status().message(), "parity.json: the file has values more than 32 levels deep");
+// protobuf's reader of JSON says these.
+TEST(Certificate, WhatIsNoParityIsOneLineOfItsReaders) {
+  const std::function<void(Json&)> damages[] = {
+      [](Json& j) { j = Json::array(); },
+      [](Json& j) { j["x\n"] = 1; },
+      [](Json& j) { j["search"] = 3; },
+      [](Json& j) { j["search"]["beam"] = 3; },
+      [](Json& j) { j["tolerance"]["w"] = 1; },
+      [](Json& j) { j["measured"]["values"]["c"] = "no"; },
+      [](Json& j) { j["cases"][1]["scores"] = 1; },
+      [](Json& j) { j["cases"][0]["source_ids"][1] = 1ULL << 63; },
+      [](Json& j) { j["cases"][0]["log_probabilities"][2] = "one"; },
+      [](Json& j) { j["cases"][1]["shortlist"] = "maybe"; },
+  };
+  for (const auto& damage : damages) {
+    Json json = Good();
+    damage(json);
+    const absl::Status status = ParseCertificate(json.dump()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << json;
+    EXPECT_THAT(std::string(status.message()), ::testing::StartsWith("parity.json: ")) << json;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("\n")));
+  }
 }
 
-TEST(Certificate, WhatIsNoJsonIsSaidWithItsPlace) {
-  EXPECT_THAT(std::string(ParseCertificate("{\"a\": }").status().message()),
-              Eq("parity.json: the file is not JSON: a fault at byte 7"));
-  EXPECT_THAT(std::string(ParseCertificate("[1e999]").status().message()), HasSubstr("out of range"));
-  EXPECT_FALSE(ParseCertificate(std::string(100000, '[')).ok());
+TEST(Certificate, SearchIsReadInTheFormOfEitherVersion) {
+  EXPECT_EQ(ParseCertificate(Good().dump())->search.ShortDebugString(), "beam_size: 5 average { alpha: 0.6 }");
   Json json = Good();
-  json["search"]["beam"] = 3;
-  EXPECT_THAT(std::string(ParseCertificate(json.dump()).status().message()), HasSubstr("parity.json: search: "));
+  json["format_version"] = 2;
+  EXPECT_FALSE(ParseCertificate(json.dump()).ok());
+  json["search"] = {{"beam_size", 5}, {"gnmt", {{"alpha", 0.6}}}};
+  EXPECT_EQ(ParseCertificate(json.dump())->search.ShortDebugString(), "beam_size: 5 gnmt { alpha: 0.6 }");
+}
+
+TEST(Certificate, ValuesInsideValuesAreBounded) {
+  constexpr std::size_t kLevels = 200000;
+  for (const char* place : {"\"beam_size\":5", "\"weights\":[[0.5,0.5],[1,0]]"}) {
+    std::string json = Good().dump();
+    const std::size_t found = json.find(place);
+    ASSERT_NE(found, std::string::npos);
+    const std::string key = std::string(place).substr(0, std::string(place).find(':') + 1);
+    json.replace(found, std::string(place).size(), key + std::string(kLevels, '[') + std::string(kLevels, ']'));
+    EXPECT_EQ(ParseCertificate(json).status().message(), "parity.json: the file has values more than 64 levels deep");
+  }
+}
+
+TEST(Certificate, WhatIsNoJsonIsRefusedInOneLine) {
+  for (const std::string& json :
+       {std::string("{\"a\": }"), std::string("[1e999]"), std::string(100000, '['), std::string()}) {
+    EXPECT_THAT(std::string(ParseCertificate(json).status().message()), ::testing::StartsWith("parity.json: "));
+  }
 }
 
 }  // namespace
