@@ -1,6 +1,7 @@
 #include "client/cli/search_flags.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,12 +10,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/fields/field_rules.h"
 
 namespace heed::cli {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::OneofDescriptor;
 using google::protobuf::Reflection;
 
 // "BEAM_STOP_" of BeamStop.
@@ -48,18 +53,34 @@ Flag OptionalBoolFlag(const FieldDescriptor* field, std::string help, v1::Search
           }};
 }
 
-// The server's bounds apply; here it only has to be a value that the field can hold. `range` says them to people.
-Flag FieldFlag(const std::string& name, std::string help, std::string range, v1::SearchOptions* search) {
-  const FieldDescriptor* const field = v1::SearchOptions::descriptor()->FindFieldByName(name);
+// "0 to 100"; "1 to the server's --max_beam_size (16 where it says nothing else)"; "1 to --beam_size".
+std::string RangeOf(const FieldDescriptor& field) {
+  const v1::FieldRules& rules = RulesOf(field);
+  const std::string least = absl::StrCat(static_cast<std::int64_t>(rules.minimum()), " to ");
+  if (!rules.at_most().empty()) return absl::StrCat(least, "--", rules.at_most());
+  if (rules.server_flag().empty()) return BoundOf(field);
+  return absl::StrCat(least, "the server's --", rules.server_flag(), " (", rules.server_default(),
+                      " where it says nothing else)");
+}
+
+// The server's bounds apply; here it only has to be a value that the field can hold.
+Flag FieldFlag(const FieldDescriptor* field, v1::SearchOptions* search) {
+  const std::string& name = field->name();
+  const v1::FieldRules& rules = RulesOf(*field);
+  std::string help = rules.help();
+  // What depends on the server or on another flag is in the message of a wrong value.
+  if (rules.has_maximum() && rules.server_flag().empty() && rules.at_most().empty()) {
+    absl::StrAppend(&help, " (", BoundOf(*field), ")");
+  }
   const Reflection* const reflection = search->GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
       return IntFlag(
           name, std::move(help), [=](std::int32_t value) { reflection->SetInt32(search, field, value); },
-          std::move(range));
+          RangeOf(*field));
     case FieldDescriptor::CPPTYPE_FLOAT:
       return FloatFlag(
-          name, std::move(help), [=](float value) { reflection->SetFloat(search, field, value); }, std::move(range));
+          name, std::move(help), [=](float value) { reflection->SetFloat(search, field, value); }, RangeOf(*field));
     case FieldDescriptor::CPPTYPE_BOOL:
       return OptionalBoolFlag(field, std::move(help), search);
     case FieldDescriptor::CPPTYPE_ENUM:
@@ -70,78 +91,83 @@ Flag FieldFlag(const std::string& name, std::string help, std::string range, v1:
   }
 }
 
-// "none", "average", "average:0.8", "gnmt", "gnmt:0.6", "gnmt:0.6:0".
-absl::Status SetLengthNormalization(const std::string& value, v1::SearchOptions* search) {
-  const std::vector<std::string> parts = absl::StrSplit(value, ':');
-  float numbers[2] = {0, 0};  // alpha, beta
-  const std::size_t count = parts.size() - 1;
-  for (std::size_t i = 0; i < count && i < 2; ++i) {
-    if (!absl::SimpleAtof(parts[i + 1], &numbers[i])) {
-      return absl::InvalidArgumentError("what stands behind a colon must be a number: ALPHA 0 to 5, BETA 0 to 100");
-    }
+// "gnmt[:ALPHA[:BETA]]": a message of the oneof, and the numbers in it.
+std::string FormOf(const FieldDescriptor& choice) {
+  const Descriptor& inside = *choice.message_type();
+  std::string form = choice.name();
+  for (int i = 0; i < inside.field_count(); ++i) {
+    absl::StrAppend(&form, "[:", absl::AsciiStrToUpper(inside.field(i)->name()));
   }
-  if (parts[0] == "none" && count == 0) {
-    search->mutable_none();
-  } else if (parts[0] == "average" && count <= 1) {
-    auto* const average = search->mutable_average();
-    if (count > 0) average->set_alpha(numbers[0]);
-  } else if (parts[0] == "gnmt" && count <= 2) {
-    auto* const gnmt = search->mutable_gnmt();
-    if (count > 0) gnmt->set_alpha(numbers[0]);
-    if (count > 1) gnmt->set_beta(numbers[1]);
-  } else {
-    return absl::InvalidArgumentError("it must be none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]");
+  return form + std::string(static_cast<std::size_t>(inside.field_count()), ']');
+}
+
+// "none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]".
+std::string FormsOf(const OneofDescriptor& oneof) {
+  std::string forms;
+  for (int i = 0; i < oneof.field_count(); ++i) {
+    const bool last = i > 0 && i + 1 == oneof.field_count();
+    absl::StrAppend(&forms, i == 0 ? "" : last ? " or " : ", ", FormOf(*oneof.field(i)));
+  }
+  return forms;
+}
+
+// "ALPHA 0 to 10, BETA 0 to 100".
+std::string NumbersOf(const Descriptor& inside) {
+  std::string numbers;
+  for (int i = 0; i < inside.field_count(); ++i) {
+    const FieldDescriptor& field = *inside.field(i);
+    absl::StrAppend(&numbers, i == 0 ? "" : ", ", absl::AsciiStrToUpper(field.name()), " ", BoundOf(field));
+  }
+  return numbers;
+}
+
+// "gnmt:0.6:0": the message's name, then its numbers in order, as many as are given.
+absl::Status SetChoice(const OneofDescriptor& oneof, const std::string& value, v1::SearchOptions* search) {
+  const std::vector<std::string> parts = absl::StrSplit(value, ':');
+  const FieldDescriptor* choice = nullptr;
+  for (int i = 0; i < oneof.field_count(); ++i) {
+    if (oneof.field(i)->name() == parts[0]) choice = oneof.field(i);
+  }
+  const int given = static_cast<int>(parts.size()) - 1;
+  if (choice == nullptr || given > choice->message_type()->field_count()) {
+    return absl::InvalidArgumentError(absl::StrCat("it must be ", FormsOf(oneof)));
+  }
+  const Descriptor& inside = *choice->message_type();
+  search->GetReflection()->ClearOneof(search, &oneof);  // of several flags the last counts, numbers and all
+  Message* const message = search->GetReflection()->MutableMessage(search, choice);
+  for (int i = 0; i < given; ++i) {
+    float number = 0;
+    if (!absl::SimpleAtof(parts[static_cast<std::size_t>(i) + 1], &number)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("what stands behind a colon must be a number: ", NumbersOf(inside)));
+    }
+    message->GetReflection()->SetFloat(message, inside.field(i), number);
   }
   return absl::OkStatus();
 }
 
-struct FieldHelp {
-  const char* name;
-  const char* help;
-  const char* range = "";  // of a number: docs of heed.v1.SearchOptions have the same
-};
-
-constexpr FieldHelp kUsual[] = {
-    {"beam_size", "hypotheses kept; 1 is greedy", "1 to the server's --max_beam_size (16 where it says nothing else)"},
-    {"n_best", "hypotheses returned, at most beam_size", "1 to --beam_size"},
-    {"min_length", "fewest tokens of an output", "0 to --max_length"},
-    {"max_length", "most tokens of an output",
-     "1 to the server's --max_target_tokens (512 where it says nothing else)"},
-    {"repetition_penalty", "factor on tokens that were used before; 1 is none", "1 to 10"},
-    {"no_repeat_ngram_size", "no sequence of so many tokens twice; 0 is off", "0 to 16"},
-    {"unknowns", "whether the unknown piece may come"},
-    {"replace_unknowns", "put the source's word that was attended to most for an unknown piece"},
-};
-
-constexpr FieldHelp kToolkit[] = {
-    {"beam_policy", "which continuations of a beam go on"},
-    {"beam_stop", "when a beam search is over"},
-    {"unfinished", "what becomes of the unfinished at max_length"},
-    {"min_length_a", "min_length as A times the source's tokens", "0 to 100"},
-    {"min_length_b", "plus so many", "0 to 100000"},
-    {"max_length_a", "max_length as A times the source's tokens", "0 to 100"},
-    {"max_length_b", "plus so many", "0 to 100000"},
-    {"length_offset", "added to the length that scores are normalised by", "-1 to 1"},
-    {"length_every_step", "normalise at every step (beam_policy keep)"},
-    {"late_end_scores", "an end counts from the next step on (with length_every_step)"},
-    {"unknown_penalty", "taken from the score for each unknown piece", "-100 to 100"},
-    {"word_penalty", "taken from the score for each token", "-100 to 100"},
-    {"coverage_penalty", "penalty on what attention covered"},
-    {"coverage_beta", "factor of coverage_penalty", "0 to 100"},
-    {"coverage_every_step", "coverage counts at every step, not at the end"},
-    {"no_repeat_ngram_drops", "no_repeat_ngram_size drops a hypothesis instead of banning tokens"},
-    {"attend", "the attend that coverage and replacing read"},
-};
+Flag ChoicesFlag(const OneofDescriptor* oneof, v1::SearchOptions* search) {
+  const std::string& what = oneof->options().GetExtension(v1::choice).help();
+  return {oneof->name(), "HOW", absl::StrCat(what, ": ", FormsOf(*oneof)),
+          [search, oneof](const std::string& value) { return SetChoice(*oneof, value, search); }};
+}
 
 }  // namespace
 
 std::vector<FlagGroup> SearchFlagGroups(v1::SearchOptions* search) {
   FlagGroup usual{"Search (default: the model's)", {}}, toolkit{"Search as a toolkit does it (docs/bundle.md)", {}};
-  for (const FieldHelp& field : kUsual) usual.flags.push_back(FieldFlag(field.name, field.help, field.range, search));
-  usual.flags.push_back({"length_normalization", "HOW", "none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]",
-                         [search](const std::string& value) { return SetLengthNormalization(value, search); }});
-  for (const FieldHelp& field : kToolkit)
-    toolkit.flags.push_back(FieldFlag(field.name, field.help, field.range, search));
+  const Descriptor& message = *v1::SearchOptions::descriptor();
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor* const field = message.field(i);
+    const v1::FieldRules& rules = RulesOf(*field);
+    if (rules.bundle_only()) continue;
+    const OneofDescriptor* const oneof = field->real_containing_oneof();
+    if (oneof == nullptr) {
+      (rules.toolkit() ? toolkit : usual).flags.push_back(FieldFlag(field, search));
+    } else if (field == oneof->field(0)) {
+      usual.flags.push_back(ChoicesFlag(oneof, search));
+    }
+  }
   return {std::move(usual), std::move(toolkit)};
 }
 

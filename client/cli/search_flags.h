@@ -1,4 +1,5 @@
-// The flags that fill v1::SearchOptions: one per field, of the field's name and type, made from the message itself.
+// The flags that fill v1::SearchOptions: one per field that a request may set, of the field's name and type, and one
+// per oneof; help and bounds are those of the fields' rules. A field added to the message has its flag.
 //
 // Plain functions; not thread-safe.
 #pragma once
@@ -6,7 +7,7 @@
 #include <vector>
 
 #include "client/cli/flags.h"
-#include "heed/v1/text.pb.h"
+#include "heed/v1/search.pb.h"
 
 namespace heed::cli {
 

@@ -26,7 +26,18 @@ FlagGroup InputFlags(TextOptions* options) {
            [options](std::int64_t value) { options->in_flight = value; }, 1, 64),
        BoolFlag("shortlist", "only the output words that the model's shortlist gives (default true, where it has one)",
                 &options->shortlist),
-       BoolFlag("truncate", "cut what is too long for the model instead of refusing it", &options->truncate)}};
+       ChoiceFlag("too_long",
+                  "what becomes of a sentence that is too long for the model: error refuses the text,\ntruncate drops "
+                  "the rest, split makes several of it (default: the model's)",
+                  {"error", "truncate", "split"},
+                  [options](const std::string& word) {
+                    options->too_long = word == "error"      ? v1::TOO_LONG_POLICY_ERROR
+                                        : word == "truncate" ? v1::TOO_LONG_POLICY_TRUNCATE
+                                                             : v1::TOO_LONG_POLICY_SPLIT;
+                  }),
+       BoolFlag("truncate", "the same as --too_long=truncate", [options](bool truncate) {
+         options->too_long = truncate ? v1::TOO_LONG_POLICY_TRUNCATE : v1::TOO_LONG_POLICY_ERROR;
+       })}};
 }
 
 FlagGroup ModelFlags(TextOptions* options) {

@@ -30,7 +30,7 @@ struct TextOptions {
   // Request.
   v1::ModelSelector model;
   v1::SearchOptions search;
-  bool truncate = false;
+  v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;  // unspecified: the model's
   bool shortlist = true;
   bool attention = false;
   bool energies = false;
@@ -69,7 +69,7 @@ Request MakeRequest(const TextOptions& options, const std::vector<std::string>& 
   *request.mutable_model() = options.model;
   *request.mutable_search() = options.search;
   for (const std::string& text : texts) request.add_texts(text);
-  if (options.truncate) request.set_too_long(v1::TOO_LONG_POLICY_TRUNCATE);
+  request.set_too_long(options.too_long);
   if (!options.shortlist) request.set_shortlist(false);
   if (const auto attention = AttentionOf(options)) *request.mutable_attention() = *attention;
   if (options.max_reply_bytes.has_value()) request.set_max_reply_bytes(*options.max_reply_bytes);

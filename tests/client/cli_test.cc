@@ -199,6 +199,7 @@ TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {
                  "--length_offset=-1",
                  "--max_length_a=1.5",
                  "--max_length_b=2",
+                 "--max_length_cap=40",
                  "--min_length_a=0.5",
                  "--min_length_b=3",
                  "--no_repeat_ngram_drops",
@@ -219,14 +220,41 @@ TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {
             "min_length_a: 0.5 min_length_b: 3 beam_policy: BEAM_POLICY_GO_ON beam_stop: BEAM_STOP_PLACES_ENDED "
             "unfinished: UNFINISHED_POLICY_FILL unknowns: UNKNOWN_POLICY_BAN unknown_penalty: 0.5 word_penalty: -1 "
             "coverage_penalty: COVERAGE_PENALTY_WU coverage_beta: 0.2 coverage_every_step: true "
-            "no_repeat_ngram_drops: true replace_unknowns: true attend: \"c\"");
-  // Nothing is left out but what excludes the above.
+            "no_repeat_ngram_drops: true replace_unknowns: true attend: \"c\" max_length_cap: 40");
+  // Nothing is left out but what excludes the above, and what is a bundle's alone.
   std::vector<std::string> unset;
   for (int i = 0; i < search.GetDescriptor()->field_count(); ++i) {
     const auto* const field = search.GetDescriptor()->field(i);
-    if (!search.GetReflection()->HasField(search, field)) unset.push_back(field->name());
+    const bool is_set = !field->is_repeated() && search.GetReflection()->HasField(search, field);
+    if (!is_set) unset.push_back(field->name());
   }
-  EXPECT_THAT(unset, ::testing::ElementsAre("min_length", "max_length", "none", "average"));
+  EXPECT_THAT(unset, ::testing::ElementsAre("min_length", "max_length", "none", "average", "banned_ids"));
+}
+
+// Help, range and kind of each flag are those of the field's rules: nothing is written twice.
+TEST_F(Cli, SaysOfEachFieldOfTheSearchWhatItsRulesSay) {
+  EXPECT_EQ(Run({"translate", "--help"}), 0);
+  const auto& message = *v1::SearchOptions::descriptor();
+  for (int i = 0; i < message.field_count(); ++i) {
+    const v1::FieldRules& rules = message.field(i)->options().GetExtension(v1::rules);
+    if (rules.bundle_only() || message.field(i)->message_type() != nullptr) continue;
+    EXPECT_THAT(out_, HasSubstr("--" + message.field(i)->name())) << out_;
+    EXPECT_THAT(out_, HasSubstr(rules.help()));
+  }
+  EXPECT_THAT(out_, HasSubstr("none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]"));
+  EXPECT_THAT(out_, HasSubstr("(-100 to 100)"));
+}
+
+TEST_F(Cli, SaysWhatBecomesOfWhatIsTooLong) {
+  const std::pair<const char*, v1::TooLongPolicy> flags[] = {{"--too_long=split", v1::TOO_LONG_POLICY_SPLIT},
+                                                             {"--too_long=truncate", v1::TOO_LONG_POLICY_TRUNCATE},
+                                                             {"--truncate", v1::TOO_LONG_POLICY_TRUNCATE},
+                                                             {"--too_long=error", v1::TOO_LONG_POLICY_ERROR},
+                                                             {"--plain", v1::TOO_LONG_POLICY_UNSPECIFIED}};
+  for (const auto& [flag, policy] : flags) {
+    EXPECT_EQ(Run({"translate", flag, "text"}), 0);
+    EXPECT_EQ(server_.requests().back().too_long(), policy) << flag;
+  }
 }
 
 TEST_F(Cli, LeavesBoundsToTheServer) {
@@ -307,6 +335,10 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{"NormalizationOfTooMuch",
                   {"translate", "--length_normalization=average:1:2"},
                   "--length_normalization is \"average:1:2\"; it must be none, average[:ALPHA] or gnmt[:ALPHA[:BETA]]"},
+        UsageCase{"NormalizationByNoNumber",
+                  {"translate", "--length_normalization=gnmt:x"},
+                  "--length_normalization is \"gnmt:x\"; what stands behind a colon must be a number: ALPHA 0 to 10, "
+                  "BETA 0 to 100"},
         UsageCase{"UnknownStop",
                   {"translate", "--unfinished=drop"},
                   "--unfinished is \"drop\"; it must be count or fill or end"},
