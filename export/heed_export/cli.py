@@ -1,4 +1,4 @@
-"""The command heed-export: a sub-command for each toolkit whose models it imports, and two that measure a bundle."""
+"""The command heed-export: a sub-command for each toolkit whose models it imports, and those that measure or rewrite a bundle."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import traceback
 from typing import NoReturn
 
 from . import needs
+from .bundle import upgrade
 from .importers import importer
 from .measure import calibrate, precision
 from .reading.shown import MAX_LINE, escaped, say
@@ -42,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         importer.add_common_arguments(command)
         needed = getattr(module, "NEEDS", ())
         command.set_defaults(run=lambda args, read=module.read: importer.run(args, read), needs=needed)
-    for module in (precision, calibrate):
+    for module in (precision, calibrate, upgrade):
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         command.set_defaults(run=module.run, needs=())  # sacrebleu for some bundles: precision says so

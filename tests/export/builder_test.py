@@ -4,6 +4,7 @@
 import json
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 import unittest
@@ -12,7 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import numpy as np
 import presets  # noqa: F401  (sets the import path)
-from heed_export.bundle import bundle, certificate, publish
+from heed_export import cli
+from heed_export.bundle import bundle, certificate, publish, upgrade
 from heed_export.model import builder, layers, vocabulary
 from reference import trace
 
@@ -78,10 +80,30 @@ class Emitted(unittest.TestCase):
         walk(publish.spec_of(tiny(), CARD, {}))
         self.assertEqual(set(), names - fields)
 
-    def test_the_search_fields_are_the_schemas(self):
-        source = re.sub(r"//.*", "", (ROOT / "proto/heed/model/v1/model.proto").read_text(encoding="utf-8"))
-        body = re.search(r"^message SearchDefaults \{(.*?)^\}", source, re.M | re.S)[1]
-        self.assertEqual(set(re.findall(r"(\w+) = \d+", body)), builder.SEARCH_FIELDS)
+    def test_the_search_is_held_to_the_rules_of_its_fields(self):
+        m = tiny()
+        m.set_search(beam_size=5, average={"alpha": 1.0}, banned_ids=[1], unknowns="UNKNOWN_POLICY_BAN", n_best=2)
+        m.set_search(gnmt={"alpha": 0.6})  # in average's place
+        self.assertEqual(["beam_size", "banned_ids", "unknowns", "n_best", "gnmt"], list(m.search))
+        for search, said in (
+            ({"beams": 3}, "search: there is no field beams"),
+            ({"length_alpha": 1}, "search: there is no field length_alpha"),
+            ({"beam_size": 0}, "search.beam_size is 0, expected 1 to 1024"),
+            ({"beam_size": 2.5}, "search.beam_size is 2.5, expected a whole number"),
+            ({"beam_size": True}, "search.beam_size is true, expected a whole number"),
+            ({"gnmt": {"alpha": 11}}, "search.gnmt.alpha is 11, expected 0 to 10"),
+            ({"word_penalty": float("nan")}, "search.word_penalty is nan, expected -100 to 100"),
+            ({"beam_policy": "SHRINK"}, 'search.beam_policy is "SHRINK", expected a known BeamPolicy'),
+            ({"replace_unknowns": 1}, "search.replace_unknowns is 1, expected true or false"),
+            ({"banned_ids": [1, -1]}, "search.banned_ids[1] is -1, expected at least 0"),
+            ({"banned_ids": 1}, "search.banned_ids is 1, expected a list"),
+            ({"banned_ids": [0] * 1025}, "search.banned_ids is a list of 1025, expected a list of at most 1024"),
+            ({"max_length": 9, "max_length_b": 3}, "search.max_length is 9, expected unset where max_length_b is set"),
+            ({"none": {}, "average": {}}, "search.average is set, expected unset where none is set"),
+        ):
+            with self.subTest(said), self.assertRaises(builder.BuildError) as caught:
+                m.set_search(**search)
+            self.assertEqual(said, str(caught.exception))
 
     def test_an_array_given_twice_is_stored_once(self):
         m = tiny()
@@ -208,6 +230,50 @@ class Refused(unittest.TestCase):
         self.check("search: there is no field beam", lambda: tiny().set_search(beam=3))
 
 
+class Upgraded(unittest.TestCase):
+    """A bundle as heed-export wrote them before format version 2."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "b"
+        shutil.copytree(ROOT / "tests/data/version1", self.folder)
+
+    def test_the_search_is_rewritten_and_nothing_else(self):
+        before = bundle.read(self.folder)
+        bytes_before = {p.name: p.read_bytes() for p in self.folder.iterdir()}
+        self.assertEqual(0, cli.main(["upgrade", str(self.folder)]))
+        after = bundle.read(self.folder)  # SHA256SUMS is right
+        search = after.spec["search"]
+        self.assertEqual((2, {"alpha": 0.6, "beta": 0}), (after.spec["format_version"], search["gnmt"]))
+        self.assertEqual({n for n in before.spec["search"] if not n.startswith("length_")} | {"gnmt", "length_offset"},
+                         set(search))  # fmt: skip
+        self.assertEqual({k: v for k, v in before.spec.items() if k not in ("format_version", "search")},
+                         {k: v for k, v in after.spec.items() if k not in ("format_version", "search")})  # fmt: skip
+        changed = {p.name for p in self.folder.iterdir() if p.read_bytes() != bytes_before[p.name]}
+        self.assertEqual({"model.json", "SHA256SUMS"}, changed)
+        self.assertEqual(0, cli.main(["upgrade", str(self.folder)]))  # again: nothing to do
+        self.assertEqual(after.digest, bundle.read(self.folder).digest)
+
+    def test_what_length_normalisation_was(self):
+        kind = "LENGTH_NORMALIZATION_"
+        for old, new in (
+            ({"beam_size": 1, "length_alpha": 1.0}, {"beam_size": 1, "average": {"alpha": 1.0}}),
+            ({"length_alpha": 0}, {}),
+            ({"length_normalization": kind + "NONE", "length_alpha": 1}, {"none": {}}),
+            ({"length_normalization": kind + "POWER"}, {"average": {"alpha": 0}}),
+            ({"length_normalization": kind + "GNMT", "length_alpha": 0.9}, {"gnmt": {"alpha": 0.9, "beta": 5}}),
+        ):
+            self.assertEqual(new, upgrade.search_of_version_1(old))
+
+    def test_what_is_no_version_1_is_left_alone(self):
+        for spec, said in (
+            ({"format_version": 3}, "model.json: format_version is 3, expected 1 to 2"),
+            ({"format_version": 1, "search": {"length_alpha": 11}}, "search.average.alpha is 11, expected 0 to 10"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                upgrade.upgraded(spec)
+            self.assertEqual(said, str(caught.exception))
+
+
 class Published(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -236,6 +302,25 @@ class Published(unittest.TestCase):
         self.assertEqual([[0.5, 0.5]] * 2, case["attentions"][0]["weights"])
         self.assertEqual([[1.0] * 8] * 2, case["attentions"][0]["contexts"])
         self.assertEqual(["tiny"], [p.name for p in (self.folder / "a").iterdir()])
+
+    def test_a_bundle_says_how_its_sentences_are_cut_and_what_becomes_of_long_ones(self):
+        lists = {"inside": ["Bf"], "ordinals": True}
+        m = tiny()
+        m.max_source_tokens = 100
+        card = publish.Card("tiny", "CC0-1.0", "de", "en", sentence_lists=lists, too_long="split")
+        spec = publish.spec_of(m, card, {})
+        self.assertEqual(lists, spec["sentence_lists"])
+        self.assertEqual({"max_source_tokens": 100, "too_long": "TOO_LONG_POLICY_SPLIT"}, spec["limits"])
+        for wrong, said in (
+            ({"insides": []}, "sentence_lists: there is no field insides"),
+            ({"inside": "Bf"}, 'sentence_lists.inside is "Bf", expected a list'),
+            ({"inside": [3]}, "sentence_lists.inside[0] is 3, expected a string"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                publish.Card("tiny", "CC0-1.0", "de", "en", sentence_lists=wrong)
+            self.assertEqual(said, str(caught.exception))
+        with self.assertRaisesRegex(ValueError, "of no use"):
+            publish.Card("tiny", "CC0-1.0", "de", "en", segmentation="none", sentence_lists=lists)
 
     def test_equal_vocabularies_share_a_file(self):
         ids = dict(unk=0, bos=2, eos=3)

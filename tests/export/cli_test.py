@@ -155,7 +155,7 @@ class Command(unittest.TestCase):
 
     def test_the_installed_command_is_this_one(self):
         whole = tomllib.loads((EXPORT / "pyproject.toml").read_text(encoding="utf-8"))
-        self.assertEqual(["*.txt"], whole["tool"]["setuptools"]["package-data"]["*"])
+        self.assertEqual(["*.txt", "*.json"], whole["tool"]["setuptools"]["package-data"]["*"])
         project = whole["project"]
         module, function = project["scripts"]["heed-export"].split(":")
         self.assertIs(cli.main, getattr(importlib.import_module(module), function))

@@ -37,7 +37,7 @@ def write(arch: str, folder: pathlib.Path) -> None:
             case["attentions"] = [{"attend": attends[-1], "head": 0, **matrices}]
         cases.append(case)
     proof = {
-        "format_version": 1,
+        "format_version": 2,
         "reference": "PyTorch",
         "search": {"beam_size": 1, "max_length_a": 2, "max_length_b": 20},
         "tolerance": parity.TOLERANCE,

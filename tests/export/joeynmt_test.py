@@ -83,7 +83,7 @@ class JoeyNmt(unittest.TestCase):
         self.assertEqual("lstm", joeynmt.read_options(old, place).decoder_type)
         vocabulary = joeynmt.Vocabulary(unk=0, special=[1], bos=2, eos=3, pieces=["<unk>", "<pad>", "<s>", "</s>", "a"])
         found = joeynmt.search_defaults(old, place, vocabulary)
-        self.assertEqual((5, 1.0, 31), (found["beam_size"], found["length_alpha"], found["max_length_b"]))
+        self.assertEqual((5, 1.0, 31), (found["beam_size"], found["gnmt"]["alpha"], found["max_length_b"]))
         self.assertNotIn("banned_ids", found)
         self.assertEqual("BEAM_STOP_BEST_ENDS", found["beam_stop"])
 

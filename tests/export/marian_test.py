@@ -194,7 +194,7 @@ class Search(InAFolder):
             "beam-size: 6\nnormalize: 0.6\nword-penalty: 0.1\nallow-unk: true\nmodels:\n  - m\n",
         )
         found = marian.read_search(self.folder / "model.npz")
-        self.assertEqual((6, 0.6, 0.1), tuple(found[n] for n in ("beam_size", "length_alpha", "word_penalty")))
+        self.assertEqual((6, {"alpha": 0.6}, 0.1), tuple(found[n] for n in ("beam_size", "average", "word_penalty")))
         self.assertNotIn("unknowns", found)
         self.put("model.npz.decoder.yml", "beam-size: 100000\n")
         self.refused("beam-size=100000, expected 1 to 1024", marian.read_search, self.folder / "model.npz")

@@ -153,7 +153,8 @@ class Whole(InAFolder):
         for name in ("model.enxx.float32.bin", "vocab.enxx.spm", "lex.50.50.enxx.s2t.bin"):
             shutil.copy(DATA / name, files)
         self.bundle = self.folder / "m"
-        flags = ["--license=CC0-1.0", "--summarize", "--source-language=en", "--segmentation=none", "--no-verify"]
+        flags = ["--license=CC0-1.0", "--summarize", "--source-language=en", "--segmentation=none", "--no-verify",
+                 "--too-long=error"]  # fmt: skip
         code, _, err = command("marian", files, f"--out={self.bundle}", *flags)
         self.assertEqual((0, ""), (code, err))
         self.test = self.put("lines.src", "".join(f"{line}\n" for line in self.LINES))

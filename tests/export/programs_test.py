@@ -66,7 +66,7 @@ class Programs(unittest.TestCase):
             self.assertLessEqual(set(spec["encoder"]), fields["EncoderProgram"])
             self.assertLessEqual(set(spec["init"]), fields["InitProgram"])
             self.assertLessEqual(set(spec["step"]), fields["StepProgram"])
-            self.assertLessEqual(set(spec["search"]), fields["SearchDefaults"])
+            self.assertLessEqual(set(spec["search"]), fields["SearchOptions"])
             self.assertLessEqual(set(spec["limits"]), fields["Limits"])
             for initial in spec["init"]["initials"]:
                 self.assertLessEqual(set(initial), fields["Initial"])

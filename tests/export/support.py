@@ -100,11 +100,13 @@ def tiny_bundle(arch: str, bf16: bool = False, model: models.Seq2Seq | None = No
 
 def schema_fields() -> dict[str, set[str]]:
     """The fields of every message of the bundle's schema, read from its text."""
-    source = (ROOT / "proto/heed/model/v1/model.proto").read_text(encoding="utf-8")
+    source = "".join(
+        (ROOT / "proto/heed" / name).read_text(encoding="utf-8") for name in ("model/v1/model.proto", "v1/search.proto")
+    )
     source = re.sub(r"//.*", "", source)
     fields: dict[str, set[str]] = {}
     for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", source, re.M | re.S):
-        fields[name] = set(re.findall(r"(\w+) = \d+", body))
+        fields[name] = set(re.findall(r"(\w+) = \d+(?: \[|;)", body))
     return fields
 
 

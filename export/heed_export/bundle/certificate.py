@@ -1,7 +1,7 @@
 """parity.json of an imported model: what an independent oracle (export/reference) says to a few sources, and how far
 the engine was from it where the bundle was made. `heed-server verify FOLDER` holds any machine to it.
 
-The form is docs/bundle.md's; `make` takes the oracle's Traces (export/reference/trace.py) by their attributes alone.
+The form is that of proto/heed/model/v1/parity.proto; `dumps` takes the oracle's Traces (export/reference/trace.py) by their attributes alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from ..model import fields
+
 FILE = "parity.json"
+FORMAT_VERSION = 2
 TOLERANCE = {"log_probability": 1e-4, "weight": 1e-5, "energy": 1e-4, "context": 1e-5, "margin": 1e-3}
 VERIFY_SECONDS = 600
 
@@ -35,7 +38,7 @@ class Case:
 
 @dataclass
 class Certificate:
-    """What parity.json says. `search` holds the SearchDefaults that the cases were decoded with (greedy ones)."""
+    """What parity.json says. `search` holds the SearchOptions that the cases were decoded with (greedy ones)."""
 
     reference: str  # who computed this, at what precision
     cases: Sequence[Case]
@@ -93,7 +96,7 @@ def _case(case: Case) -> dict:
 
 def dumps(certificate: Certificate) -> bytes:
     """The file's bytes. Raises ValueError where the oracle gave a number that is not finite."""
-    head: dict = {"format_version": 1, "reference": certificate.reference}
+    head: dict = {"format_version": FORMAT_VERSION, "reference": certificate.reference}
     if certificate.toolkit:
         head["toolkit"] = certificate.toolkit
     if certificate.precision != "float32":
@@ -102,10 +105,15 @@ def dumps(certificate: Certificate) -> bytes:
     head["tolerance"] = {**TOLERANCE, **(certificate.tolerance or {})}
     if certificate.measured:
         head["measured"] = certificate.measured
+    return document(head, [_case(case) for case in certificate.cases])
+
+
+def document(head: dict, cases: Sequence[dict]) -> bytes:
+    """The bytes of a Parity (parity.proto) of these fields and these cases. Raises ValueError where its rules do not allow
+    them."""
+    fields.check(fields.PARITY, {**head, "cases": list(cases)})
     # A case a line: the file stays small and its changes readable.
-    lines = ",\n  ".join(
-        json.dumps(_case(case), ensure_ascii=False, separators=(",", ":")) for case in certificate.cases
-    )
+    lines = ",\n  ".join(json.dumps(case, ensure_ascii=False, separators=(",", ":")) for case in cases)
     body = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
     return f'{body},\n "cases": [\n  {lines}\n ]\n}}\n'.encode()
 

@@ -12,6 +12,7 @@ from typing import Callable
 
 from ..text import language_tag
 from . import bundle, certificate, spdx
+from ..model import fields
 from ..model.builder import Model
 from ..model.int8 import Int8
 from ..reading.shown import escaped, quoted
@@ -46,17 +47,27 @@ class Card:
     license_text: str = ""
     readme: str = ""
     origin: str = ""
+    sentence_lists: dict | None = None  # SentenceLists of model.proto, by field name
+    too_long: str | None = None  # error | truncate | split; none: as the model's toolkit does
 
     def __post_init__(self) -> None:
         self.license = checked("license", self.license, spdx.canonical)
         self.source_language = checked("source_language", self.source_language, language_tag.canonical)
         self.target_language = checked("target_language", self.target_language, language_tag.canonical)
+        if self.sentence_lists is not None:
+            if self.segmentation != "sentence":
+                raise ValueError("sentence_lists are of no use where texts are not cut into sentences")
+            fields.check(fields.SENTENCE_LISTS, self.sentence_lists, "sentence_lists")
 
 
 def spec_of(model: Model, card: Card, files: dict[str, bytes]) -> dict:
     """The whole ModelSpec; the files that it names go into `files`. Raises ValueError (BuildError) for what is
     missing."""
     spec = model.spec(files)
+    if card.too_long is not None:
+        spec["limits"] = {**spec.get("limits", {}), "too_long": f"TOO_LONG_POLICY_{card.too_long.upper()}"}
+    if card.sentence_lists is not None:
+        spec["sentence_lists"] = card.sentence_lists
     return {"format_version": spec.pop("format_version"), **head(card), **spec}
 
 

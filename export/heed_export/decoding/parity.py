@@ -1,22 +1,18 @@
 """parity.json: what PyTorch makes of a few inputs with a bundle's stored weights, so that whoever serves the bundle can
 check that it computes the same.
 
-Fields: `reference` (what made it), `search` (how), `tolerance` (largest difference that counts as the same), and
-`cases`, each with `text`, `source_ids` (specials included), `target_ids` (</s> included where emitted), `output`,
-`log_probabilities` (one per target id), `finish` (eos | length), and `attentions`: head 0 of the last `attend`, with
-`weights` and `energies`, a row per target id and a column per source id; a model that copies has `copy_ids`, the
-source's extended ids. The text is one segment.
+Its fields are those of proto/heed/model/v1/parity.proto; of attention head 0 of the last `attend`. Each text is one
+segment.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Sequence
 
 import numpy as np
 import torch
 
-from ..bundle import bundle
+from ..bundle import bundle, certificate
 from . import decode, text
 
 FILE = "parity.json"
@@ -52,12 +48,9 @@ def make(source: bundle.Bundle, texts: Sequence[str]) -> bytes:
             case["attentions"] = [{"attend": attends[-1], "head": 0, **matrices}]
         cases.append(case)
     head = {
-        "format_version": 1,
+        "format_version": certificate.FORMAT_VERSION,
         "reference": f"PyTorch {torch.__version__}, float32, the stored weights, one row at a time",
         "search": {"beam_size": 1, **{k: source.spec["search"][k] for k in ("max_length_a", "max_length_b")}},
         "tolerance": TOLERANCE,
     }
-    # A case a line: the file stays small and its changes readable.
-    lines = ",\n  ".join(json.dumps(case, ensure_ascii=False, separators=(",", ":")) for case in cases)
-    body = json.dumps(head, indent=1)[:-2]
-    return f'{body},\n "cases": [\n  {lines}\n ]\n}}\n'.encode()
+    return certificate.document(head, cases)

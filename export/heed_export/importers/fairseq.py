@@ -162,8 +162,7 @@ def search_defaults() -> dict:
     padding never, and at the last step </s> alone."""
     return {
         "beam_size": 5,
-        "length_normalization": "LENGTH_NORMALIZATION_POWER",
-        "length_alpha": 1.0,
+        "average": {"alpha": 1.0},
         "max_length_a": 0.0,
         "max_length_b": 201,
         "min_length_b": 1,

@@ -10,6 +10,7 @@ end the command with one line.
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 import re
 from dataclasses import dataclass
@@ -83,6 +84,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--segmentation",
         choices=["none", "sentence"],
         help="whether a text is one segment or is cut into sentences; default: none where the caller tokenises",
+    )
+    group.add_argument(
+        "--too-long",
+        choices=["error", "truncate", "split"],
+        help="what becomes of a sentence of more tokens than the model takes, unless a request says; default: as its "
+        "toolkit does (marian: split), else error",
+    )
+    group.add_argument(
+        "--sentence-lists",
+        type=pathlib.Path,
+        metavar="FILE.json",
+        help="abbreviations and the like that its sentences are cut by: sentence_lists of docs/bundle.md",
     )
     group.add_argument("--description", default="", help="one line for people")
     group = parser.add_argument_group("parity.json")
@@ -268,6 +281,18 @@ def _registered(side: str, imported: Imported) -> str | None:
         return "und"
 
 
+def _sentence_lists(path: pathlib.Path | None) -> dict | None:
+    if path is None:
+        return None
+    try:
+        lists = json.loads(checkpoint.read_bytes(path).decode("utf-8"))
+    except ValueError as error:
+        raise checkpoint.CheckpointError(f"--sentence-lists: {path} is no JSON: {error}") from None
+    if not isinstance(lists, dict):
+        raise checkpoint.CheckpointError(f"--sentence-lists: {path} holds no object, but {type(lists).__name__}")
+    return lists
+
+
 def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
     def text(path: pathlib.Path | None) -> str:
         return "" if path is None else checkpoint.read_bytes(path).decode("utf-8", "replace")
@@ -296,6 +321,8 @@ def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
         segmentation=segmentation,
         description=args.description,
         origin=imported.origin,
+        too_long=args.too_long,
+        sentence_lists=_sentence_lists(args.sentence_lists),
     )
 
 

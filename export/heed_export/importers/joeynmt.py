@@ -170,7 +170,7 @@ def _version(config: dict) -> tuple[int, ...]:
 
 
 def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dict:
-    """SearchDefaults from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.3 never emits <s>
+    """SearchOptions from `testing` (before 2.0 the longest output stands in `training`). JoeyNMT 2.3 never emits <s>
     or <pad> and emits at least one token; before, it allows both."""
     testing, training = _section(config, "testing", path), _section(config, "training", path)
     longest = testing.get("max_output_length", training.get("max_output_length"))
@@ -183,7 +183,7 @@ def search_defaults(config: dict, path: pathlib.Path, target: Vocabulary) -> dic
         found.update(max_length_b=_number(place + "max_output_length", longest, 0, MAX_LENGTH))
     alpha = _number(place + "beam_alpha", testing.get("beam_alpha", testing.get("alpha", -1)), -100, 100, float)
     if alpha > 0:
-        found.update(length_normalization="LENGTH_NORMALIZATION_GNMT", length_alpha=alpha)
+        found.update(gnmt={"alpha": alpha, "beta": 5})
     found.update(beam_policy="BEAM_POLICY_GO_ON", beam_stop="BEAM_STOP_PLACES_ENDED")
     if "joeynmt_version" not in config:
         found.update(beam_stop="BEAM_STOP_BEST_ENDS")

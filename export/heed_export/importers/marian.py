@@ -56,7 +56,7 @@ DECODER_SEARCH = {
 
 @dataclass
 class Files:
-    """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchDefaults; `shared`:
+    """What the files hold: weights under type s2s's names in Marian's layout; `search` are SearchOptions; `shared`:
     both sides have one vocabulary; `int8_exact`, `notes` as intgemm.Kept has them."""
 
     options: dict[str, Any]
@@ -252,7 +252,7 @@ def read_search(path: pathlib.Path) -> dict:
     found = _parse_yaml(read_bytes(beside, MAX_OPTIONS_BYTES).decode("utf-8", "replace"), str(beside)) or {}
     for name, field, least, most in (
         ("beam-size", "beam_size", 1, 1024),
-        ("normalize", "length_alpha", 0, 10),
+        ("normalize", "average", 0, 10),
         ("word-penalty", "word_penalty", -100, 100),
         ("max-length-factor", "max_length_a", 0, 100),
     ):
@@ -263,7 +263,7 @@ def read_search(path: pathlib.Path) -> dict:
         if not isinstance(value, (int, float)) or not least <= value <= most:
             raise CheckpointError(f"{beside}: {name}={shown(value)}, expected {least} to {most}")
         if value or name == "max-length-factor":
-            search[field] = value
+            search[field] = {"alpha": value} if field == "average" else value
     if isinstance(found, dict) and found.get("allow-unk"):
         del search["unknowns"]
     return search
@@ -313,6 +313,7 @@ def build(
     weights.finish(f"a model of type {options['type']}")
     model.shortlist, model.shortlist_separate = shortlist, not shared
     model.set_search(**(search or {}))
+    model.too_long = "TOO_LONG_POLICY_SPLIT"  # Marian's max-length-break
     return model
 
 

@@ -497,9 +497,9 @@ def search_defaults(version: tuple[int, int, int]) -> dict:
     elif version < (1, 0, 0):
         fields |= {"no_repeat_ngram_drops": True}
     if version >= (3, 0, 0):
-        fields |= {"length_normalization": "LENGTH_NORMALIZATION_POWER", "length_alpha": 1, "length_offset": 1}
+        fields |= {"average": {"alpha": 1.0}, "length_offset": 1}
     else:
-        fields |= {"length_normalization": "LENGTH_NORMALIZATION_NONE"}
+        fields |= {"none": {}}
     if version >= (3, 5, 0):  # --max_length_ratio
         return fields | {"max_length_a": 1.25, "max_length_b": 5, "max_length_cap": 250}
     return fields | {"max_length_a": 0, "max_length_b": 250 if version >= (3, 0, 0) else 100}

@@ -24,27 +24,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import fields
 from .int8 import Int8
 from .program import Program
 from .values import ZERO, BuildError, Tensors, Value
 from .vocabulary import Vocabulary
 
-__all__ = ["SEARCH_FIELDS", "ZERO", "BuildError", "Model", "Program", "Value"]
-
-SEARCH_FIELDS = frozenset(
-    "beam_size length_alpha max_length_a max_length_b max_length_cap min_length_a min_length_b length_normalization"
-    " length_beta length_every_step length_offset beam_policy beam_stop unknowns unknown_penalty word_penalty"
-    " coverage_penalty coverage_beta coverage_every_step attend no_repeat_ngram_size repetition_penalty"
-    " replace_unknowns unfinished banned_ids no_repeat_ngram_drops late_end_scores".split()
-)
+__all__ = ["ZERO", "BuildError", "Model", "Program", "Value"]
 
 
 class Model:
     """A model being described: its vocabularies, its three programs, and what a request gets that sets nothing.
 
-    `search` holds SearchDefaults of model.proto by field name (set_search checks them); `shortlist` the bytes of a
+    `search` holds SearchOptions of search.proto in protobuf's JSON form (set_search checks them); `shortlist` the bytes of a
     Marian lex.s2t.bin, `shortlist_separate` whether the sides have vocabularies of their own; `max_source_tokens` the
-    most source ids, specials included.
+    most source ids, specials included; `too_long` a TooLongPolicy's name, what becomes of a segment of more.
     """
 
     def __init__(self, source: Vocabulary, target: Vocabulary, max_source_tokens: int | None = None):
@@ -54,6 +48,7 @@ class Model:
             raise BuildError("target vocabulary: eos is missing")
         self.source, self.target = source, target
         self.max_source_tokens = max_source_tokens
+        self.too_long: str | None = None
         self.tensors = Tensors()
         self.encoder, self.init, self.step = (Program(self, kind) for kind in ("encoder", "init", "step"))
         self.outputs: list[str] = []
@@ -69,12 +64,16 @@ class Model:
             raise BuildError(f"start is {first!r}, expected a target id below {len(self.target)} or builder.ZERO")
         self._start = first
 
-    def set_search(self, **fields) -> None:
-        """Adds search defaults; raises BuildError for a name that SearchDefaults does not have."""
-        for name in fields:
-            if name not in SEARCH_FIELDS:
-                raise BuildError(f"search: there is no field {name}")
-        self.search.update(fields)
+    def set_search(self, **search) -> None:
+        """Adds search settings; raises BuildError for a field that SearchOptions does not have, or out of its bounds:
+        set_search(beam_size=5, average={"alpha": 1.0}). `none`, `average` and `gnmt` take each other's place."""
+        lengths = {"none", "average", "gnmt"}
+        kept = {name: value for name, value in self.search.items() if not (name in lengths and lengths & search.keys())}
+        try:
+            fields.check(fields.SEARCH, kept | search, "search")
+        except ValueError as error:
+            raise BuildError(str(error)) from None
+        self.search = kept | search
 
     def export(self, name: str) -> None:
         """Notes that init or step reads this value of the encoder. The builder calls it."""
@@ -132,7 +131,7 @@ class Model:
         """The ModelSpec without what a Card says (name, languages, licence); the files that it names go into
         `files`."""
         spec = {
-            "format_version": 1,
+            "format_version": 2,
             "source": self.source.spec("source", files),
             "target": self.target.spec("target", files),
             **self.programs(),
@@ -141,8 +140,11 @@ class Model:
             spec["precision"] = {"recommended": ["int8"]}  # it is what its toolkit multiplies in
         if self.search:
             spec["search"] = dict(self.search)
-        if self.max_source_tokens is not None:
-            spec["limits"] = {"max_source_tokens": int(self.max_source_tokens)}
+        limits: dict = {} if self.max_source_tokens is None else {"max_source_tokens": int(self.max_source_tokens)}
+        if self.too_long is not None:
+            limits["too_long"] = self.too_long
+        if limits:
+            spec["limits"] = limits
         if self.shortlist is not None:
             files["lex.s2t.bin"] = self.shortlist
             spec["shortlist"] = {"file": "lex.s2t.bin"}

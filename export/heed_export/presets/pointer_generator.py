@@ -78,8 +78,8 @@ def build(options: Options, weights: Weights, source: Vocabulary, target: Vocabu
     m.start_with(target.bos)
     # decode.py and beam_search.py: beam 4, at least 35 and at most 100 steps, the mean log-probability.
     m.set_search(
-        beam_size=4, max_length_a=0, max_length_b=100, min_length_b=35, length_alpha=1.0, length_offset=1,
-        length_normalization="LENGTH_NORMALIZATION_POWER", beam_policy="BEAM_POLICY_WALK",
+        beam_size=4, max_length_a=0, max_length_b=100, min_length_b=35, average={"alpha": 1.0},
+        length_offset=1, beam_policy="BEAM_POLICY_WALK",
         beam_stop="BEAM_STOP_BEAM_FULL", unfinished="UNFINISHED_POLICY_FILL", banned_ids=[target.unk],
     )  # fmt: skip
     return m

@@ -80,7 +80,7 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
     """The ModelSpec, as JSON."""
     source, target = ("joint.spm", "joint.spm") if m.joint else ("source.spm", "target.spm")
     return {
-        "format_version": 1,
+        "format_version": 2,
         "name": name,
         "version": o.version,
         "task": publish.TASKS[task],
@@ -94,7 +94,7 @@ def make_spec(name: str, task: str, o: ExportOptions, m: models.ModelOptions, p:
         "encoder": p.encoder,
         "init": p.init,
         "step": p.step,
-        "search": {"beam_size": o.beam_size, "length_alpha": o.length_alpha, "max_length_a": 2, "max_length_b": 20},
+        "search": {"beam_size": o.beam_size, "average": {"alpha": o.length_alpha}, "max_length_a": 2, "max_length_b": 20},
         "limits": {"max_source_tokens": o.max_source_tokens},
     }
 
