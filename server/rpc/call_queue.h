@@ -72,8 +72,8 @@ class CallQueue : public Sleeper {
   void Submit(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs it there now, where this is the queue's thread, else as Submit.
   void Run(std::function<void()> task);
-  // Returns when what was submitted before has run, gRPC has told what came of it, and it was written to whoever takes it.
-  // From another thread; at once where the queue was not started.
+  // Returns when what was submitted before has run, gRPC has told what came of it, and it was written to whoever takes
+  // it. From another thread; at once where the queue was not started.
   void Settle();
   // From here on gRPC is called by another thread too, to shut down: looks for what it has to tell by itself.
   void LookOften();
