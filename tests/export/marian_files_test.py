@@ -6,6 +6,7 @@ Usage: marian_files_test.py
 
 import contextlib
 import pathlib
+import random
 import struct
 import sys
 import unittest
@@ -294,6 +295,17 @@ class Yaml(unittest.TestCase):
                 with self.subTest(dumper=dumper, unicode=unicode):
                     text = yaml.dump(vocabulary, Dumper=dumper, allow_unicode=unicode, sort_keys=False)
                     self.assertEqual(vocabulary, yaml_file.parse(text, "f"))
+
+    def test_words_of_odd_characters_come_back_from_pyyaml(self):
+        rng = random.Random(1)
+        odd = "\u3000\u00a0\u2028\u2029\u0085\t~!#&*-=[]{}:'\",?|\x7f\ufeff\uffff\x1b\U0010fffd"
+        words = {"".join(rng.choices(odd, k=rng.randint(1, 4))): i for i in range(1000)}
+        for style in ({}, {"default_flow_style": True}):
+            for unicode in (False, True):
+                with self.subTest(style, unicode=unicode):
+                    text = yaml.safe_dump(words, allow_unicode=unicode, **style)
+                    self.assertEqual(words, yaml_file.parse(text, "f"))
+        self.assertEqual({"\u2028": 1}, yaml_file.parse('{"\u2028": 1}', "f"))  # no line feed at all
 
     def test_what_it_refuses(self):
         for text, message in (

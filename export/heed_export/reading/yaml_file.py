@@ -31,12 +31,12 @@ _KEYWORDS = {
 }
 # To YAML 1.1 and so to PyYAML the first are ends of lines and the others no text at all; yaml-cpp 0.7 writes and reads each
 # as a character like any other. (Yet a carriage return before a line feed ends a line, and where there is no line feed at
-# all.) PyYAML's own keys with the first in them begin with "? ".
-_BREAKS = "\r(?!\n)|[\x85\u2028\u2029]"
+# all.) PyYAML indents behind the first in what it writes; no word that yaml-cpp writes has a blank there.
+_BREAKS = "[\x85\u2028\u2029]"
 _NO_TEXT = "[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]"
-_FOREIGN = re.compile(f"{_BREAKS}|{_NO_TEXT}")
-_FOREIGN_TO_PYYAML = re.compile(_NO_TEXT)
-_BROKEN_KEY = re.compile("^[?] .*[\x85\u2028\u2029]", re.M)
+_FOREIGN = re.compile(f"{_BREAKS}|{_NO_TEXT}|\r(?!\n)")
+_FOREIGN_IN_CR_LINES = re.compile(f"{_BREAKS}|{_NO_TEXT}")
+_INDENTED = re.compile(f"({_BREAKS}) +")
 
 
 def load(path: pathlib.Path) -> Any:
@@ -84,7 +84,7 @@ def parse(text: str, file: str) -> Any:
 def _without_foreign(text: str) -> tuple[str, dict[int, str]]:
     """The text with code points of private use for the characters that PyYAML takes otherwise than yaml-cpp, and what each
     stands for."""
-    foreign = _FOREIGN if "\n" in text and not _BROKEN_KEY.search(text) else _FOREIGN_TO_PYYAML
+    foreign = _FOREIGN if "\n" in text else _FOREIGN_IN_CR_LINES
     found, back = sorted(set(foreign.findall(text))), {}
     if not found:
         return text, {}
@@ -143,7 +143,10 @@ class _Plain:
         return out
 
     def text(self, event: yaml.ScalarEvent) -> str:
-        return event.value.translate(self.back) if self.back else event.value
+        if not self.back:
+            return event.value
+        text = event.value.translate(self.back)
+        return _INDENTED.sub(r"\1", text) if event.style else text
 
 
 def _scalar(text: str) -> Any:
