@@ -198,6 +198,8 @@ class Refused(unittest.TestCase):
         self.check(
             "step.c (attend): queries have size 6, expected 4 as the keys have", lambda: m.step.attend("c", "dot", h, x)
         )
+        with self.assertRaisesRegex(builder.BuildError, r"step\.c \(attend\): there is no option head, only key_weight, "):
+            m.step.attend("c", "dot", h, x, head=2)
         self.check("encoder.x (concat): the name is taken", lambda: m.encoder.concat("x", [x]))
 
     def test_values_of_the_wrong_program_or_kind_are_refused(self):

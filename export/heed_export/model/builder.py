@@ -27,13 +27,13 @@ import numpy as np
 from . import fields
 from .int8 import Int8
 from .program import Program
-from .values import ZERO, BuildError, Tensors, Value
+from .values import ZERO, BuildError, Shared, Value
 from .vocabulary import Vocabulary
 
 __all__ = ["ZERO", "BuildError", "Model", "Program", "Value"]
 
 
-class Model:
+class Model(Shared):
     """A model being described: its vocabularies, its three programs, and what a request gets that sets nothing.
 
     `search` holds SearchOptions of search.proto in protobuf's JSON form (set_search checks them); `shortlist` the bytes of a
@@ -46,13 +46,10 @@ class Model:
         target.check("target")
         if target.eos is None:
             raise BuildError("target vocabulary: eos is missing")
-        self.source, self.target = source, target
+        super().__init__(source, target)
         self.max_source_tokens = max_source_tokens
         self.too_long: str | None = None
-        self.tensors = Tensors()
         self.encoder, self.init, self.step = (Program(self, kind) for kind in ("encoder", "init", "step"))
-        self.outputs: list[str] = []
-        self.output: str | None = None
         self.search: dict = {}
         self.shortlist: bytes | None = None
         self.shortlist_separate = False
@@ -74,11 +71,6 @@ class Model:
         except ValueError as error:
             raise BuildError(str(error)) from None
         self.search = kept | search
-
-    def export(self, name: str) -> None:
-        """Notes that init or step reads this value of the encoder. The builder calls it."""
-        if name not in self.outputs:
-            self.outputs.append(name)
 
     def first_values(self) -> list[dict]:
         """The init program's `initials`. Raises BuildError for a primed value that no op of the step program makes."""

@@ -9,6 +9,7 @@ from typing import Sequence
 
 import numpy as np
 
+from .attention import Attention
 from .layers import Cell
 from .values import ZERO, Array, Checked, Inputs, Value, enum
 
@@ -213,79 +214,50 @@ class Program(Checked):
             op["state"] = reference
         return self._make(name, "cell", op, "vector", hidden, {"c": "vector"} if has_c else {})
 
-    def attend(
-        self,
-        name: str,
-        score: str,
-        query: Inputs,
-        memory: Value,
-        *,
-        key_weight: Array | None = None,
-        key_bias: Array | None = None,
-        query_weight: Array | None = None,
-        query_bias: Array | None = None,
-        value_weight: Array | None = None,
-        value_bias: Array | None = None,
-        v: Array | None = None,
-        v_bias: Array | None = None,
-        scale: float | None = None,
-        heads: int = 1,
-        normalizer: str = "softmax",
-        coverage: Value | None = None,
-        coverage_weight: Array | None = None,
-        slots: int = 0,
-        keys: Value | None = None,
-    ) -> Value:
-        """Step and init: attention of a query over an encoder sequence; model.proto's Attend says what each score
-        computes. Makes the context NAME, NAME.weights and NAME.energies.
-
-        score: dot, general, additive or location. key_weight [A, M], query_weight [A, Q], value_weight [C, M], v [A];
-        location: query_weight [slots, Q]. normalizer: softmax or sparsemax."""
-        op: dict = {
-            "score": enum(
-                "SCORE", score, ("dot", "general", "additive", "location"), f"{self.kind}.{name} (attend): score"
-            )
-        }
+    def attend(self, name: str, score: str, query: Inputs, memory: Value, **options) -> Value:
+        """Step and init: attention of a query over an encoder sequence. Makes the context NAME, NAME.weights and
+        NAME.energies. `score`: dot, general, additive or location; `options`: the fields of attention.Attention."""
+        place = f"{self.kind}.{name} (attend)"
+        o = Attention.of(place, options)
+        op: dict = {"score": enum("SCORE", score, ("dot", "general", "additive", "location"), f"{place}: score")}
         read, kind, width = self._inputs(name, "attend", query)
         if kind != "vector":
             raise self._error(name, "attend", f"query {read[0]} is a {kind}, expected a vector")
         op["query"], op["memory"] = read, self._sequence(name, "attend", "memory", memory)
-        key_source = memory if keys is None else keys
-        if keys is not None:
-            op["keys"] = self._sequence(name, "attend", "keys", keys)
-        size = self._project(op, name, "key", key_weight, key_bias, key_source.size)
+        if o.keys is not None:
+            op["keys"] = self._sequence(name, "attend", "keys", o.keys)
+        size = self._project(op, name, "key", o.key_weight, o.key_bias, (o.keys or memory).size)
         if score == "location":
-            size = slots
-        query_size = self._project(op, name, "query", query_weight, query_bias, width)
+            size = o.slots
+        query_size = self._project(op, name, "query", o.query_weight, o.query_bias, width)
         if query_size != size:
             raise self._error(name, "attend", f"queries have size {query_size}, expected {size} as the keys have")
-        context = self._project(op, name, "value", value_weight, value_bias, memory.size)
-        for field_name, given, length in (
-            ("v", v, size),
-            ("v_bias", v_bias, 1),
-            ("coverage_weight", coverage_weight, size),
-        ):
-            self._optional(op, name, "attend", field_name, given, length)
-        if score == "additive" and v is None:
+        context = self._project(op, name, "value", o.value_weight, o.value_bias, memory.size)
+        if score == "additive" and o.v is None:
             raise self._error(name, "attend", "v is missing")
-        if scale is not None and scale != 1:
-            op["scale"] = float(np.float32(scale))
-        if heads < 1 or context % heads or size % heads:
-            raise self._error(name, "attend", f"{heads} heads do not divide keys of {size} and values of {context}")
-        if heads > 1:
-            op["heads"] = int(heads)
-        if normalizer != "softmax":
-            op["normalizer"] = enum(
-                "NORMALIZER", normalizer, ("softmax", "sparsemax"), f"{self.kind}.{name} (attend): normalizer"
-            )
-        if coverage is not None:
-            op["coverage"] = self._reference(name, "attend", "coverage", coverage)
-        if slots:
-            op["slots"] = int(slots)
+        for part, values, length in (("v", o.v, size), ("v_bias", o.v_bias, 1), ("coverage_weight", o.coverage_weight, size)):
+            self._optional(op, name, "attend", part, values, length)
+        if o.heads < 1 or context % o.heads or size % o.heads:
+            raise self._error(name, "attend", f"{o.heads} heads do not divide keys of {size} and values of {context}")
+        self._attend_settings(op, name, o)
         value = self._make(name, "attend", op, "vector", context, {"weights": "positions", "energies": "positions"})
         for part in value.parts.values():
-            part.size = heads
+            part.size = o.heads
         return value
+
+    def _attend_settings(self, op: dict, name: str, o: Attention) -> None:
+        """Adds what is not as the format has it by default."""
+        if o.scale is not None and o.scale != 1:
+            op["scale"] = float(np.float32(o.scale))
+        if o.heads > 1:
+            op["heads"] = int(o.heads)
+        if o.normalizer != "softmax":
+            place = f"{self.kind}.{name} (attend): normalizer"
+            op["normalizer"] = enum("NORMALIZER", o.normalizer, ("softmax", "sparsemax"), place)
+        if o.coverage is not None:
+            op["coverage"] = self._reference(name, "attend", "coverage", o.coverage)
+        if o.slots:
+            op["slots"] = int(o.slots)
 
     def output(self, name: str, inputs: Inputs, weight: Array, bias: Array | None = None) -> Value:
         """Step: logits W x + b over the target vocabulary and their log-softmax. weight [V, X]; giving the embedding's

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Iterable, Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 
 from .int8 import Int8, floats
 from .layers import BLOCKS, Cell, Norm
-
-if TYPE_CHECKING:
-    from .builder import Model
+from .vocabulary import Vocabulary
 
 ZERO = "zero"  # a first value, or the first target embedding: zeros
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
@@ -112,10 +110,28 @@ def _shape(values: Array) -> str:
     return "[" + ",".join(map(str, values.shape)) + "]"
 
 
+class Shared:
+    """What the programs of one model share: its vocabularies, its tensors, which of the encoder's values the other two
+    read, and which op of the step program is its output."""
+
+    encoder: Checked
+
+    def __init__(self, source: Vocabulary, target: Vocabulary):
+        self.source, self.target = source, target
+        self.tensors = Tensors()
+        self.outputs: list[str] = []
+        self.output: str | None = None
+
+    def export(self, name: str) -> None:
+        """Notes that init or step reads this value of the encoder."""
+        if name not in self.outputs:
+            self.outputs.append(name)
+
+
 class Checked:
     """What the ops of one program are made with: names, references, shapes and tensors, each checked as it is given."""
 
-    def __init__(self, model: Model, kind: str):
+    def __init__(self, model: Shared, kind: str):
         self.model = model
         self.kind = kind
         self.ops: list[dict] = []
