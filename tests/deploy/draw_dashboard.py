@@ -5,12 +5,15 @@ grid, with plainer axes. docs/images/dashboard.svg was made with it (deploy/READ
 Usage: draw_dashboard.py --prometheus=http://127.0.0.1:9090 --seconds=300 --rate=10s --svg=FILE
 """
 import argparse
-import html
 import math
 import pathlib
+import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "export"))
+
 import dashboard
+from heed_export.measure import svg
 
 CELL, LINE = (58, 34), 13  # pixels of a grid cell; of a line of text
 COLOURS = ["#3872b1", "#d1671d", "#3c8f4b", "#b0304b", "#7a55a8", "#8a6b2f", "#2a98a5", "#c05a9c", "#6f7d2c", "#555f6b"]
@@ -37,16 +40,16 @@ class Drawing:
         self.parts = []
 
     def text(self, x, y, words, size=11, colour="#333", anchor="start", weight="normal"):
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" '
-                          f'font-weight="{weight}">{html.escape(str(words))}</text>')
+        self.parts.append(svg.element("text", words, x=float(x), y=float(y), font_size=size, fill=colour, text_anchor=anchor,
+                                      font_weight=weight))
 
-    def box(self, x, y, w, h, fill, stroke="none"):
-        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" fill="{fill}" stroke="{stroke}"/>')
+    def box(self, x, y, w, h, fill, **attributes):
+        x, y, w, h = map(float, (x, y, w, h))
+        self.parts.append(svg.element("rect", x=x, y=y, width=w, height=h, fill=fill, **attributes))
 
     def line(self, points, colour, dashed=False, width=1.3):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        dash = ' stroke-dasharray="6 4"' if dashed else ""
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>')
+        dash = {"stroke_dasharray": "6 4"} if dashed else {}
+        self.parts.append(svg.element("polyline", points=svg.points(points), fill="none", stroke=colour, stroke_width=width, **dash))
 
 
 def named(legend, labels):
@@ -127,9 +130,8 @@ def draw_heat_map(out, series, box, span, end):
     draw_time(out, left, w - 70, y + h - 18, span)
     for (i, t), value in cells.items():
         if first <= i <= last and value > 0:
-            out.parts.append(f'<rect x="{left + (w - 70) * (1 - (end - t) / span) - width:.1f}" y="{y + (last - i) * height:.1f}" '
-                             f'width="{width:.1f}" height="{height - 1:.1f}" fill="#2b6cb0" '
-                             f'fill-opacity="{0.08 + 0.92 * value / most:.2f}"/>')
+            out.box(left + (w - 70) * (1 - (end - t) / span) - width, y + (last - i) * height, width, height - 1, "#2b6cb0",
+                    fill_opacity=f"{0.08 + 0.92 * value / most:.2f}")
     for i in range(first, last + 1):
         bound = bounds[i]
         out.text(left - 5, y + (last - i) * height + 8, "more" if math.isinf(bound) else f"≤ {number(bound, 's')}", 10,
@@ -160,7 +162,7 @@ def draw_panel(out, panel, args, end):
     w, h = place["w"] * CELL[0] - 8, place["h"] * CELL[1] - 8
     if panel["type"] == "row":
         return out.text(x + 2, y + h - 4, panel["title"], 14, "#111", weight="bold")
-    out.box(x, y, w, h, "#fff", "#d8d8d8")
+    out.box(x, y, w, h, "#fff", stroke="#d8d8d8")
     out.text(x + 10, y + 17, panel["title"], 12, "#222", weight="bold")
     body = (x, y + 26, w, h - 30)
     if panel["type"] == "table":
@@ -196,9 +198,7 @@ def main():
     out.text(10, 21, args.caption, 12, "#444")
     for panel in all_panels:
         draw_panel(out, panel, args, end)
-    args.svg.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">\n'
-        + "\n".join(out.parts) + "\n</svg>\n", encoding="utf-8")
+    args.svg.write_text(svg.document(width, height, out.parts, font_family="sans-serif"), encoding="utf-8")
 
 
 if __name__ == "__main__":

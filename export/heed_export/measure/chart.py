@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import Sequence
+
+from .svg import document, element, points
 
 COLOURS = ("#c2571a", "#2f7fc1", "#3a9a5b", "#8a63c9", "#8a4f00")
 _WIDTH, _HEIGHT = 720, 400
@@ -78,29 +79,28 @@ def svg(chart: Chart) -> str:
         return _LEFT + span * (at + 0.5) / len(chart.labels)
 
     style = "text{font:13px sans-serif;fill:#777}.t{font-size:15px;font-weight:bold}line{stroke:#8886}"
+    right, foot = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
-        f"<title>{escape(chart.title)}</title><style>{style}</style>",
-        f'<text class="t" x="{_LEFT}" y="22">{escape(chart.title)}</text>',
+        element("title", chart.title) + element("style", style),
+        element("text", chart.title, class_="t", x=_LEFT, y=22),
     ]
     for mark in marks:
-        out.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')
-        out.append(f'<text x="{_LEFT - 8}" y="{y(mark) + 4:.1f}" text-anchor="end">{_number(mark)}</text>')
+        out.append(element("line", x1=_LEFT, x2=right, y1=y(mark), y2=y(mark)))
+        out.append(element("text", _number(mark), x=_LEFT - 8, y=y(mark) + 4, text_anchor="end"))
     for at, label in enumerate(chart.labels):
-        out.append(f'<text x="{x(at):.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{escape(label)}</text>')
-    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
+        out.append(element("text", label, x=x(at), y=foot + 20, text_anchor="middle"))
+    turned = f"translate(16 {(foot + _TOP) / 2}) rotate(-90)"
     out.append(
-        f'<text x="{_LEFT + span / 2}" y="{_HEIGHT - 14}" text-anchor="middle">{escape(chart.x_title)}</text>'
-        f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">{escape(chart.y_title)}</text>'
+        element("text", chart.x_title, x=_LEFT + span / 2, y=_HEIGHT - 14, text_anchor="middle")
+        + element("text", chart.y_title, transform=turned, text_anchor="middle")
     )
     ends = _spread([y([v for v in s.values if v is not None][-1]) for s in chart.series], 17)
     for series, colour, end in zip(chart.series, COLOURS, ends):
-        points = [(x(i), y(v), v) for i, v in enumerate(series.values) if v is not None]
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _ in points)
-        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-        for px, py, value in points:
-            tip = f"<title>{escape(series.name)}: {_number(value)}</title>"
-            out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}">{tip}</circle>')
-        name = f'<text x="{_WIDTH - _RIGHT + 10}" y="{end + 4:.1f}" style="fill:{colour}">{escape(series.name)}</text>'
-        out.append(name)
-    return "\n".join([*out, "</svg>", ""])
+        shown_at = [(x(i), y(v), v) for i, v in enumerate(series.values) if v is not None]
+        path = points([(px, py) for px, py, _ in shown_at])
+        out.append(element("polyline", points=path, fill="none", stroke=colour, stroke_width=2.5))
+        for px, py, value in shown_at:
+            tip = element("title", f"{series.name}: {_number(value)}")
+            out.append(element("circle", inside=tip, cx=px, cy=py, r=4, fill=colour))
+        out.append(element("text", series.name, x=right + 10, y=end + 4, style=f"fill:{colour}"))
+    return document(_WIDTH, _HEIGHT, out, role="img")
