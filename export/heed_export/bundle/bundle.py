@@ -17,8 +17,8 @@ from typing import Mapping
 
 import numpy as np
 
-from . import safetensors
 from ..model.int8 import Int8
+from . import safetensors
 
 SUMS = "SHA256SUMS"
 MODEL = "model.json"

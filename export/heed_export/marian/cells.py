@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reading.checkpoint import CheckpointError, Weights
 from ..model.int8 import stacked
 from ..model.layers import Cell, Norm, flat, reorder, transposed
+from ..reading.checkpoint import CheckpointError, Weights
 
 EPSILON = 1e-9  # src/graph/expression_operators.h: layerNorm's default
 NEMATUS_EPSILON = 1e-5  # src/common/definitions.h: NEMATUS_LN_EPS

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..reading.files import CheckpointError
 from ..model.int8 import MAX_SCALE, MIN_SCALE, Int8
+from ..reading.files import CheckpointError
 from ..reading.shown import shown
 
 MAX_ITEMS = 100_000

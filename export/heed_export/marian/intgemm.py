@@ -10,8 +10,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from . import s2s
 from ..model.int8 import Int8, floats
+from . import s2s
 from .containers import Contents
 
 _F = np.float32

@@ -11,10 +11,10 @@ from typing import Container, Mapping, Sequence
 import numpy as np
 
 from ..model.builder import ZERO, Model, Program, Value
-from ..reading.checkpoint import CheckpointError, Weights
 from ..model.layers import flat, transposed
-from .cells import EPSILON, NEMATUS_EPSILON, cell, check
+from ..reading.checkpoint import CheckpointError, Weights
 from ..reading.shown import shown
+from .cells import EPSILON, NEMATUS_EPSILON, cell, check
 
 _FEED_FORWARD = {"prev": "0", "lstm": "1", "ctx": "2"}
 _FIRST = {n: n for n in ("U", "Ux", "W", "Wx", "b", "bx")}

@@ -8,11 +8,11 @@ from typing import Mapping
 import numpy as np
 
 from ..model.builder import ZERO, Model, Program, Value
-from ..reading.checkpoint import CheckpointError, Weights
 from ..model.layers import flat, transposed
+from ..reading.checkpoint import CheckpointError, Weights
+from ..reading.shown import quoted, shown
 from .cells import cell, check
 from .s2s import output_weights
-from ..reading.shown import quoted, shown
 
 EPSILON = 1e-6  # src/layers/generic.h, layerNorm(x, prefix, suffix)
 _PRE, _POST = "dn", "danh"

@@ -16,12 +16,12 @@ import numpy as np
 
 from ..bundle import bundle
 from ..reading import files
+from ..reading.shown import quoted, say
 from ..text import scripts
 from . import confidence, measuring, metrics, served
 from .confidence import Fit, Row
 from .measuring import Set
 from .serving import Server
-from ..reading.shown import quoted, say
 
 NAME = "calibrate"
 HELP = "measures how likely a bundle's outputs are right, and writes into it how to tell"

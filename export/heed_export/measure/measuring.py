@@ -14,9 +14,9 @@ from typing import Mapping, Sequence
 from ..bundle import bundle, publish
 from ..importers import importer
 from ..reading import files
+from ..reading.shown import quoted
 from . import served
 from .serving import Server, find_build
-from ..reading.shown import quoted
 
 CARD = "README.md"
 # Sections of measurements stand behind these, the last of them that there is.

@@ -14,9 +14,9 @@ from typing import Mapping, Sequence
 from .. import needs
 from ..bundle import bundle
 from ..reading import files
+from ..reading.shown import say
 from . import measuring, metrics
 from .serving import Server
-from ..reading.shown import say
 
 NAME = "precision"
 HELP = "measures a bundle in float32, bfloat16 and int8 on a test set, and writes into it which of them to serve it in"

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .recurrent import Encoder, Seq2Seq, StepLinear, StepRows, length_mask
 from .options import ModelOptions
 from .pointer import PointerGenerator
+from .recurrent import Encoder, Seq2Seq, StepLinear, StepRows, length_mask
 from .student import Student
 
 

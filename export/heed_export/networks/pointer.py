@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .recurrent import Seq2Seq, StepLinear, StepRows, length_mask
 from .options import ModelOptions
+from .recurrent import Seq2Seq, StepLinear, StepRows, length_mask
 
 
 class PointerGenerator(Seq2Seq):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.builder import ZERO, Model
-from ..reading.checkpoint import Weights
-from ..model.layers import Cell
 from ..importers.pytorch import rnn_stack
+from ..model.builder import ZERO, Model
+from ..model.layers import Cell
 from ..model.vocabulary import Vocabulary
+from ..reading.checkpoint import Weights
 
 
 def bahdanau2014(weights: Weights, source: Vocabulary, target: Vocabulary) -> Model:

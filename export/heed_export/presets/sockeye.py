@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..model.builder import ZERO, Model, Value
-from ..reading.checkpoint import Weights
 from ..model.layers import Cell, Norm
 from ..model.vocabulary import Vocabulary
+from ..reading.checkpoint import Weights
 
 
 @dataclass(frozen=True)

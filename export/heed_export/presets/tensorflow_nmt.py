@@ -13,9 +13,9 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..model.builder import ZERO, BuildError, Model, Value
-from ..reading.checkpoint import Weights
 from ..model.layers import Cell, Norm, reorder, transposed
 from ..model.vocabulary import Vocabulary
+from ..reading.checkpoint import Weights
 
 
 @dataclass(frozen=True)

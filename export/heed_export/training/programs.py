@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..networks import models
-from ..text import corpus
 from ..networks.pointer import PointerGenerator
 from ..networks.student import Student
+from ..text import corpus
 
 
 @dataclass(frozen=True)

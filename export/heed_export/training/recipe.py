@@ -24,8 +24,8 @@ from typing import Callable, Sequence
 from ..bundle import bundle
 from ..measure import calibrate
 from ..networks import data, models
-from ..text.corpus import read_parallel
 from ..text import words
+from ..text.corpus import read_parallel
 from . import assemble, documentation, korean_requests, train
 
 TextPair = tuple[str, str]
