@@ -16,7 +16,7 @@ import yaml
 from .files import CheckpointError, read_text
 from .shown import shown
 
-MAX_BYTES = 1 << 20  # PyYAML's own constructor takes some 10 s for as many
+MAX_BYTES = 1 << 20  # PyYAML takes up to 10 s for as many where it has no libyaml
 MAX_NODES = 100_000  # aliases written out
 MAX_DEPTH = 50
 MAX_DIGITS = 100  # of a number; one of base 60 takes time by the square
@@ -44,7 +44,8 @@ def load(path: pathlib.Path) -> Any:
     text = read_text(path, MAX_BYTES)
     loader = None
     try:
-        loader = yaml.SafeLoader(text)
+        _check_depth(text, path)
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             return None
@@ -155,6 +156,15 @@ def _scalar(text: str) -> Any:
     if len(text) <= MAX_DIGITS and _NUMBER.match(text):
         return float(text) if any(c in text for c in ".eE") else int(text)
     return text
+
+
+def _check_depth(text: str, path: pathlib.Path) -> None:
+    """Refuses what is nested too deeply before it is composed: libyaml does that by recursion in C."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH + 1:
+            raise CheckpointError(f"{path}: line {event.start_mark.line + 1}: is nested deeper than {MAX_DEPTH}")
 
 
 def _check(root: yaml.Node, path: pathlib.Path) -> None:
