@@ -7,14 +7,13 @@ import importlib
 import importlib.util
 import pathlib
 import sys
-import traceback
 from typing import NoReturn
 
 from . import needs
 from .bundle import upgrade
 from .importers import importer
 from .measure import calibrate, precision
-from .reading.shown import MAX_LINE, escaped, say
+from .reading.shown import escaped, say_failure
 
 # Modules of importers/ in the order of --help.
 TOOLKITS = ("opennmt_py", "joeynmt", "fairseq", "marian", "nematus", "pytorch")
@@ -42,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         importer.add_common_arguments(command)
         needed = getattr(module, "NEEDS", ())
-        command.set_defaults(run=lambda args, read=module.read: importer.run(args, read), needs=needed)
+        run = getattr(module, "run", None) or (lambda args, read=module.read: importer.run(args, read))
+        command.set_defaults(run=run, needs=needed)
     for module in (precision, calibrate, upgrade):
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
@@ -64,13 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         args.run(args)
         return 0
     except Exception as error:
-        if args.debug:
-            for line in traceback.format_exc().split("\n"):
-                print(escaped(line), file=sys.stderr)
-        line = str(error)[:MAX_LINE].strip()
-        if not isinstance(error, (ValueError, OSError)):
-            line = f"{type(error).__name__}: {line} (unexpected; --debug shows where)"
-        say(f"heed-export {args.command}: {line}", sys.stderr)
+        say_failure(f"heed-export {args.command}", error, args.debug)
         return 1
 
 

@@ -165,7 +165,7 @@ class Command(unittest.TestCase):
     def test_install_deps_has_what_the_importers_need(self):
         listed = [presets.ROOT / "scripts/install-deps", "--list", "import"]
         said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
-        self.assertEqual(["python3", "python3-numpy", "python3-yaml"], said)
+        self.assertEqual(["python3", "python3-numpy", "python3-yaml", "zstd"], said)
 
 
 class Environments(unittest.TestCase):

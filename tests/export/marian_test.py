@@ -23,7 +23,7 @@ import presets
 from heed_export import cli
 from heed_export.bundle import bundle, certificate
 from heed_export.importers import importer, marian
-from heed_export.marian import containers
+from heed_export.marian import cache, containers
 from heed_export.measure import served, serving
 from heed_export.reading import checkpoint
 from heed_export.model.int8 import Int8
@@ -280,7 +280,7 @@ class Students(InAFolder):
         return json.loads((self.folder / "models" / name / "model.json").read_text())
 
     def test_a_folder_of_two_models_is_ambiguous(self):
-        self.refused(r"holds 2 files like model.\*bin, expected one", marian.find_files, DATA)
+        self.refused(r"holds 2 files like model.\*bin, expected one", cache.find_files, DATA)
 
     def test_the_bundle_of_a_folder(self):
         spec = self.export(self.lay(FLOAT, LEX), "mine")
@@ -359,7 +359,7 @@ class Students(InAFolder):
         place = self.lay(model, *more, separate=separate)
         self.export(place, "mine", "--allow-unk", *flags)
         answers = self.answers("float32")
-        self.as_the_oracle(marian.load(*marian.find_files(place), dequantise=True), answers, bool(more), 1e-4, 1e-5)
+        self.as_the_oracle(marian.load(*cache.find_files(place), dequantise=True), answers, bool(more), 1e-4, 1e-5)
         if kind:
             said = (DATA / f"fxtranslate.{kind}.hyp").read_text().splitlines()
             self.assertEqual(said, [answer.text for answer in answers])
@@ -407,7 +407,7 @@ class Students(InAFolder):
             # Marian ends some tokens sooner, at 2 n - 1.
             cut = len(segment.tokens) >= 2 * len(segment.source_ids) - 1
             self.assertEqual(line, answer.text[: len(line)] if cut else answer.text)
-        self.as_the_oracle(marian.load(*marian.find_files(place)), answers, bool(more), 0.1, 0.05)
+        self.as_the_oracle(marian.load(*cache.find_files(place)), answers, bool(more), 0.1, 0.05)
 
     def test_int8_says_what_marian_says(self):
         self.as_marian("intgemm.alphas")

@@ -3,7 +3,7 @@ bundle.
 
 A toolkit's module has `NAME` ("opennmt-py"), `HELP` (one line: which files it reads), `add_arguments(parser)` and
 `read(args) -> Imported`, and `NEEDS` where it wants more than NumPy (keys of needs.PACKAGES); cli.py makes a sub-command
-of it. Reading raises CheckpointError, building BuildError; both
+of it. One that has `run(args)` does more than `run` below. Reading raises CheckpointError, building BuildError; both
 end the command with one line.
 """
 

@@ -11,6 +11,7 @@ docs/importing/marian.md says what is supported. An option that is not covered i
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import re
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from ..marian import containers, intgemm, s2s, student
-from ..reading import spm_file
+from ..marian import cache, containers, intgemm, s2s, student
+from ..reading import packed, spm_file
 from . import importer
 from ..model.builder import Model
 from ..reading.checkpoint import CheckpointError, Weights, load_npz, token_ids
@@ -156,8 +157,10 @@ def check_options(options: Any, path: str) -> dict[str, Any]:
 def read_model(path: pathlib.Path, dequantise: bool = False) -> tuple[dict[str, Any], Weights, intgemm.Kept]:
     """Options and weights (under type s2s's names) of a .npz or .bin, and what became of int8 ones: they stay so where
     Marian multiplies them as such, unless `dequantise`. Raises CheckpointError."""
-    data = read_bytes(path)
+    data = packed.read(path)
     if data[:4] == b"PK\x03\x04":
+        if packed.plain_name(path) != path.name:
+            raise CheckpointError(f"{path}: is a packed .npz, which is packed by itself: unpack it")
         arrays: dict[str, np.ndarray | Int8] = dict(load_npz(path))
         raw = arrays.pop(containers.CONFIG, None)
         config = None if raw is None else raw.tobytes().split(b"\0", 1)[0].decode("utf-8", "replace")
@@ -181,8 +184,8 @@ def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     """A vocabulary of a model with `size` ids: .spm, .yml, .yaml or .json (token: id), else a token a line
     (src/data/default_vocab.cpp). `tokenizer` says how text becomes tokens; without it the caller cuts (for .spm there
     is no choice). Raises CheckpointError."""
-    data = read_bytes(path, MAX_TEXT_BYTES)
-    suffix = path.suffix.lower()
+    data = packed.read(path, MAX_TEXT_BYTES)
+    suffix = packed.plain_suffix(path)
     if suffix == ".fsv":
         raise CheckpointError(f"{path}: factored vocabularies are not supported")
     if suffix in _SENTENCEPIECE:
@@ -288,10 +291,10 @@ def load(
     pair = [vocabularies[0], vocabularies[-1]]
     source, target = (read_vocabulary(p, n, t) for p, n, t in zip(pair, sizes, tokenizers))
     source.add_eos = True
-    shared = pair[0] == pair[1] or read_bytes(pair[0]) == read_bytes(pair[1])
+    shared = pair[0] == pair[1] or packed.read(pair[0]) == packed.read(pair[1])
     data = None
     if shortlist is not None:
-        data = read_bytes(shortlist)
+        data = packed.read(shortlist)
         containers.check_shortlist(data, str(shortlist), *sizes)
     search = dict(STUDENT_SEARCH) if options["type"] == "transformer" else read_search(path)
     return Files(options, weights, source, target, data, search, shared, kept.exact, kept.notes)
@@ -325,7 +328,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         type=pathlib.Path,
         metavar="MODEL",
-        help="model.npz or model.bin; or a folder of Firefox Translations with model.*.bin, *vocab*.spm and lex.*.bin",
+        help="model.npz or model.bin; or a folder of Firefox Translations with model.*.bin, *vocab*.spm and lex.*.bin; each "
+        "may be packed (.gz, .zst)",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="MODEL is a folder of such folders (SRC-TRG, as fxtranslate keeps them): every model in it becomes a bundle "
+        "SRC-TRG in the folder --out, with its architecture behind the name where a pair has several",
     )
     parser.add_argument(
         "--vocabs",
@@ -348,63 +358,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importer.add_tokenizer_arguments(parser)
 
 
-def find_files(folder: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path], pathlib.Path | None]:
-    """Model, vocabularies and shortlist of a folder with one model of Firefox Translations: model.PAIR.*.bin,
-    vocab.PAIR.spm (or srcvocab and trgvocab), lex.*.PAIR.s2t.bin. Raises CheckpointError."""
-
-    def only(pattern: str, required: bool) -> pathlib.Path | None:
-        found = sorted(p for p in folder.glob(pattern) if p.is_file())
-        if len(found) > 1 or required and not found:
-            raise CheckpointError(f"{folder}: holds {len(found)} files like {pattern}, expected one: name the files")
-        return found[0] if found else None
-
-    model, shared = only("model.*bin", True), only("vocab.*spm", False)
-    if shared is not None:
-        vocabularies = [shared]
+def run(args: argparse.Namespace) -> None:
+    """The command."""
+    if args.all:
+        cache.import_all(args, lambda one, files: importer.run(one, lambda same: _read(same, files)))
     else:
-        vocabularies = [only(f"{side}vocab.*spm", True) for side in ("src", "trg")]
-    return model, vocabularies, only("lex.*.s2t.bin", False)
-
-
-def _languages(path: pathlib.Path) -> tuple[str | None, str | None]:
-    """What the name of a model of Firefox's says: model.esen.intgemm.alphas.bin."""
-    found = re.match(r"model\.([a-z]{2})([a-z]{2})\.", path.name)
-    return (found.group(1), found.group(2)) if found else (None, None)
+        importer.run(args, read)
 
 
 def read(args: argparse.Namespace) -> importer.Imported:
     """What the command imports. Raises CheckpointError and BuildError."""
-    path, vocabularies, shortlist = args.model, args.vocabs, args.shortlist
-    if path.is_dir():
-        path, own, lexicon = find_files(path)
-        vocabularies, shortlist = vocabularies or own, shortlist or lexicon
-    if not vocabularies:
+    if args.model.is_dir():
+        found = cache.one(args.model)
+    else:
+        found = cache.Found(args.model, (), None, *cache.languages(args.model.name))
+    vocabularies, shortlist = args.vocabs or found.vocabularies, args.shortlist or found.shortlist
+    return _read(args, dataclasses.replace(found, vocabularies=tuple(vocabularies), shortlist=shortlist))
+
+
+def _read(args: argparse.Namespace, found: cache.Found) -> importer.Imported:
+    if not found.vocabularies:
         raise CheckpointError("--vocabs: is missing")
     if args.tokenizer != "pretokenized":
-        for vocabulary in vocabularies:
-            if vocabulary.suffix.lower() in _SENTENCEPIECE:
+        for vocabulary in found.vocabularies:
+            if packed.plain_suffix(vocabulary) in _SENTENCEPIECE:
                 raise CheckpointError(
                     f"--tokenizer {args.tokenizer}: {vocabulary} is SentencePiece's and cuts by itself"
                 )
-    files = load(path, vocabularies, shortlist, importer.tokenizers(args), args.dequantise)
+    tokenizers = importer.tokenizers(args)
+    files = load(found.model, found.vocabularies, found.shortlist, tokenizers, args.dequantise)
     if args.allow_unk:
         files.search.pop("unknowns", None)
     for side in (files.source, files.target):
         side.lowercase = args.lowercase
     model = build(files.options, files.weights, files.source, files.target, files.shortlist, files.search, files.shared)
-    source_language, target_language = _languages(path)
     oracle = _Oracle(files)
     return importer.Imported(
         model,
         f"Marian ({files.options['type']})",
         oracle.trace,
-        path.name,
-        source_language=source_language,
-        target_language=target_language,
+        ", ".join(part for part in (packed.plain_name(found.model), found.architecture) if part),
+        source_language=found.source,
+        target_language=found.target,
         shortlist=files.shortlist is not None,
         moved=oracle.moved,
         rounded=files.int8_exact,
-        notes=files.notes,
+        notes=[*found.notes, *files.notes],
     )
 
 

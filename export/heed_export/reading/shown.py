@@ -5,6 +5,7 @@ obeys nothing. Messages quote with `shown`; what is printed goes through `say`, 
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any, Iterator, TextIO
 
 MAX_LINE = 1000  # characters of a printed line
@@ -74,3 +75,14 @@ def _parts(value: Any, most: int, outermost: bool) -> Iterator[str]:
 def say(text: str, file: TextIO | None = None) -> None:
     """Prints one line, at most MAX_LINE characters of it, with nothing in it that a terminal would obey."""
     print(_cut(escaped(text[: MAX_LINE + 1]), MAX_LINE), file=file or sys.stdout)
+
+
+def say_failure(what: str, error: Exception, debug: bool) -> None:
+    """Says on stderr, in one line, why `what` failed; with `debug` where it came from, too."""
+    if debug:
+        for line in "".join(traceback.format_exception(error)).split("\n"):
+            print(escaped(line), file=sys.stderr)
+    line = str(error)[:MAX_LINE].strip()
+    if not isinstance(error, (ValueError, OSError)):
+        line = f"{type(error).__name__}: {line} (unexpected; --debug shows where)"
+    say(f"{what}: {line}", sys.stderr)
