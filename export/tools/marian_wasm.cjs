@@ -4,10 +4,10 @@
 //
 //     npm install @browsermt/bergamot-translator@0.4.9
 //     export/tools/marian_wasm.cjs node_modules/@browsermt/bergamot-translator MODEL VOCAB LINES \
-//       [--shortlist LEX] [--saturate | --own] > OUT
+//       [--shortlist LEX] [--saturate | --own] [--set KEY=VALUE]... > OUT
 //
-// MODEL is an intgemm.alphas.bin, VOCAB its vocabulary (two, separated by a comma, where the sides have their own),
-// LINES a file with a sentence a line. OUT gets a line each.
+// MODEL is a .bin, float32 or int8, VOCAB its vocabulary (two, separated by a comma, where the sides have their own), LINES
+// a file with a sentence a line. OUT gets a line each. --set changes one of Marian's settings: --set allow-unk=true.
 //
 // The build imports its int8 products, so that a browser can bring its own. Here they are done with exact integers, as
 // Firefox has them on processors with VNNI and on ARM. With --saturate two neighbouring products are added in 16 bits
@@ -39,7 +39,6 @@ const CONFIG = {
   "cpu-threads": 0,
   quiet: true,
   "quiet-translation": true,
-  "gemm-precision": "int8shiftAlphaAll",
   alignment: "soft",
   "ssplit-mode": "sentence",
 };
@@ -50,11 +49,16 @@ function usage(message) {
 }
 
 function parse(argv) {
-  const args = { paths: [], shortlist: null, saturate: false, own: false };
+  const args = { paths: [], shortlist: null, saturate: false, own: false, set: {} };
   for (let i = 0; i < argv.length; ++i) {
     if (argv[i] === "--shortlist") args.shortlist = argv[++i];
     else if (argv[i] === "--saturate") args.saturate = true;
     else if (argv[i] === "--own") args.own = true;
+    else if (argv[i] === "--set") {
+      const [key, value] = (argv[++i] ?? "").split("=", 2);
+      if (value === undefined) usage("--set: expected KEY=VALUE");
+      args.set[key] = value;
+    }
     else if (argv[i].startsWith("--")) usage(`${argv[i]}: no such option`);
     else args.paths.push(argv[i]);
   }
@@ -141,9 +145,9 @@ function products(memory, saturate) {
   };
 }
 
-// The container with Wemb_QuantMultA as well, which this version asks for where those that Firefox was made with have
-// none_QuantMultA. The layout: export/heed_export/marian/containers.py.
-function withOutputAlpha(file) {
+// A container: what its items are called, their shapes and data, and its float32 or int8 kind. The layout:
+// export/heed_export/marian/containers.py.
+function readContainer(file) {
   const count = Number(file.readBigUInt64LE(8));
   const head = (i, field) => Number(file.readBigUInt64LE(16 + 32 * i + 8 * field));
   const parts = { name: [], shape: [], data: [] };
@@ -154,6 +158,18 @@ function withOutputAlpha(file) {
   at += 8 + Number(file.readBigUInt64LE(at));
   for (let i = 0; i < count; ++i) parts.data.push(take(head(i, 3)));
   const names = parts.name.map((name) => name.toString("latin1").slice(0, -1));
+  const int8 = names.some((_, i) => head(i, 1) === 0x4101);
+  return { count, parts, names, int8 };
+}
+
+function precisionOf({ names, int8 }) {
+  if (!int8) return "float32";
+  return names.some((name) => name.endsWith("_QuantMultA")) ? "int8shiftAlphaAll" : "int8shiftAll";
+}
+
+// The container with Wemb_QuantMultA as well, which this version asks for where those that Firefox was made with have
+// none_QuantMultA.
+function withOutputAlpha(file, { count, parts, names }) {
   const alpha = names.indexOf("none_QuantMultA");
   if (alpha < 0 || names.includes("Wemb_QuantMultA")) return file;
   parts.name.push(Buffer.from("Wemb_QuantMultA\0"));
@@ -205,12 +221,19 @@ async function main() {
   };
   const vocabularies = new marian.AlignedMemoryList();
   for (const p of vocabulary_paths.split(",")) vocabularies.push_back(aligned(fs.readFileSync(p), 64));
-  const config = { ...CONFIG, ...(args.shortlist ? { shortlist: "[lex, false]" } : {}) };
+  const file = fs.readFileSync(model_path);
+  const container = readContainer(file);
+  const config = {
+    ...CONFIG,
+    "gemm-precision": precisionOf(container),
+    ...(args.shortlist ? { shortlist: "[lex, false]" } : {}),
+    ...args.set,
+  };
   const model = new marian.TranslationModel(
     Object.entries(config)
       .map(([key, value]) => `${key}: ${value}\n`)
       .join(""),
-    aligned(withOutputAlpha(fs.readFileSync(model_path)), 256),
+    aligned(withOutputAlpha(file, container), 256),
     aligned(args.shortlist ? fs.readFileSync(args.shortlist) : Buffer.alloc(0), 64),
     vocabularies,
     null,

@@ -35,13 +35,12 @@ HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' m
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
 _REQUIRED = (("</s>", "eos"), ("<unk>", "UNK"))  # Marian's and Nematus's names of ids 0 and 1
-# What Firefox does for students: the best token at every step but <unk>, and fxtranslate, which says <unk>: at most
-# min(2 n + 4, 256) of them.
+# Marian for students as Firefox sets it: the best token at every step but <unk>, at most ceil(2 S) of S source positions,
+# </s> counted on both sides (max-length-factor 2.0; src/translator/beam_search.cpp).
 STUDENT_SEARCH = {
     "beam_size": 1,
     "max_length_a": 2.0,
-    "max_length_b": 4,
-    "max_length_cap": 256,
+    "max_length_b": 0,
     "unknowns": "UNKNOWN_POLICY_BAN",
 }
 # marian-decoder's own defaults (src/common/config_parser.cpp) and search (src/translator/beam_search.cpp, history.h).

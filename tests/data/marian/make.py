@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Made the files of this folder, and makes the models that export/tools/marian_parity.py measures at Firefox's size.
 
+    make.py base FOLDER                random weights at the size of the models that Firefox ships, whose pieces are words of
+                                       four letters, with 200 lines of them: for comparing with Marian. Needs NumPy alone
     pip install fxtranslate==0.5.0 sentencepiece numpy torch
     make.py fixture FOLDER             the small student here, with fxtranslate's own output: trained for a minute to
                                        say an English sentence with its verb behind
-    make.py firefox FOLDER TEXT...     random weights at the size of the models that Firefox ships; TEXT is any text, a
-                                       sentence a line, for the 32,000 pieces and the 200 lines
+    make.py firefox FOLDER TEXT...     random weights at that size, with fxtranslate's own output; TEXT is any text, a sentence
+                                       a line, for the 32,000 pieces and the 200 lines
 
 What is compared is fxtranslate's answer to the same files, so it does not matter what they say. marian.*.hyp are what
 Marian itself says, by export/tools/marian_wasm.cjs with npm's @browsermt/bergamot-translator 0.4.9 (node 20). Layouts: marian-dev
@@ -17,6 +19,7 @@ import argparse
 import io
 import itertools
 import pathlib
+import random
 import struct
 import sys
 
@@ -335,13 +338,44 @@ def firefox(folder: pathlib.Path, text: list[pathlib.Path]) -> None:
     write(folder, pieces, lines, sizes, arrays, lex, False)
 
 
+def base(folder: pathlib.Path) -> None:
+    """Ends now and then by itself, runs up to the limit more often, and would say <unk> if it were let."""
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "bench"))
+    from engines import shapes
+
+    rng = np.random.default_rng(5)
+    sizes = shapes.SHAPES["base-student"].sizes
+    arrays = random_student(rng, sizes)
+    arrays["decoder_ff_logit_out_b"][0, 1] = 6.0
+    config, alphas = CONFIG.format(**sizes), {name: 127 / 6 for name in [*arrays, "none"]}
+
+    draw = random.Random(3)
+
+    def token() -> str:
+        return "\u00c9a!" if draw.random() <= 0.02 else shapes.word(draw.randrange(2, sizes["size"]))
+
+    lines = [" ".join(token() for _ in range(draw.randrange(1, 24))) for _ in range(200)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (
+        ("model.enxx.float32.bin", container(arrays, config, False, {})),
+        ("model.enxx.intgemm.alphas.bin", container(arrays, config, True, alphas)),
+        ("vocab.enxx.spm", shapes.spm_model()),
+        ("lex.50.50.enxx.s2t.bin", shortlist(rng, sizes["size"], 50, 50)),
+        ("lines.src", ("\n".join(lines) + "\n").encode()),
+    ):
+        (folder / name).write_bytes(data)
+        print(f"{folder / name}: {len(data)} bytes")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["fixture", "firefox"])
+    parser.add_argument("kind", choices=["base", "fixture", "firefox"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("text", type=pathlib.Path, nargs="*")
     args = parser.parse_args()
-    if args.kind == "fixture":
+    if args.kind == "base":
+        base(args.folder)
+    elif args.kind == "fixture":
         fixture(args.folder)
     else:
         firefox(args.folder, args.text)
