@@ -1,6 +1,7 @@
 #include "server/admission/search_fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -177,6 +178,7 @@ absl::StatusOr<ResolvedSearch> ResolveSearch(const v1::SearchOptions& request, c
   if (merged.has_max_length()) search.max_length = merged.max_length();
   if (merged.has_min_length()) search.min_length = merged.min_length();
   search.max_length_a = merged.max_length_a();
+  search.max_length_rounds_up = merged.max_length_rounds_up();
   search.max_length_b = merged.max_length_b();
   if (merged.has_max_length_cap()) search.max_length_cap = merged.max_length_cap();
   search.min_length_a = merged.min_length_a();
@@ -193,7 +195,10 @@ void ResolvedSearch::Apply(DecodeJob* job) const {
   int most = max_length.value_or(0);
   if (!max_length.has_value()) {
     // min_length counts tokens before </s>, max_length counts </s> too: a rule leaves room for what it must have.
-    most = std::max(static_cast<int>(max_length_a * source) + max_length_b, wanted_min + 1);
+    // Up is Marian's way, and so is a product in float32: 1.1 * 10 is 11 there, and not a little more.
+    const double wanted =
+        max_length_rounds_up ? std::ceil(max_length_a * static_cast<float>(source)) : max_length_a * source;
+    most = std::max(static_cast<int>(wanted) + max_length_b, wanted_min + 1);
   }
   most = std::clamp(std::min(most, max_length_cap.value_or(most)), 1, max_target_tokens);
   job->search = options;

@@ -20,8 +20,9 @@ struct ResolvedSearch {
   int attend = -1;        // as in DecodeJob
   bool replace_unknowns = false;
 
-  // Lengths as a * source tokens + b, rounded down.
+  // Lengths as a * source tokens + b, rounded down unless said otherwise.
   float max_length_a = 2;
+  bool max_length_rounds_up = false;
   int max_length_b = 20;
   std::optional<int> max_length, min_length;  // in place of a and b
   std::optional<int> max_length_cap;          // beside them

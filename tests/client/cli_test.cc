@@ -200,6 +200,7 @@ TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {
                  "--max_length_a=1.5",
                  "--max_length_b=2",
                  "--max_length_cap=40",
+                 "--max_length_rounds_up",
                  "--min_length_a=0.5",
                  "--min_length_b=3",
                  "--no_repeat_ngram_drops",
@@ -220,7 +221,8 @@ TEST_F(Cli, HasAFlagForEveryFieldOfTheSearch) {
             "min_length_a: 0.5 min_length_b: 3 beam_policy: BEAM_POLICY_GO_ON beam_stop: BEAM_STOP_PLACES_ENDED "
             "unfinished: UNFINISHED_POLICY_FILL unknowns: UNKNOWN_POLICY_BAN unknown_penalty: 0.5 word_penalty: -1 "
             "coverage_penalty: COVERAGE_PENALTY_WU coverage_beta: 0.2 coverage_every_step: true "
-            "no_repeat_ngram_drops: true replace_unknowns: true attend: \"c\" max_length_cap: 40");
+            "no_repeat_ngram_drops: true replace_unknowns: true attend: \"c\" max_length_cap: 40 "
+            "max_length_rounds_up: true");
   // Nothing is left out but what excludes the above, and what is a bundle's alone.
   std::vector<std::string> unset;
   for (int i = 0; i < search.GetDescriptor()->field_count(); ++i) {

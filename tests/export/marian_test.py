@@ -290,7 +290,8 @@ class Students(InAFolder):
         )
         search = {n: v for n, v in spec["search"].items() if n != "attend"}
         self.assertEqual("UNKNOWN_POLICY_BAN", search.pop("unknowns"))
-        self.assertEqual({"beam_size": 1, "max_length_a": 2, "max_length_b": 0}, search)
+        self.assertEqual({"beam_size": 1, "max_length_a": 2, "max_length_b": 0, "max_length_rounds_up": True}, search)
+        self.assertEqual({"max_source_tokens": 128, "too_long": "TOO_LONG_POLICY_SPLIT"}, spec["limits"])
         self.assertTrue(spec["source"]["add_eos"])
         self.assertNotIn("precision", spec)
 
@@ -387,6 +388,17 @@ class Students(InAFolder):
                 np.testing.assert_allclose(segment.log_probabilities, found.log_probabilities, atol=log_p)
                 rows = [step.attentions["attention2"].weights[0] for step in found.steps]
                 np.testing.assert_allclose(segment.attention["weights"], rows, atol=weight)
+
+    def test_what_is_longer_than_marians_max_length_break_is_parted(self):
+        if not BUILD:
+            self.skipTest("no build folder given")
+        self.export(self.lay(FLOAT), "mine")
+        path = self.put("long", "the old miller counts seven lanterns, and my neighbour reads every letter, " * 9 + "\n")
+        with serving.Server(BUILD[0], self.folder / "models") as server:
+            (answer,) = served.parse(server.ask("translate", "mine", path, "--attention", "--unit=pieces"))
+        self.assertEqual("", answer.error)
+        self.assertGreater(len(answer.segments), 1)
+        self.assertLessEqual(max(len(segment.source_ids) for segment in answer.segments), 128)
 
     def test_float32_says_what_marian_says_and_fxtranslate(self):
         self.compared("float32", FLOAT)

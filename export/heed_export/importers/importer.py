@@ -89,7 +89,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--too-long",
         choices=["error", "truncate", "split"],
         help="what becomes of a sentence of more tokens than the model takes, unless a request says; default: as its "
-        "toolkit does (marian: split), else error",
+        "toolkit does (Firefox's students: split), else error",
     )
     group.add_argument(
         "--sentence-lists",

@@ -35,12 +35,15 @@ HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' m
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
 _REQUIRED = (("</s>", "eos"), ("<unk>", "UNK"))  # Marian's and Nematus's names of ids 0 and 1
+# What is longer, </s> included, Firefox has Marian cut into pieces (max-length-break).
+MAX_LENGTH_BREAK = 128
 # Marian for students as Firefox sets it: the best token at every step but <unk>, at most ceil(2 S) of S source positions,
 # </s> counted on both sides (max-length-factor 2.0; src/translator/beam_search.cpp).
 STUDENT_SEARCH = {
     "beam_size": 1,
     "max_length_a": 2.0,
     "max_length_b": 0,
+    "max_length_rounds_up": True,
     "unknowns": "UNKNOWN_POLICY_BAN",
 }
 # marian-decoder's own defaults (src/common/config_parser.cpp) and search (src/translator/beam_search.cpp, history.h).
@@ -48,6 +51,7 @@ DECODER_SEARCH = {
     "beam_size": 12,
     "max_length_a": 3.0,
     "max_length_b": 0,
+    "max_length_rounds_up": True,
     "beam_policy": "BEAM_POLICY_SHRINK",
     "beam_stop": "BEAM_STOP_BEAM_FULL",
     "unknowns": "UNKNOWN_POLICY_BAN",
@@ -315,7 +319,8 @@ def build(
     weights.finish(f"a model of type {options['type']}")
     model.shortlist, model.shortlist_separate = shortlist, not shared
     model.set_search(**(search or {}))
-    model.too_long = "TOO_LONG_POLICY_SPLIT"  # Marian's max-length-break
+    if options["type"] == "transformer":  # the recurrent ones are marian-decoder's, which takes any length
+        model.max_source_tokens, model.too_long = MAX_LENGTH_BREAK, "TOO_LONG_POLICY_SPLIT"
     return model
 
 

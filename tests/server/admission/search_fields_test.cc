@@ -6,6 +6,7 @@
 
 #include <limits>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/fields/field_rules.h"
@@ -223,6 +224,22 @@ TEST_F(SearchFields, ACapHoldsBesideTheModelsRuleAndAMaxLengthStandsInItsPlace) 
   request.set_min_length(9);
   EXPECT_EQ(JobOf(9, request).search.max_length, 4);
   EXPECT_EQ(JobOf(9, request).search.min_length, 4);
+}
+
+// As its WebAssembly build ends at these max-length-factors.
+TEST_F(SearchFields, MariansFactorIsRoundedUpAfterAProductInFloat32) {
+  defaults()->Clear();
+  defaults()->set_max_length_b(0);
+  defaults()->set_max_length_rounds_up(true);
+  for (const auto& [factor, source, most] :
+       {std::tuple(1.5F, 3, 5), std::tuple(1.5F, 2, 3), std::tuple(1.3F, 3, 4), std::tuple(2.0F, 7, 14),
+        std::tuple(1.1F, 10, 11), std::tuple(1.1F, 11, 13)}) {
+    defaults()->set_max_length_a(factor);
+    EXPECT_EQ(JobOf(source).search.max_length, most) << factor << " " << source;
+  }
+  v1::SearchOptions request;
+  request.set_max_length_rounds_up(false);
+  EXPECT_EQ(JobOf(11, request).search.max_length, 12);
 }
 
 TEST_F(SearchFields, WhatAModelFixesGivesWayToARuleOfTheRequestAndIsCutToTheServersBounds) {
