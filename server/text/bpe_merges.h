@@ -28,7 +28,7 @@ class BpeMerges {
   // INVALID_ARGUMENT in one line without the file's name.
   static absl::StatusOr<BpeMerges> Parse(std::string_view file, Flavor flavor);
 
-  // Sizes in bytes of the pieces of `word`, valid UTF-8 without white space, not empty. Takes n log n.
+  // Sizes in bytes of the pieces of `word`, valid UTF-8 without a U+0020, not empty. Takes n log n.
   std::vector<int> Cut(std::string_view word) const;
 
   // Cut, and each piece that `known` (of the piece, and whether it ends the word) does not hold is cut again where its

@@ -37,8 +37,6 @@ void RemoveSpacesAtEnd(NormalizedText* out) {
 }  // namespace
 
 Normalizer::Step Normalizer::Next(std::string_view text) const {
-  constexpr std::string_view kLiteral(&kLiteralSpaceSymbol, 1);
-  if (text.starts_with(kSpaceSymbol)) return {static_cast<int>(kSpaceSymbol.size()), kLiteral};
   if (const std::size_t size = symbols_.LongestPrefix(text); size > 0) {
     return {static_cast<int>(size), text.substr(0, size)};
   }

@@ -13,11 +13,8 @@
 
 namespace heed {
 
-// Stands for a "▁" that is in the text itself: no piece has it, as no UTF-8 does. (SentencePiece would take it for a
-// space.)
-inline constexpr char kLiteralSpaceSymbol = '\xFF';
-
-// A text as it is segmented.
+// A text as it is segmented. A "▁" of the text itself that no rule changes is, in `text`, one like any other, as it is
+// to SentencePiece: what nmt_nfkc makes of it is a space, and so, to the pieces, is what other rules leave of it.
 //
 // Units are the smallest runs of the text that the rules replace as a whole: mostly one code point each, several where
 // the rules compose them. Units that leave nothing but spaces, or nothing at all, are not listed.

@@ -106,7 +106,6 @@ class SentencePieceTokenizer : public Tokenizer {
 };
 
 void SentencePieceTokenizer::EncodeBytes(std::string_view bytes, ByteRange range, EncodedText* encoded) const {
-  if (bytes.front() == kLiteralSpaceSymbol) bytes = kSpaceSymbol;
   for (char byte : bytes) {
     encoded->ids.push_back(model_.byte_ids[static_cast<std::uint8_t>(byte)]);
     encoded->ranges.push_back(range);

@@ -1,7 +1,7 @@
 // The Tokenizer for SentencePiece models, unigram and BPE, with or without byte fallback.
 //
-// Ids and decoded text are those of SentencePiece 0.1.97's Encode and Decode, but for one thing: "▁" (U+2581) in a text
-// is text, an unknown character (or its three bytes), where SentencePiece takes it for a space.
+// Ids and decoded text are those of SentencePiece 0.1.97's Encode and Decode. So "▁" (U+2581) in a text is a space:
+// most models' rules make one of it, and what others leave of it is spelt as spaces are.
 //
 // Thread-safe: immutable after Make.
 #pragma once

@@ -7,7 +7,7 @@
 //
 //   Encode("hi  theres") gives ranges {0,2} {4,9} {9,10}
 //
-// Text that looks like a special piece ("</s>", "▁", "@@") is text and never becomes a special id.
+// Text that looks like a special piece ("</s>", "@@") is text and never becomes a special id.
 //
 // Copying, and replacing unknowns, take a source token to the target's side by its spelling: what the source's
 // vocabulary calls it, or would call it if it had it.

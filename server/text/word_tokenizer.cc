@@ -6,20 +6,24 @@
 #include <utility>
 #include <vector>
 
+#include "server/text/ranges.h"
 #include "server/text/table_tokenizer.h"
 #include "server/text/utf8.h"
 
 namespace heed {
 namespace {
 
-// Calls `visit` with the range of every run of `text` without White_Space.
+// A space, or the end of a line: all that parts words where subword-nmt cuts them, and what it reads line by line.
+bool IsSpaceOrLineEnd(char32_t c) { return c == ' ' || c == '\n' || c == '\r'; }
+
+// Calls `visit` with the range of every run of `text` without what `parts`.
 template <typename Visit>
-void ForEachWord(std::string_view text, Visit visit) {
+void ForEachWord(std::string_view text, bool (*parts)(char32_t), Visit visit) {
   const int size = static_cast<int>(text.size());
   int begin = -1;
   for (int at = 0; at < size;) {
     const CodePoint c = CodePointAt(text, static_cast<std::size_t>(at));
-    if (!IsWhiteSpace(c.value)) {
+    if (!parts(c.value)) {
       if (begin < 0) begin = at;
     } else if (begin >= 0) {
       visit(ByteRange{begin, at});
@@ -36,7 +40,7 @@ class WordTokenizer : public TableTokenizer {
 
   EncodedText Encode(std::string_view text) const override {
     EncodedText encoded;
-    ForEachWord(text, [&](ByteRange word) {
+    ForEachWord(text, IsWhiteSpace, [&](ByteRange word) {
       Add(std::string(text.substr(word.begin, word.end - word.begin)), word, &encoded);
     });
     return encoded;
@@ -56,14 +60,16 @@ class SubwordTokenizer : public TableTokenizer {
 
   EncodedText Encode(std::string_view text) const override {
     EncodedText encoded;
-    ForEachWord(text, [&](ByteRange range) {
+    ForEachWord(text, IsSpaceOrLineEnd, [&](ByteRange range) {
       const std::string_view word = text.substr(range.begin, range.end - range.begin);
       for (const int size : Cut(word)) {
         const ByteRange piece = {range.begin, range.begin + size};
-        Add(Spelling(text.substr(piece.begin, size), piece.end == range.end), piece, &encoded);
+        // A space inside a word (U+00A0) is of its piece, but of no range.
+        Add(Spelling(text.substr(piece.begin, size), piece.end == range.end), TrimWhiteSpace(text, piece), &encoded);
         range.begin = piece.end;
       }
     });
+    PlaceEmptyRanges(std::vector<bool>(encoded.ranges.size(), true), &encoded.ranges);
     return encoded;
   }
 

@@ -1,4 +1,4 @@
-// The Tokenizers of words between white space: whole, cut by the caller, or cut by subword-nmt's merges.
+// The Tokenizers of words between spaces: whole, cut by the caller, or cut by subword-nmt's merges.
 //
 // Ids are those of the toolkits' own look-ups, but for one thing: the last piece of a word that ends in the separator
 // ("@@") is unknown, where a toolkit takes it for a piece that the next word continues.
@@ -15,10 +15,11 @@
 
 namespace heed {
 
-// Each word is a piece; pieces are joined by single spaces.
+// Each run without White_Space is a piece; pieces are joined by single spaces.
 std::unique_ptr<Tokenizer> MakeWordTokenizer(PieceTable table);
 
-// Each word is cut by `merges` of subword-nmt's flavour; `separator` (not empty) marks pieces that the next continues.
+// Each word, which U+0020 and the ends of lines part and nothing else (U+00A0 is in a word, as it is for subword-nmt),
+// is cut by `merges` of subword-nmt's flavour; `separator` (not empty) marks pieces that the next continues.
 // split_unknown: pieces that `table` does not hold are cut again (BpeMerges::Cut).
 std::unique_ptr<Tokenizer> MakeSubwordTokenizer(PieceTable table, BpeMerges merges, std::string separator,
                                                 bool split_unknown);

@@ -65,9 +65,9 @@ def learn(lines: list[str], merges: int) -> str:
 class Case:
     """A vocabulary: `cut` gives a text's pieces, `join` the text of pieces."""
 
-    def __init__(self, name, spec, cut, join, files=None, least=2, specials=SPECIALS, ranges=None):
+    def __init__(self, name, spec, cut, join, files=None, least=2, specials=SPECIALS, ranges=None, texts=()):
         self.name, self.spec, self.cut, self.join, self.files = name, spec, cut, join, files or {}
-        self.least, self.specials, self.ranges = least, specials, ranges
+        self.least, self.specials, self.ranges, self.texts = least, specials, ranges, texts
 
     def write(self, out: pathlib.Path, lines: list[str]) -> None:
         counts = collections.Counter(piece for line in lines for piece in self.cut(line))
@@ -107,7 +107,8 @@ def subword_nmt(name, merges, vocabulary=None, lower=False, **spec):
         return re.sub("(@@ )|(@@ ?$)", "", " ".join(pieces))
 
     bpe_spec = {"merges": f"{name}.merges"} | ({"split_unknown": True} if vocabulary else {})
-    return Case(name, {"bpe": bpe_spec, "lowercase": lower} | spec, cut, join, {f"{name}.merges": merges})
+    files = {f"{name}.merges": merges}
+    return Case(name, {"bpe": bpe_spec, "lowercase": lower} | spec, cut, join, files, texts=OTHER_SPACES)
 
 
 def opennmt(name, mode, merges=None, **options):
@@ -148,6 +149,7 @@ def sentencepiece(name, model):
         lambda text: processor.encode(text, out_type=str),
         lambda pieces: processor.decode_pieces([surface.get(piece, piece) for piece in pieces]),
         specials=["<s>", "<pad>", "</s>", "<unk>"],
+        texts=["string▁", "the▁string▁▁s ▁ </s>▁<br>▁<b", " ▁ 漢▁字 ▁\u3000▁"],
     )
 
 
@@ -201,9 +203,17 @@ TEXTS = [
 ]
 
 
+# What subword-nmt does not part words at.
+OTHER_SPACES = [
+    "der\u00a0hund",
+    "the function\u202f? \u00a0 1\u2009000\u3000string",
+    "a\tb\x0bc \u2028the\u0085string\u2029 \u1680",
+]
+
+
 def random_text(rng: random.Random) -> str:
-    """Random code points mixed with runs of the training text: no white space but " ", no "▁" (text to heed alone), no
-    "￨" or NUL (pyonmttok crashes, or cuts the text there)."""
+    """Random code points mixed with runs of the training text: no white space but " ", no "▁" (a mark to some), no "￨" or
+    NUL (pyonmttok crashes, or cuts the text there)."""
     parts = []
     for _ in range(rng.randint(1, 14)):
         kind = rng.random()
@@ -249,7 +259,7 @@ def main() -> None:
     for seed, case in enumerate(cases(training, options.merges)):
         case.write(options.out, training)
         rng = random.Random(seed)
-        for text in TEXTS + training[::9][:20] + texts + [random_text(rng) for _ in range(options.random)]:
+        for text in [*TEXTS, *case.texts, *training[::9][:20], *texts, *(random_text(rng) for _ in range(options.random))]:
             ids = case.encode(text)
             row = " ".join(map(str, ids))
             expected.append(("encode", case.name, text.encode().hex(), row))

@@ -194,6 +194,24 @@ TEST(Subwords, WordsThatLookLikeSpecialsOrMarksAreText) {
   EXPECT_THAT(characters->Encode("a ▁").ids, ElementsAre(4, 3, 0));
 }
 
+TEST(Subwords, SubwordNmtPartsWordsAtSpacesAndLinesAlone) {
+  const auto bpe = MakeTokenizer(R"("bpe":{"merges":"m"})", {"der", "hund", "der@@", "\u00a0@@", "h@@"},
+                                 "#version: 0.2\nd e\nde r</w>\nde r\nh u\nhu n\nhun d</w>\n");
+  const std::string text = "der\u00a0hund der  hund\nder";
+  const EncodedText encoded = bpe->Encode(text);
+  EXPECT_THAT(encoded.spellings, ElementsAre("der@@", "\u00a0@@", "hund", "der", "hund", "der"));
+  EXPECT_THAT(encoded.ids, ElementsAre(5, 6, 4, 3, 4, 3));
+  EXPECT_THAT(encoded.ranges, ElementsAre(ByteRange{0, 3}, ByteRange{5, 5}, ByteRange{5, 9}, ByteRange{10, 13},
+                                          ByteRange{15, 19}, ByteRange{20, 23}));
+  EXPECT_EQ(bpe->Decode(encoded.ids).text, "der\u00a0hund der hund der");
+  EXPECT_THAT(bpe->Encode("h\tx").spellings, ElementsAre("h@@", "\t@@", "x"));
+  for (const std::string space : {"\u0085", "\u2009", "\u202f", "\u3000", "\u2028", "\v"}) {
+    const EncodedText joined = bpe->Encode("hund" + space + "hund" + space);
+    EXPECT_THAT(joined.spellings, ElementsAre("hun@@", "d@@", space + "@@", "hun@@", "d@@", space)) << space;
+    ExpectRangesCover("hund" + space + "hund" + space, joined.ranges);
+  }
+}
+
 TEST(Subwords, PiecesOfWordsLieSideBySide) {
   const auto bpe = MakeTokenizer(R"("bpe":{"merges":"m"},"lowercase":true)", {"l@@", "ow", "er"},
                                  "#version: 0.2\no w</w>\ne r</w>\n");
