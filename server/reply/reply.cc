@@ -141,9 +141,9 @@ std::int64_t TypedBytes(const AdmittedRequest& request, const AdmittedText& text
   return bytes;
 }
 
-// The best hypotheses with the source's own spacing before, between and after them. Two sentences that the source
-// writes without a space (Chinese, say) get one where the target language separates sentences by spaces; a plain space
-// between two is left out where it does not.
+// The best hypotheses with the source's own spacing before, between and after them; of a text of spaces alone, those.
+// Two sentences that the source writes without a space (Chinese, say) get one where the target language separates
+// sentences by spaces; a plain space between two is left out where it does not.
 std::string JoinSegments(const ServedModel& model, const std::string& source, const v1::TextOutput& output) {
   std::string joined;
   int end = 0;
@@ -157,7 +157,7 @@ std::string JoinSegments(const ServedModel& model, const std::string& source, co
     joined.append(best);
     end = segment.end();
   }
-  if (!output.segments().empty()) joined.append(source, static_cast<std::size_t>(end));
+  joined.append(source, static_cast<std::size_t>(end));
   return joined;
 }
 

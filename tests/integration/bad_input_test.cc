@@ -95,10 +95,10 @@ TEST_F(BadInput, AnEmptyTextHasAnEmptyOutput) {
   EXPECT_EQ(result.output().segments_size(), 0);
 }
 
-TEST_F(BadInput, ATextOfSpacesHasAnEmptyOutput) {
+TEST_F(BadInput, ATextOfSpacesComesBackAsItIs) {
   const v1::TextResult result = ResultAmongGoodOnes(" \n\t　 ");
   ASSERT_TRUE(result.has_output());
-  EXPECT_EQ(result.output().text(), "");
+  EXPECT_EQ(result.output().text(), " \n\t　 ");
   EXPECT_EQ(result.output().segments_size(), 0);
 }
 

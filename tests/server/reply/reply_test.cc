@@ -166,11 +166,12 @@ TEST_F(ReplyTest, APlainSpaceBetweenSentencesGoesWhereTheTargetLanguageHasNone) 
   }
 }
 
-TEST_F(ReplyTest, EmptyTextsAndTextsOfSpacesHaveEmptyOutputs) {
-  const Reply reply = Answer(Texts({"", " \n ", std::string("\0", 1)}));
-  for (int i = 0; i < 2; ++i) {
+TEST_F(ReplyTest, EmptyTextsComeBackEmptyAndTextsOfSpacesAsTheyAre) {
+  const std::vector<std::string> texts = {"", " \n ", std::string("\0", 1), "\u3000\r\n"};
+  const Reply reply = Answer(Texts(texts));
+  for (const int i : {0, 1, 3}) {
     ASSERT_TRUE(reply.results[i].has_output());
-    EXPECT_EQ(reply.results[i].output().text(), "");
+    EXPECT_EQ(reply.results[i].output().text(), texts[i]);
     EXPECT_EQ(reply.results[i].output().segments_size(), 0);
   }
   EXPECT_EQ(reply.results[2].output().text(), "");
