@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import textwrap
 from typing import NoReturn
 
 from . import needs
@@ -37,7 +38,9 @@ def make_parser() -> argparse.ArgumentParser:
         if importlib.util.find_spec(f"{__package__}.importers.{name}") is None:
             continue
         module = importlib.import_module(f"{__package__}.importers.{name}")
-        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        ways = (f"heed-export {module.NAME} {line} {importer.USAGE}" for line in module.USAGE)
+        usage = "\n       ".join(textwrap.fill(way, 100, subsequent_indent=" " * 11) for way in ways)
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP, usage=usage)
         module.add_arguments(command)
         importer.add_common_arguments(command)
         needed = getattr(module, "NEEDS", ())

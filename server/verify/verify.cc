@@ -386,6 +386,8 @@ bool VerifyReport::ok() const {
 absl::StatusOr<VerifyReport> Verify(Bundle bundle, Precision precision) {
   const auto file = bundle.files.find(kFile);
   if (file == bundle.files.end()) {
+    ServedModel unproved;  // what is wrong with the bundle comes first: that it cannot be proved says that it loads
+    HEED_RETURN_IF_ERROR(ServeBundle(std::move(bundle), OptionsFor(Certificate(), precision), &unproved));
     return absl::NotFoundError(absl::StrCat(kFile, ": the bundle has none: there is nothing to verify it by"));
   }
   HEED_ASSIGN_OR_RETURN(const Certificate certificate, ParseCertificate(file->second));

@@ -48,8 +48,9 @@ struct VerifyReport {
   bool ok() const;
 };
 
-// NOT_FOUND without a parity.json, INVALID_ARGUMENT where it is faulty or does not fit the model, and what loading the
-// model in this precision says. A report, ok or not, wherever there was something to compare.
+// NOT_FOUND without a parity.json, of a bundle that loads; INVALID_ARGUMENT where it is faulty or does not fit the
+// model, and what loading the model in this precision says. A report, ok or not, wherever there was something to
+// compare.
 absl::StatusOr<VerifyReport> Verify(Bundle bundle, Precision precision = Precision::kFloat32);
 
 }  // namespace heed

@@ -65,6 +65,14 @@ class Fairseq(unittest.TestCase):
             ["<s>", "<pad>", "</s>", "<unk>", "a", "b c", "<unk>", "\u2028", "madeupword0000"],
             fairseq.read_dictionary(file),
         )
+        # Of SentencePiece's .vocab, as many make them; int() takes each of these counts. The line is stripped first.
+        file.write_text("re -0\r\nta -1\r\nto +2 \nka 1153 #fairseq:overwrite \n\u3000 1\u3000\n", newline="")
+        self.assertEqual(["re", "ta", "to", "ka", "\u3000"], fairseq.read_dictionary(file)[4:])
+        file.write_text("a 3\nb 2\na 1 #fairseq:overwrite\n")
+        self.assertEqual(["<overwritten 4>", "b", "a"], fairseq.read_dictionary(file)[4:])
+        file.write_text("<unk>\t0\n\u2581a\t-3.2\n")
+        with self.assertRaisesRegex(CheckpointError, r"dict.txt: is SentencePiece's .vocab, a piece and its score"):
+            fairseq.read_dictionary(file)
         file.write_text("a 3\nb\n")
         with self.assertRaisesRegex(CheckpointError, r"dict.txt:2: 'b' is no token and its count"):
             fairseq.read_dictionary(file)

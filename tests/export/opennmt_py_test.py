@@ -23,6 +23,7 @@ from heed_export.importers import opennmt_py
 from heed_export.reading import checkpoint
 from heed_export.importers.opennmt_py import BOS, EOS, PAD, UNK, Options
 from heed_export.model.vocabulary import pretokenized
+from heed_export.reading.stand_ins import StandIn
 from presets import opennmt_py as shapes
 from reference import trace
 from serving import Served
@@ -171,12 +172,24 @@ class Layouts(unittest.TestCase):
             ):
                 self.read(zipped(self.checkpoint(vocab)))
 
-    def test_vocabularies_with_holes_or_without_what_is_needed_are_refused(self):
+    def test_an_id_without_a_piece_gets_one_that_no_text_is(self):
+        # As files of 2017 have it: some ids are nobody's.
+        stoi = {"<unk>": 0, "<blank>": 1, "<s>": 2, "</s>": 3, "a": 4, "c": 6}
+        vocab = StandIn()
+        vocab.__setstate__({"stoi": stoi})
+        pieces = opennmt_py._torchtext_pieces("m", "tgt", vocab)
+        self.assertEqual(["<unk>", "<blank>", "<s>", "</s>", "a", "<unused 5>", "c"], pieces)
+        for side, special in (("source", [1, 2, 3, 5]), ("target", [1, 5])):
+            made = opennmt_py.make_vocabulary("m", side, pieces, pretokenized(), False)
+            self.assertEqual(special, sorted(made.special), side)
+            self.assertEqual([4, 0, 6], made.ids(["a", "<unused 5>", "c"]))
+
+    def test_vocabularies_mostly_of_holes_or_without_what_is_needed_are_refused(self):
         def with_stoi(stoi):
             return [("src", Call("torchtext.vocab.Vocab", state={"stoi": stoi})), ("tgt", self.vocab(shapes.TARGET))]
 
         for stoi, message in (
-            ({"a": 2}, "no piece for 1 of 3 ids"),
+            ({"a": 9}, "no piece for 8 of 10 ids"),
             ({"a": 1 << 40}, "gives 'a' the id"),
             ({"a": -1}, "gives 'a' the id -1"),
             ({}, "has no pieces"),

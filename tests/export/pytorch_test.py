@@ -271,7 +271,7 @@ class Command(unittest.TestCase):
             ("a.json", "[1]", "neither a list of strings"),
             ("b.json", '{"a": 1}', "the ids are not 0 to 0"),
             ("c.json", "{", "c.json: "),
-            ("d.txt", b"\xff", "is not UTF-8: byte 0"),
+            ("d.txt", b"\xff", "is not UTF-8 at byte 0"),
         ):
             path = self.folder / name
             path.write_bytes(text if isinstance(text, bytes) else text.encode())

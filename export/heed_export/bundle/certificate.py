@@ -47,6 +47,7 @@ class Certificate:
     measured: dict | None = None
     tolerance: dict | None = None  # what is wider than in TOLERANCE, by the same names
     precision: str = "float32"  # whose tolerances these are: int8 where the reference rounds to it
+    unknown_share: float = 0.0  # of the cases' source pieces, specials left out: those that the vocabulary lacks
 
 
 def _rounded(values) -> list | float:
@@ -101,6 +102,7 @@ def dumps(certificate: Certificate) -> bytes:
         head["toolkit"] = certificate.toolkit
     if certificate.precision != "float32":
         head["precision"] = certificate.precision
+    head["unknown_share"] = _rounded(certificate.unknown_share)
     head["search"] = dict(certificate.search)
     head["tolerance"] = {**TOLERANCE, **(certificate.tolerance or {})}
     if certificate.measured:
@@ -131,6 +133,14 @@ def find_server(given: str | None, root: pathlib.Path) -> pathlib.Path | None:
         return pathlib.Path(on_path)
     built = [p for top in (root, pathlib.Path.cwd()) for p in top.glob("build/*/server/heed-server") if p.is_file()]
     return max(built, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def check_loads(server: pathlib.Path, folder: pathlib.Path) -> None:
+    """Has heed-server load a bundle without parity.json. Raises ValueError with its line where it does not."""
+    run = subprocess.run([str(server), "verify", str(folder)], capture_output=True, text=True, timeout=VERIFY_SECONDS)
+    lines = (run.stderr.strip() or run.stdout.strip() or f"exit code {run.returncode}").splitlines()
+    if f"{FILE}: the bundle has none" not in run.stderr:
+        raise ValueError(f"heed-server does not load it: {lines[-1]}")
 
 
 def verify(server: pathlib.Path, folder: pathlib.Path, precision: str = "float32") -> dict:

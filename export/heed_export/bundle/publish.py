@@ -117,7 +117,8 @@ def readme_text(model: Model, card: Card, proof: certificate.Certificate | None)
         of = f" of {escaped(proof.toolkit)}" if proof.toolkit else ""
         lines += [
             "",
-            f"`parity.json`: {len(proof.cases)} cases{of}, by {proof.reference}.",
+            f"`parity.json`: {len(proof.cases)} cases{of}, by {proof.reference}; {100 * proof.unknown_share:.3g} % of their "
+            "source pieces are unknown.",
             "`heed-server verify` runs them.",
         ]
         if proof.measured:
@@ -143,8 +144,8 @@ def publish(
     """Writes the bundle (replacing one that is there) and returns its digest.
 
     With `proof` it holds parity.json; with `server` as well, heed-server first runs that file on the bundle, its errors
-    are stored there, and a bundle that it does not confirm is not written. Raises ValueError; then nothing is left
-    behind. Without `server` nothing was checked but shapes.
+    are stored there, and a bundle that it does not confirm is not written; without `proof`, one that it does not load.
+    Raises ValueError; then nothing is left behind. Without `server` nothing was checked but shapes.
     """
     files: dict[str, bytes] = {}
     spec = spec_of(model, card, files)
@@ -161,11 +162,14 @@ def publish(
     made = [p for p in (folder.parent, *folder.parent.parents) if not p.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if proof is not None and server is not None:
+        if server is not None:
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as there:
                 trial = pathlib.Path(there) / folder.name
                 write(trial)
-                proof.measured = certificate.verify(server, trial, proof.precision)
+                if proof is None:
+                    certificate.check_loads(server, trial)
+                else:
+                    proof.measured = certificate.verify(server, trial, proof.precision)
         return write(folder)
     except BaseException:
         shutil.rmtree(folder.parent / f".{folder.name}.part", ignore_errors=True)

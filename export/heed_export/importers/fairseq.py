@@ -20,11 +20,13 @@ from . import importer
 from ..model.builder import Model
 from ..reading.checkpoint import CheckpointError, Weights
 from ..model.layers import Cell
+from ..reading.files import are_scored
 from .pytorch import oracle_trace, rnn_stack
 from ..reading.shown import quoted, shown
 from ..model.vocabulary import Vocabulary
 
 NAME = "fairseq"
+USAGE = ("FILE.pt",)
 HELP = "a fairseq checkpoint (checkpoint_best.pt) of an lstm architecture, and its dict.*.txt"
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 _SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -92,15 +94,35 @@ def _firsts(m: Model, w: Weights, layer, number: int):
 
 
 def read_dictionary(path: pathlib.Path) -> list[str]:
-    """fairseq/data/dictionary.py: "token count" lines behind four special tokens; "#fairseq:overwrite" may follow."""
+    """fairseq/data/dictionary.py: "token count" lines behind four special tokens. A count is whatever Python's int()
+    takes; "#fairseq:overwrite" may follow. Of a token that stands twice (which versions from 0.9 on take with that mark
+    alone) the later line's id is its text's, and no text has the earlier."""
     pieces = list(_SPECIALS)
-    for number, line in enumerate(checkpoint.read_lines(path), start=1):
-        line = line.removesuffix(" #fairseq:overwrite")
+    at = {piece: i for i, piece in enumerate(pieces)}
+    lines = checkpoint.read_lines(path)
+    if are_scored(lines):
+        what = "SentencePiece's .vocab, a piece and its score a line; expected a token and its count"
+        raise CheckpointError(f"{path}: is {what}")
+    for number, line in enumerate(lines, start=1):
         token, _, count = line.rstrip().rpartition(" ")
-        if not token or not count.isdigit():
+        if count == "#fairseq:overwrite":
+            token, _, count = token.rpartition(" ")
+        if not token or not _is_count(count):
             raise CheckpointError(f"{path}:{number}: {quoted(line, 60)} is no token and its count")
+        if at.get(token, 0) >= len(_SPECIALS):
+            pieces[at[token]] = f"<overwritten {at[token]}>"
+        at[token] = len(pieces)
         pieces.append(token)
     return pieces
+
+
+def _is_count(text: str) -> bool:
+    """Whether int() takes it; of thousands of digits it does not."""
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> dict:

@@ -1,7 +1,8 @@
 """What the importers of all toolkits share: the flags, the parity cases, and the way from an imported model to a
 bundle.
 
-A toolkit's module has `NAME` ("opennmt-py"), `HELP` (one line: which files it reads), `add_arguments(parser)` and
+A toolkit's module has `NAME` ("opennmt-py"), `HELP` (one line: which files it reads), `USAGE` (what it cannot do without, of
+its own arguments: a line for each way to call it), `add_arguments(parser)` and
 `read(args) -> Imported`, and `NEEDS` where it wants more than NumPy (keys of needs.PACKAGES); cli.py makes a sub-command
 of it. One that has `run(args)` does more than `run` below. Reading raises CheckpointError, building BuildError; both
 end the command with one line.
@@ -22,13 +23,16 @@ from ..bundle import bundle, certificate, publish, spdx
 from ..model import vocabulary
 from ..reading import checkpoint
 from ..text import language_tag
+from . import cases as proof_cases
 from ..model.builder import Model
 from ..model.int8 import Int8
-from ..reading.shown import say
+from ..reading.shown import quoted, say
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+USAGE = "--license SPDX --out FOLDER [OPTIONS]"
+# Of toolkits whose files do not say them.
+LANGUAGES = "--source-language TAG {--target-language TAG | --summarize}"
 REFERENCE = "heed's float64 reference (export/reference), one source at a time"
-_RANDOM_LENGTHS = (1, 3, 5, 8, 12, 2)
 _MAX_CASE_TOKENS = 40
 # An engine rounds after every operation: 4 to 8 times as far off as one change of the weights (measured); and room.
 _ROUNDING = 16
@@ -64,11 +68,11 @@ class Imported:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """--out, --license and what else every toolkit takes."""
     group = parser.add_argument_group("the bundle")
-    group.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER", help="where the bundle is written")
+    group.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER", help="required: where the bundle is written")
     group.add_argument(
         "--force", action="store_true", help="replace the bundle at --out, though it is another model's"
     )
-    group.add_argument("--license", required=True, metavar="SPDX", help="licence of the weights, as an SPDX expression")
+    group.add_argument("--license", required=True, metavar="SPDX", help="required: licence of the weights, as an SPDX expression")
     group.add_argument(
         "--license-file", type=pathlib.Path, metavar="FILE", help="its text; default: one line that names it"
     )
@@ -77,8 +81,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--name", help="name that requests select the model by; default: the folder's name")
     group.add_argument("--version", default="1", help="default: 1")
-    group.add_argument("--source-language", metavar="TAG", help="BCP 47, like de")
-    group.add_argument("--target-language", metavar="TAG", help="BCP 47; a summariser's is the source's")
+    group.add_argument(
+        "--source-language", metavar="TAG", help="BCP 47, like de; required where the model's files do not say it"
+    )
+    group.add_argument(
+        "--target-language", metavar="TAG", help="BCP 47; required likewise, but a summariser's is the source's"
+    )
     group.add_argument("--summarize", action="store_true", help="the model summarises (default: it translates)")
     group.add_argument(
         "--segmentation",
@@ -103,8 +111,16 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--cases",
         type=pathlib.Path,
         metavar="FILE",
-        help="sources to prove parity on: a sentence a line, as pieces separated by spaces; default: a few "
-        "random ones of the vocabulary",
+        help="sources to prove parity on: a sentence a line, as pieces separated by spaces (for SentencePiece those of "
+        "spm_encode --output_format=piece); default: a few random ones of the vocabulary",
+    )
+    group.add_argument(
+        "--most-unknown",
+        type=_share,
+        default=proof_cases.MOST_UNKNOWN,
+        metavar="SHARE",
+        help="the share, 0 to 1, of the cases' pieces that may be unknown to the source vocabulary, and of a vocabulary's "
+        "pieces that its tokenizer makes of no text; over it nothing is written (default: %(default)s)",
     )
     group.add_argument(
         "--heed-server",
@@ -113,6 +129,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-verify", action="store_true", help="do not look for a heed-server")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"is {text}, expected 0 to 1")
+    return value
 
 
 def add_tokenizer_arguments(parser: argparse.ArgumentParser, configured: str | None = None) -> None:
@@ -131,6 +154,19 @@ def add_tokenizer_arguments(parser: argparse.ArgumentParser, configured: str | N
     group.add_argument("--source-merges", type=pathlib.Path, metavar="FILE", help="bpe, opennmt: subword-nmt's merges")
     group.add_argument("--target-merges", type=pathlib.Path, metavar="FILE", help="default: the source's")
     group.add_argument("--bpe-separator", metavar="MARK", help="bpe: default @@")
+    for side in ("source", "target"):
+        group.add_argument(
+            f"--{side}-bpe-vocabulary",
+            type=pathlib.Path,
+            metavar="FILE",
+            help="bpe: subword-nmt's --vocabulary that this side's text was cut with, a piece and its count a line",
+        )
+    group.add_argument(
+        "--bpe-vocabulary-threshold",
+        type=int,
+        metavar="N",
+        help="bpe: its --vocabulary-threshold, the least count of a piece that counts (default: all do)",
+    )
     group.add_argument("--source-spm", type=pathlib.Path, metavar="FILE", help="sentencepiece: the source's model")
     group.add_argument("--target-spm", type=pathlib.Path, metavar="FILE", help="default: the source's")
     group.add_argument("--space-piece", metavar="PIECE", help="characters: the piece that stands for a space")
@@ -150,6 +186,9 @@ def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabula
         "source_merges": ("bpe", "opennmt"),
         "target_merges": ("bpe", "opennmt"),
         "bpe_separator": ("bpe",),
+        "source_bpe_vocabulary": ("bpe",),
+        "target_bpe_vocabulary": ("bpe",),
+        "bpe_vocabulary_threshold": ("bpe",),
         "source_spm": ("sentencepiece",),
         "target_spm": ("sentencepiece",),
         "space_piece": ("characters",),
@@ -171,7 +210,9 @@ def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabula
 
     def make(side: str) -> vocabulary.Tokenizer:
         if kind == "bpe":
-            return vocabulary.bpe(content(side, "merges", True), args.bpe_separator)
+            path = getattr(args, f"{side}_bpe_vocabulary")
+            allowed = None if path is None else read_bpe_vocabulary(path, args.bpe_vocabulary_threshold)
+            return vocabulary.bpe(content(side, "merges", True), args.bpe_separator, allowed)
         if kind == "sentencepiece":
             return vocabulary.sentencepiece(content(side, "spm", True))
         if kind == "characters":
@@ -184,29 +225,24 @@ def tokenizers(args: argparse.Namespace) -> tuple[vocabulary.Tokenizer, vocabula
             )
         return vocabulary.words() if kind == "words" else vocabulary.pretokenized()
 
+    if args.bpe_vocabulary_threshold is not None and not (args.source_bpe_vocabulary or args.target_bpe_vocabulary):
+        raise checkpoint.CheckpointError("--bpe-vocabulary-threshold: needs --source-bpe-vocabulary or --target-")
     return make("source"), make("target")
 
 
-def _sources(model: Model, cases: pathlib.Path | None) -> list[tuple[str | None, list[str] | None, list[int]]]:
-    """(text, pieces, source ids) of each parity case; text only where the bundle's own tokeniser gives these ids,
-    pieces only where a file gave them."""
-    limit = model.max_source_tokens or 512
-    if cases is not None:
-        lines = [line.split() for line in checkpoint.read_bytes(cases).decode("utf-8", "replace").splitlines()]
-        lines = [line for line in lines if line]
-        if not lines:
-            raise checkpoint.CheckpointError(f"{cases}: holds no sentence")
-        plain = model.source.tokenizer.kind in ("pretokenized", "words") and not model.source.lowercase
-        found = [(" ".join(line) if plain else None, line, model.source.ids(line)) for line in lines]
-        for i, (_, _, ids) in enumerate(found, start=1):
-            if len(ids) > limit:
-                raise checkpoint.CheckpointError(f"{cases}:{i}: has {len(ids)} ids, the model takes {limit}")
-        return found
-    rng = np.random.default_rng(1)
-    pool = model.source.plain_ids() or [model.source.unk]
-    room = limit - model.source.add_bos - model.source.add_eos
-    lengths = [min(n, room) for n in _RANDOM_LENGTHS if room > 0]
-    return [(None, None, model.source.with_specials(rng.choice(pool, n).tolist())) for n in lengths]
+def read_bpe_vocabulary(path: pathlib.Path, threshold: int | None) -> frozenset[str]:
+    """subword_nmt/apply_bpe.py, read_vocabulary: the pieces whose count is `threshold` or more. Raises
+    CheckpointError."""
+    found = set()
+    for number, line in enumerate(checkpoint.read_lines(path), start=1):
+        piece, space, count = line.strip("\r\n ").rpartition(" ")
+        if not space or " " in piece or not count.lstrip("+-").isdecimal() or len(count) > 20:
+            raise checkpoint.CheckpointError(f"{path}:{number}: {quoted(line, 60)} is no piece and its count")
+        if threshold is None or int(count) >= threshold:
+            found.add(piece)
+    if not found:
+        raise checkpoint.CheckpointError(f"{path}: has no piece of a count of {threshold} or more")
+    return frozenset(found)
 
 
 def moved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -252,14 +288,21 @@ def tolerance(
     return {kind: min(value, 1.0) for kind, value in wide.items() if value > certificate.TOLERANCE[kind]}
 
 
-def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certificate.Certificate | None:
-    """Runs the oracle on the cases. None for a model without one."""
+def make_certificate(
+    imported: Imported, cases: pathlib.Path | None, most_unknown: float = proof_cases.MOST_UNKNOWN
+) -> certificate.Certificate | None:
+    """Runs the oracle on the cases. None for a model without one. Raises CheckpointError where more than `most_unknown` of
+    their pieces are unknown, or of a vocabulary's pieces are none that its tokenizer makes: such a proof would agree, and
+    the served model understand nothing."""
+    proof_cases.check_vocabularies(imported.model, most_unknown)
     if imported.trace is None:
         return None
+    sources = proof_cases.sources(imported.model, cases, with_text=not imported.copies)
+    unknown = proof_cases.unknown_share(imported.model, sources, cases, most_unknown)
     kept = []
-    for text, pieces, ids in _sources(imported.model, cases):
-        trace = imported.trace(ids, _MAX_CASE_TOKENS, *([pieces] if imported.copies else []))
-        kept.append(certificate.Case(trace, text, contexts=not kept, shortlist=imported.shortlist))
+    for source in sources:
+        trace = imported.trace(source.ids, _MAX_CASE_TOKENS, *([source.pieces] if imported.copies else []))
+        kept.append(certificate.Case(trace, source.text, contexts=not kept, shortlist=imported.shortlist))
     return certificate.Certificate(
         tolerance=None if imported.moved is None else tolerance(kept, imported.moved, imported.rounded),
         precision="int8" if imported.rounded else "float32",
@@ -267,6 +310,7 @@ def make_certificate(imported: Imported, cases: pathlib.Path | None) -> certific
         cases=kept,
         search={"beam_size": 1, "max_length_a": 0, "max_length_b": _MAX_CASE_TOKENS},
         toolkit=imported.toolkit,
+        unknown_share=unknown,
     )
 
 
@@ -326,6 +370,11 @@ def _card(args: argparse.Namespace, imported: Imported) -> publish.Card:
     )
 
 
+def _cases(proof: certificate.Certificate) -> str:
+    share = f" ({100 * proof.unknown_share:.3g} % of their pieces unknown)" if proof.unknown_share else ""
+    return f"{len(proof.cases)} cases{share}"
+
+
 def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]) -> None:
     """Reads, proves and writes; prints what was done."""
     out: pathlib.Path = args.out
@@ -344,7 +393,7 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
             bundle.check_place(out, publish.head(card), imported.toolkit)
         except ValueError as error:
             raise checkpoint.CheckpointError(f"--out: {error}; give another folder, or --force") from None
-    proof = make_certificate(imported, args.cases)
+    proof = make_certificate(imported, args.cases, args.most_unknown)
     digest = publish.publish(imported.model, out, card, proof, server)
     say(f"{out}: {card.name} {card.version}, from {imported.toolkit}, digest {digest[:12]}")
     for note in imported.notes:
@@ -357,14 +406,13 @@ def run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Imported]
         standard = certificate.TOLERANCE[kind]
         say(f"tolerance of {kind}: {value:g} instead of {standard:g}, since float32 cannot tell these weights nearer")
     if proof is None:
-        say("parity: not proved, there is no oracle for this model")
+        loads = ", heed-server loads it" if server else ""
+        say(f"parity: not proved, there is no oracle for this model{loads}")
     elif proof.measured is None:
-        say(
-            f"parity: {len(proof.cases)} cases; not measured, no heed-server found (heed-server verify {out} does it)"
-        )
+        say(f"parity: {_cases(proof)}; not measured, no heed-server found (heed-server verify {out} does it)")
     else:
         worst = max(proof.measured["values"].items(), key=lambda item: item[1])
         say(
-            f"parity: {len(proof.cases)} cases, {proof.measured['by']} agrees; largest error "
+            f"parity: {_cases(proof)}, {proof.measured['by']} agrees; largest error "
             f"{worst[1]:.1e} ({worst[0]})"
         )

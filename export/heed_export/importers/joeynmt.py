@@ -26,6 +26,7 @@ from ..reading.shown import quoted, shown
 from ..model.vocabulary import Vocabulary
 
 NAME = "joeynmt"
+USAGE = ("FILE.ckpt",)
 HELP = "a JoeyNMT checkpoint (best.ckpt) with config.yaml and the vocabularies beside it"
 NEEDS = ("yaml",)
 _FUNCTIONS = ("tanh", "relu")
@@ -254,7 +255,9 @@ def _beside(config: pathlib.Path, name: Any) -> pathlib.Path | None:
 
 def read_vocabulary(path: pathlib.Path, specials: Mapping[str, str]) -> list[str]:
     """joeynmt/vocabulary.py: a token a line; the special ones come first where the file lacks them, none twice."""
-    return list(dict.fromkeys([*specials.values(), *checkpoint.read_lines(path)]))
+    lines = checkpoint.read_lines(path)
+    checkpoint.check_pieces(lines, path, "a token a line")
+    return list(dict.fromkeys([*specials.values(), *lines]))
 
 
 def _vocabulary(args: argparse.Namespace, config: dict, path: pathlib.Path, flag: str) -> Vocabulary:

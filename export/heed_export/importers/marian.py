@@ -24,13 +24,14 @@ from ..reading import packed, spm_file
 from . import importer
 from ..model.builder import Model
 from ..reading.checkpoint import CheckpointError, Weights, load_npz, token_ids
-from ..reading.files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, parse_json, read_bytes
+from ..reading.files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, check_pieces, decoded, lines_of, parse_json, read_bytes
 from ..model.int8 import Int8, floats
 from ..reading.shown import quoted, shown
 from ..model.vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiece
 
 NAME = "marian"
 NEEDS = ("yaml",)
+USAGE = ("FOLDER", f"MODEL --vocabs FILE [FILE] {importer.LANGUAGES}")
 HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' models among them"
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
@@ -193,10 +194,7 @@ def read_vocabulary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
         raise CheckpointError(f"{path}: factored vocabularies are not supported")
     if suffix in _SENTENCEPIECE:
         return _spm_vocabulary(data, path, size)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8 at byte {error.start}") from None
+    text = decoded(data, path)
     is_map = suffix in (".yml", ".yaml", ".json")
     tokens = _mapped(text, path) if is_map else _lines(text, path)
     pieces: list[str | None] = [None] * size
@@ -239,8 +237,9 @@ def _mapped(text: str, path: pathlib.Path) -> dict[str, int]:
 
 def _lines(text: str, path: pathlib.Path) -> dict[str, int]:
     tokens: dict[str, int] = {}
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-        token = line.removesuffix("\r")
+    lines = lines_of(text)
+    check_pieces(lines, path, "a token a line")
+    for number, token in enumerate(lines, start=1):
         if not token:
             raise CheckpointError(f"{path}: line {number} is empty")
         if token in tokens:

@@ -19,12 +19,13 @@ import numpy as np
 from . import importer
 from ..model.builder import ZERO, Model, Program, Value
 from ..reading.checkpoint import CheckpointError, Weights, load_npz, token_ids
-from ..reading.files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, parse_json, read_bytes, read_json
+from ..reading.files import MAX_OPTIONS_BYTES, MAX_TEXT_BYTES, decoded, parse_json, read_bytes, read_json
 from ..model.layers import Cell, Norm, flat, reorder, transposed
 from ..reading.shown import quoted, shown
 from ..model.vocabulary import Tokenizer, Vocabulary, pretokenized
 
 NAME = "nematus"
+USAGE = (f"MODEL.npz {importer.LANGUAGES}",)
 HELP = "Nematus of its Theano days: model.npz, model.npz.json and JSON dictionaries"
 EPSILON = 1e-5  # layers.py, layer_norm and weight_norm
 EOS, UNK = 0, 1
@@ -139,11 +140,11 @@ def read_dictionary(path: pathlib.Path, size: int, tokenizer: Tokenizer | None =
     none has id 0. Raises CheckpointError."""
     data = read_bytes(path, MAX_TEXT_BYTES)
     try:
-        found = parse_json(data.decode("utf-8"), path)
-    except UnicodeDecodeError as error:
-        raise CheckpointError(
-            f"{path}: is not UTF-8 at byte {error.start} (a pickled dictionary? only JSON is read)"
-        ) from None
+        found = parse_json(decoded(data, path), path)
+    except CheckpointError as error:
+        if data[:1] in (b"\x80", b"("):
+            raise CheckpointError(f"{error} (a pickled dictionary? only JSON is read)") from None
+        raise
     pieces: list[str | None] = [None] * size
     for token, i in token_ids(found, path).items():
         if i < size and i not in (EOS, UNK):

@@ -27,6 +27,7 @@ from ..reading.stand_ins import StandIn
 from ..model.vocabulary import Tokenizer, Vocabulary
 
 NAME = "opennmt-py"
+USAGE = (f"MODEL.pt {importer.LANGUAGES}",)
 HELP = "an OpenNMT-py checkpoint (model_step_N.pt, of any version; a .safetensors beside it)"
 
 
@@ -147,10 +148,15 @@ def _torchtext_pieces(path: str, side: str, vocab: Any) -> list[str]:
             raise CheckpointError(f"{path}: the vocabulary of {side} gives {quoted(piece, 40)} the id {shown(i, 40)}")
         pieces.setdefault(i, piece)
     pieces.setdefault(0, UNK)
-    missing = max(pieces) + 1 - len(pieces)
-    if missing:
-        raise CheckpointError(f"{path}: the vocabulary of {side} has no piece for {missing} of {max(pieces) + 1} ids")
-    return [pieces[i] for i in range(len(pieces))]
+    size = max(pieces) + 1
+    if size > 2 * len(pieces):  # before a list of as many is made
+        raise CheckpointError(f"{path}: the vocabulary of {side} has no piece for {size - len(pieces)} of {size} ids")
+    return [pieces.get(i, hole(i)) for i in range(size)]
+
+
+def hole(i: int) -> str:
+    """What stands for an id that a vocabulary of 2017 has no piece for: no text becomes it, and it becomes no text."""
+    return f"<unused {i}>"
 
 
 def _fields(path: str, found: Any, side: str) -> Any:
@@ -202,6 +208,7 @@ def make_vocabulary(path: str, side: str, pieces: list[str], tokenizer: Tokenize
         return pieces.index(piece) if piece in pieces else None
 
     unk, pad, bos, eos = (index(p) for p in (UNK, PAD, BOS, EOS))
+    holes = [i for i, piece in enumerate(pieces) if piece == hole(i)]
     needed = {UNK: unk} if side == "source" else {UNK: unk, EOS: eos}
     for piece, i in needed.items():
         if i is None:
@@ -210,13 +217,12 @@ def make_vocabulary(path: str, side: str, pieces: list[str], tokenizer: Tokenize
         return Vocabulary(
             pieces=pieces,
             unk=unk,
-            special=[i for i in (pad, bos, eos) if i is not None],
+            special=[*(i for i in (pad, bos, eos) if i is not None), *holes],
             tokenizer=tokenizer,
             lowercase=lowercase,
         )
-    return Vocabulary(
-        pieces=pieces, unk=unk, bos=bos, eos=eos, special=[pad] if pad is not None else [], tokenizer=tokenizer
-    )
+    special = [*([] if pad is None else [pad]), *holes]
+    return Vocabulary(pieces=pieces, unk=unk, bos=bos, eos=eos, special=special, tokenizer=tokenizer)
 
 
 def _beside_files(path: pathlib.Path) -> list[pathlib.Path]:

@@ -30,6 +30,7 @@ from ..reading.shown import shown
 from ..model.vocabulary import Vocabulary
 
 NAME = "pytorch"
+USAGE = (f"DESCRIBE.py WEIGHTS.pt --source-vocabulary FILE --target-vocabulary FILE {importer.LANGUAGES}",)
 HELP = "a model of your own: a Python file that describes it, and its state_dict as torch.save wrote it"
 
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=pathlib.Path,
             required=True,
             metavar="FILE",
-            help=f"the {side}'s pieces: a line each in the order of their ids, or JSON (a list, or piece: id)",
+            help=f"required: the {side}'s pieces: a line each in the order of their ids, or JSON (a list, or piece: id)",
         )
 
 
@@ -113,9 +114,14 @@ def count_layers(weights: Mapping[str, np.ndarray], prefix: str) -> int:
 
 
 def read_vocabulary(path: pathlib.Path) -> list[str]:
-    """A vocabulary's pieces: a line each, a JSON list, or a JSON object from piece to id. Raises CheckpointError."""
+    """A vocabulary's pieces: a line each (a SentencePiece .vocab has their scores behind them), a JSON list, or a JSON
+    object from piece to id. Raises CheckpointError."""
     if path.suffix != ".json":
-        return checkpoint.read_lines(path)
+        lines = checkpoint.read_lines(path)
+        if files.are_scored(lines):
+            return [line.rpartition("\t")[0] for line in lines]
+        files.check_pieces(lines, path, "a piece a line, in the order of their ids")
+        return lines
     found = files.read_json(path)
     if isinstance(found, dict):
         if sorted(checkpoint.token_ids(found, path).values()) != list(range(len(found))):

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import pickles
 from .arrays import itemsize, load_npz, load_safetensors, numbers  # noqa: F401  (what importers need, in one place)
-from .files import CheckpointError, line, read_bytes, read_lines, read_text  # noqa: F401
+from .files import CheckpointError, check_pieces, line, read_bytes, read_lines, read_text  # noqa: F401
 from .shown import quoted, shown
 from .stand_ins import NumpyArray, RefusedPickle, StandIn, is_shape, product
 

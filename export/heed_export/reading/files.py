@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any
+from typing import Any, Sequence
 
-from .shown import shown
+from .shown import quoted, shown
 
 MAX_FILE_BYTES = 64 << 30
 MAX_TEXT_BYTES = 1 << 30  # vocabularies
@@ -33,12 +33,17 @@ def read_bytes(path: pathlib.Path, most: int = MAX_FILE_BYTES) -> bytes:
         raise CheckpointError(f"{path}: has more bytes than there is memory") from None
 
 
+def decoded(data: bytes, path: pathlib.Path) -> str:
+    """The text of a file's bytes, without the mark (U+FEFF) that some editors put before it. Raises CheckpointError."""
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: is not UTF-8 at byte {error.start}") from None
+
+
 def read_text(path: pathlib.Path, most: int = MAX_TEXT_BYTES) -> str:
     """A file's text. Raises CheckpointError, for what is not UTF-8 too."""
-    try:
-        return read_bytes(path, most).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is not UTF-8: byte {error.start}") from None
+    return decoded(read_bytes(path, most), path)
 
 
 def parse_json(text: str, path: pathlib.Path) -> Any:
@@ -58,10 +63,41 @@ def read_json(path: pathlib.Path, most: int = MAX_TEXT_BYTES) -> Any:
     return parse_json(read_text(path, most), path)
 
 
-def read_lines(path: pathlib.Path) -> list[str]:
-    """A file's lines. Nothing but a newline ends one: a vocabulary's piece may be a line separator."""
-    lines = read_text(path).split("\n")
+def lines_of(text: str) -> list[str]:
+    """A text's lines, which LF or CR LF end (or CR, where there is no LF). Nothing else ends one: a vocabulary's piece may
+    be a line separator."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def read_lines(path: pathlib.Path) -> list[str]:
+    """lines_of() a file. Raises CheckpointError."""
+    return lines_of(read_text(path))
+
+
+def are_scored(lines: Sequence[str]) -> bool:
+    """Whether these are lines of a SentencePiece .vocab: each a piece, a TAB and the piece's score, at most 0."""
+
+    def score(line: str) -> float:
+        piece, tab, number = line.rpartition("\t")
+        try:
+            return float(number) if piece and tab else 1.0
+        except ValueError:
+            return 1.0
+
+    return bool(lines) and all(score(line) <= 0 for line in lines)
+
+
+def check_pieces(lines: Sequence[str], path: pathlib.Path, what: str) -> None:
+    """Raises CheckpointError where lines hold more than a piece: a score, a count, whatever stands behind a TAB. `what`
+    says what the file is to be: "a token a line"."""
+    if are_scored(lines):
+        raise CheckpointError(f"{path}: is SentencePiece's .vocab, a piece and its score a line; expected {what}")
+    for number, line in enumerate(lines, start=1):
+        if "\t" in line and line != "\t":
+            raise CheckpointError(f"{path}:{number}: {quoted(line, 60)} has a TAB in it; expected {what}")
 
 
 def line(error: Exception) -> str:

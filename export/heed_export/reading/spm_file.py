@@ -1,5 +1,6 @@
 """The little that an importer must know of a SentencePiece model: how many pieces it has and which are special. Reads
-sentencepiece_model.proto's fields without a library: repeated `pieces` = 1 {piece = 1, score = 2, type = 3}."""
+sentencepiece_model.proto's fields without a library: repeated `pieces` = 1 {piece = 1, score = 2, type = 3},
+`trainer_spec` = 2 {model_type = 3}."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Iterator
 from .checkpoint import CheckpointError
 
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3
+UNIGRAM, BPE = 1, 2  # model types
 MAX_PIECES = 1 << 24
 
 
@@ -61,8 +63,10 @@ def _fields(data: bytes, file: str) -> Iterator[tuple[int, int | bytes]]:
 
 def read(data: bytes, file: str) -> SpmFile:
     """Raises CheckpointError."""
-    pieces, kinds = [], []
+    pieces, kinds, model_type = [], [], UNIGRAM
     for number, value in _fields(data, file):
+        if number == 2 and isinstance(value, bytes):  # trainer_spec
+            model_type = next((v for n, v in _fields(value, file) if n == 3 and isinstance(v, int)), UNIGRAM)
         if number != 1 or not isinstance(value, bytes):
             continue
         piece, kind = "", NORMAL
@@ -80,6 +84,9 @@ def read(data: bytes, file: str) -> SpmFile:
         raise CheckpointError(
             f"{file}: is no SentencePiece model: {len(unknown)} unknown pieces among {len(pieces)}, expected 1"
         )
+    if model_type not in (UNIGRAM, BPE):
+        name = {3: "word", 4: "char"}.get(model_type, str(model_type))
+        raise CheckpointError(f"{file}: is a SentencePiece model of type {name}, expected unigram or bpe")
     control = [i for i, kind in enumerate(kinds) if kind == CONTROL]
     eos = next((i for i in control if pieces[i] == "</s>"), None)
     return SpmFile(pieces, unknown[0], eos, control)

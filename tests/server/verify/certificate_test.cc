@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 
 Json Good() {
   return Json::parse(R"({
-    "format_version": 1, "reference": "a reference, float64", "toolkit": "OpenNMT-py 3.5.1",
+    "format_version": 1, "reference": "a reference, float64", "toolkit": "OpenNMT-py 3.5.1", "unknown_share": 0.25,
     "search": {"beam_size": 5, "length_alpha": 0.6},
     "tolerance": {"log_probability": 2e-4, "margin": 0.01},
     "measured": {"by": "heed-server 0.1.0", "precision": "float32", "instruction_set": "AVX2",
@@ -112,6 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "tolerance.margin is 1.5, expected a number above 0, at most 1"},
         FileFault{"Precision", [](Json& j) { j["precision"] = "int4"; },
                   "precision is \"int4\", expected float32, bfloat16 or int8"},
+        FileFault{"UnknownShare", [](Json& j) { j["unknown_share"] = 1.5; }, "unknown_share is 1.5, expected 0 to 1"},
         FileFault{"NoCases", [](Json& j) { j["cases"] = Json::array(); }, "cases is missing"},
         FileFault{"NegativeId", [](Json& j) { j["cases"][0]["source_ids"][1] = -1; },
                   "cases[0].source_ids[1] is -1, expected at least 0"},

@@ -324,6 +324,15 @@ TEST_F(VerifyTest, WhatDoesNotFitTheModelIsRefused) {
   EXPECT_EQ(Verify(bundle_).status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(VerifyTest, ABundleWithoutACertificateIsLoadedAllTheSame) {
+  Bundle unproved = bundle_;
+  unproved.files.erase("parity.json");
+  EXPECT_EQ(Verify(unproved).status().code(), absl::StatusCode::kNotFound);
+  unproved.spec.mutable_step()->mutable_ops(0)->mutable_embed()->set_table("nothing");
+  const absl::Status faulty = Verify(unproved).status();
+  EXPECT_EQ(faulty.code(), absl::StatusCode::kInvalidArgument) << faulty;
+}
+
 // Contexts too, and what a model that copies adds: gates, ids beyond the vocabulary, words written as they stand.
 TEST(VerifyCopying, GatesAndCopiedWordsAreCompared) {
   BundleBuilder builder = PointerGenerator({.source_vocabulary = 8, .target_vocabulary = 7}, 3);
