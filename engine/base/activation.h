@@ -8,7 +8,8 @@ enum class Activation {
   kTanh,
   kSigmoid,
   kRelu,
-  kHardSigmoid,  // clip(0.2 x + 0.5, 0, 1), Keras before 2.3
+  kHardSigmoid,       // clip(x / 5 + 0.5, 0, 1), Keras 1 and 2
+  kHardSigmoidSixth,  // clip(x / 6 + 0.5, 0, 1), PyTorch and Keras 3
 };
 
 }  // namespace heed

@@ -107,6 +107,8 @@ double Activate(Activation f, double x) {
       return std::max(x, 0.0);
     case Activation::kHardSigmoid:
       return std::clamp(0.2 * x + 0.5, 0.0, 1.0);
+    case Activation::kHardSigmoidSixth:
+      return std::clamp(x / 6 + 0.5, 0.0, 1.0);
   }
   return x;
 }

@@ -105,7 +105,10 @@ HWY_INLINE V Activate(Activation f, V x) {
     case Activation::kRelu:
       return hn::Max(x, hn::Zero(d));
     case Activation::kHardSigmoid:
-      return hn::Min(hn::Max(hn::MulAdd(x, hn::Set(d, 0.2f), hn::Set(d, 0.5f)), hn::Zero(d)), hn::Set(d, 1.0f));
+    case Activation::kHardSigmoidSixth: {
+      const V slope = hn::Set(d, f == Activation::kHardSigmoid ? 0.2f : 1.0f / 6);
+      return hn::Min(hn::Max(hn::MulAdd(x, slope, hn::Set(d, 0.5f)), hn::Zero(d)), hn::Set(d, 1.0f));
+    }
   }
   return x;
 }

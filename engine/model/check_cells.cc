@@ -49,8 +49,12 @@ absl::Status OpChecker::CheckCellOptions(const CellSpec& spec, CellWeights* cell
     case model::v1::FUNCTION_HARD_SIGMOID:
       cell->gate = Activation::kHardSigmoid;
       break;
+    case model::v1::FUNCTION_HARD_SIGMOID_SIXTH:
+      cell->gate = Activation::kHardSigmoidSixth;
+      break;
     default:
-      return place_.Invalid("gate is ", spec.gate(), ", expected FUNCTION_SIGMOID or FUNCTION_HARD_SIGMOID");
+      return place_.Invalid("gate is ", spec.gate(),
+                            ", expected FUNCTION_SIGMOID, FUNCTION_HARD_SIGMOID or FUNCTION_HARD_SIGMOID_SIXTH");
   }
   HEED_ASSIGN_OR_RETURN(cell->function, CheckFunction(spec.function(), /*required=*/false));
   if (spec.function() == model::v1::FUNCTION_UNSPECIFIED) {

@@ -142,6 +142,8 @@ absl::StatusOr<Activation> OpChecker::CheckFunction(model::v1::Function function
       return Activation::kRelu;
     case model::v1::FUNCTION_HARD_SIGMOID:
       return Activation::kHardSigmoid;
+    case model::v1::FUNCTION_HARD_SIGMOID_SIXTH:
+      return Activation::kHardSigmoidSixth;
     default:
       return place_.Invalid("function is ", function, ", expected a FUNCTION");
   }

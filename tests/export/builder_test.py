@@ -61,6 +61,19 @@ def tiny(embedding: int = 5, hidden: int = 4) -> builder.Model:
 
 
 class Emitted(unittest.TestCase):
+    def test_each_hard_sigmoid_has_its_name(self):
+        m = tiny()
+        h = m.step.values["state"]
+        for i, (name, want) in enumerate(
+            (
+                ("hard_sigmoid", "FUNCTION_HARD_SIGMOID"),
+                ("hard_sigmoid_sixth", "FUNCTION_HARD_SIGMOID_SIXTH"),
+                ("hardsigmoid", "FUNCTION_HARD_SIGMOID_SIXTH"),  # torch.nn.functional's name
+            )
+        ):
+            m.step.activation(f"hard{i}", h, name)
+            self.assertEqual(want, m.step.ops[-1]["activation"]["function"])
+
     def test_every_field_is_one_of_the_schema(self):
         source = re.sub(r"//.*", "", (ROOT / "proto/heed/model/v1/model.proto").read_text(encoding="utf-8"))
         fields = set(re.findall(r"(\w+) = \d+", source))

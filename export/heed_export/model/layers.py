@@ -43,7 +43,7 @@ class Cell:
     bias_input: np.ndarray | None = None
     bias_state: np.ndarray | None = None
     reset: str | None = None  # GRU: after | before
-    gate: str | None = None  # sigmoid (default) | hard_sigmoid
+    gate: str | None = None  # sigmoid (default) | hard_sigmoid | hard_sigmoid_sixth
     function: str | None = None  # tanh (default) | relu | ...
     norm: Norm | None = None
 

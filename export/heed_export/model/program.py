@@ -36,7 +36,8 @@ class Program(Checked):
         return self._make(name, "linear", op, kind, weight.shape[0])
 
     def activation(self, name: str, value: Value, function: str) -> Value:
-        """An element-wise function: identity, tanh, sigmoid, relu or hard_sigmoid."""
+        """An element-wise function: identity, tanh, sigmoid, relu, hard_sigmoid (x / 5 + 0.5: Keras 1 and 2) or
+        hard_sigmoid_sixth (x / 6 + 0.5: Keras 3, and PyTorch, whose name for it, hardsigmoid, will do)."""
         read, kind, size = self._inputs(name, "activation", value)
         op = {"input": read[0], "function": self._function(name, "activation", function)}
         return self._make(name, "activation", op, kind, size)

@@ -17,7 +17,8 @@ from .vocabulary import Vocabulary
 
 ZERO = "zero"  # a first value, or the first target embedding: zeros
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
-_FUNCTIONS = ("identity", "tanh", "sigmoid", "relu", "hard_sigmoid")
+_FUNCTIONS = ("identity", "tanh", "sigmoid", "relu", "hard_sigmoid", "hard_sigmoid_sixth")
+_TORCH = {"hardsigmoid": "hard_sigmoid_sixth"}  # torch.nn.functional's names, where they are others
 Array = "np.ndarray | Int8"
 
 
@@ -247,6 +248,7 @@ class Checked:
         op[part] = self._put(tensor or name, part, values.reshape(-1))
 
     def _function(self, name: str, op: str, function: str) -> str:
+        function = _TORCH.get(function, function)
         return enum("FUNCTION", function, _FUNCTIONS, f"{self.kind}.{name} ({op}): function")
 
     def _project(self, op: dict, name: str, side: str, weight: Array | None, bias: Array | None, size: int) -> int:

@@ -23,8 +23,8 @@ const int kSizes[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 48, 64, 65, 100, 257};
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::ValuesIn(Targets()),
                          [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
 
-constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kTanh, Activation::kSigmoid,
-                                       Activation::kRelu, Activation::kHardSigmoid};
+constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kTanh,        Activation::kSigmoid,
+                                       Activation::kRelu,     Activation::kHardSigmoid, Activation::kHardSigmoidSixth};
 
 TEST_P(KernelTest, ElementwiseAgreesWithTheReference) {
   std::mt19937 random(1);
@@ -75,11 +75,24 @@ TEST_P(KernelTest, ActivationsSaturateWithoutNaNs) {
   }
 }
 
+// Two functions go by one name: Keras 3 and PyTorch have another slope than Keras 1 and 2.
+TEST_P(KernelTest, HardSigmoidsAreThoseOfTheirToolkits) {
+  const std::vector<float> x = {-4, -3, -2.5f, -1, 0, 1, 2.5f, 3, 4};
+  std::vector<float> keras = x, pytorch = x;
+  BiasActivateRows(Activation::kHardSigmoid, 1, static_cast<int>(x.size()), nullptr, keras.data());
+  BiasActivateRows(Activation::kHardSigmoidSixth, 1, static_cast<int>(x.size()), nullptr, pytorch.data());
+  EXPECT_THAT(keras,
+              testing::Pointwise(testing::FloatNear(1e-7f), {0.0f, 0.0f, 0.0f, 0.3f, 0.5f, 0.7f, 1.0f, 1.0f, 1.0f}));
+  EXPECT_THAT(pytorch, testing::Pointwise(testing::FloatNear(1e-7f),
+                                          {0.0f, 0.0f, 0.5f / 6, 1.0f / 3, 0.5f, 2.0f / 3, 5.5f / 6, 1.0f, 1.0f}));
+}
+
 // The usual functions, and others.
 const CellFunctions kFunctions[] = {{},
                                     {Activation::kHardSigmoid, Activation::kTanh},
                                     {Activation::kSigmoid, Activation::kRelu},
-                                    {Activation::kHardSigmoid, Activation::kIdentity}};
+                                    {Activation::kHardSigmoid, Activation::kIdentity},
+                                    {Activation::kHardSigmoidSixth, Activation::kTanh}};
 
 // Every way that a cell's input part may come: a row per row, one bias, or none.
 TEST_P(KernelTest, CellsAgreeWithTheReference) {

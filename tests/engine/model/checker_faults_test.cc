@@ -218,7 +218,8 @@ TEST(CheckProgram, RefusesOptionsOutOfBounds) {
       {"LSTM with a reset", Luong, [](auto& b) { LuongCell(b)->set_gru_reset(model::v1::GRU_RESET_AFTER); },
        "model.json: step.h (cell): gru_reset is set, but the cell is no GRU"},
       {"gate that is none", Luong, [](auto& b) { LuongCell(b)->set_gate(model::v1::FUNCTION_RELU); },
-       "model.json: step.h (cell): gate is 4, expected FUNCTION_SIGMOID or FUNCTION_HARD_SIGMOID"},
+       "model.json: step.h (cell): gate is 4, expected FUNCTION_SIGMOID, FUNCTION_HARD_SIGMOID or "
+       "FUNCTION_HARD_SIGMOID_SIXTH"},
       {"no direction", Luong, [](auto& b) { Encoder(b, 1)->mutable_rnn()->clear_direction(); },
        "model.json: encoder.f1 (rnn): direction is 0, expected DIRECTION_FORWARD or DIRECTION_BACKWARD"},
       {"general with both projections", Luong,

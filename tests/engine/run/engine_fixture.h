@@ -141,6 +141,7 @@ inline std::vector<Kind> AllKinds() {
       CellKind("Ssru", {.kind = "SSRU"}),
       CellKind("SsruTanhHardNormed", {.kind = "SSRU", .gate = "HARD_SIGMOID", .function = "TANH", .norm = "BLOCKS"}),
       CellKind("LstmHardRelu", {.kind = "LSTM", .gate = "HARD_SIGMOID", .function = "RELU"}),
+      CellKind("LstmHardSixth", {.kind = "LSTM", .gate = "HARD_SIGMOID_SIXTH"}),
       CellKind("LstmNormedApart", {.kind = "LSTM", .norm = "BLOCKS", .norm_cell = true}),
       CellKind("LstmNormedSumAndCellCarried",
                {.kind = "LSTM", .norm = "BLOCKS", .norm_sum = true, .norm_cell = true, .norm_carried = true}),

@@ -24,6 +24,8 @@ double Apply(Activation f, double x) {
       return x > 0 ? x : 0;
     case Activation::kHardSigmoid:
       return std::min(1.0, std::max(0.0, 0.2 * x + 0.5));
+    case Activation::kHardSigmoidSixth:
+      return std::min(1.0, std::max(0.0, x / 6 + 0.5));
   }
   return x;
 }
