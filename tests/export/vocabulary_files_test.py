@@ -183,6 +183,26 @@ class VocabularyFiles(InAFolder):
         self.assertIn("heed-server does not load it: ", error)
         self.assertFalse((self.folder / "long").exists())
 
+    def test_joeynmt_cuts_into_what_its_vocabulary_has(self):
+        model = (DATA / "text/unigram.model").read_bytes()
+        pieces = spm_file.read(model, "m").pieces
+        self.assertEqual(model, spm_file.restricted(model, frozenset(pieces), "m"))
+        less = spm_file.restricted(model, frozenset(pieces) - {"\u2581string", "s"}, "m")
+        self.assertEqual(pieces, spm_file.read(less, "m").pieces)
+        self.assertEqual(2, len(less) - len(model), "of one piece the type; a character is always one")
+        self.assertIn("\u2581string".encode() + less.split("\u2581string".encode(), 1)[1][:5] + b"\x18\x05", less)
+        self.put("codes", "#version: 0.2\na b\n")
+        self.put("spm", model)
+        args = cli.make_parser().parse_args(["joeynmt", "f.ckpt", "--license=MIT", "--out=m"])
+        for version, split in (("2.3.0", True), ("1.5", None)):
+            config = {"joeynmt_version": version}
+            side = {"level": "bpe", "tokenizer_type": "subword-nmt", "tokenizer_cfg": {"codes": "codes"}}
+            made, _ = joeynmt._tokenizer(args, config, side, self.folder / "config.yaml", "source", ["a@@", "b"])
+            self.assertEqual(split, made.fields.get("split_unknown"), version)
+            side = {"level": "bpe", "tokenizer_type": "sentencepiece", "tokenizer_cfg": {"model_file": "spm"}}
+            made, _ = joeynmt._tokenizer(args, config, side, self.folder / "config.yaml", "source", pieces[:5])
+            self.assertEqual(split is None, made.files["file"] == model, version)
+
     def test_a_sentencepiece_model_of_words_or_characters_is_named(self):
         model = (DATA / "text/unigram.model").read_bytes()
         for kind, name in ((3, "word"), (4, "char")):

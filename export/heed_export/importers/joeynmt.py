@@ -16,7 +16,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from ..model import vocabulary
-from ..reading import checkpoint
+from ..reading import checkpoint, spm_file
 from . import importer
 from ..model.builder import ZERO, Model
 from ..reading.checkpoint import CheckpointError, Weights
@@ -222,6 +222,8 @@ def _tokenizer(args: argparse.Namespace, config: dict, side: dict, path: pathlib
         return vocabulary.characters(mark), lowercase
     if level == "word":
         return vocabulary.words(), lowercase
+    # joeynmt/tokenizers.py, set_vocab: from 2.0 on nothing is cut into pieces that the vocabulary lacks.
+    allowed = frozenset(pieces) if _version(config) >= (2,) else None
     kind = side.get("tokenizer_type", "sentencepiece" if _section(side, "tokenizer_cfg", path) else "subword-nmt")
     kind = _choice(f"{path}: data tokenizer_type", kind, ("sentencepiece", "subword-nmt"))
     cfg = _section(side, "tokenizer_cfg", path)
@@ -229,7 +231,8 @@ def _tokenizer(args: argparse.Namespace, config: dict, side: dict, path: pathlib
         given = getattr(args, f"{flag}_spm") or args.source_spm or _beside(path, cfg.get("model_file"))
         if given is None:
             raise CheckpointError(f"{path}: data level=bpe with SentencePiece: give its model by --{flag}-spm")
-        return vocabulary.sentencepiece(checkpoint.read_bytes(given)), False
+        model = checkpoint.read_bytes(given)
+        return vocabulary.sentencepiece(spm_file.restricted(model, allowed, str(given)) if allowed else model), False
     given = getattr(args, f"{flag}_merges") or args.source_merges or _beside(path, cfg.get("codes"))
     if given is None:
         raise CheckpointError(
@@ -237,7 +240,7 @@ def _tokenizer(args: argparse.Namespace, config: dict, side: dict, path: pathlib
             "--tokenizer pretokenized"
         )
     separator = None if cfg.get("separator") is None else _word(f"{path}: data separator", cfg["separator"])
-    return vocabulary.bpe(checkpoint.read_bytes(given), separator), lowercase
+    return vocabulary.bpe(checkpoint.read_bytes(given), separator, allowed), lowercase
 
 
 def _beside(config: pathlib.Path, name: Any) -> pathlib.Path | None:

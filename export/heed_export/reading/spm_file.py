@@ -9,7 +9,7 @@ from typing import Iterator
 
 from .checkpoint import CheckpointError
 
-NORMAL, UNKNOWN, CONTROL = 1, 2, 3
+NORMAL, UNKNOWN, CONTROL, UNUSED = 1, 2, 3, 5
 UNIGRAM, BPE = 1, 2  # model types
 MAX_PIECES = 1 << 24
 
@@ -39,13 +39,18 @@ def _varint(data: bytes, at: int, file: str) -> tuple[int, int]:
 
 def _fields(data: bytes, file: str) -> Iterator[tuple[int, int | bytes]]:
     """(field number, value) of a message; values of fixed width come as bytes."""
+    return ((number, value) for number, value, _ in _spans(data, file))
+
+
+def _spans(data: bytes, file: str) -> Iterator[tuple[int, int | bytes, int]]:
+    """The same with where each field ends."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at, file)
         wire = key & 7
         if wire == 0:
             value, at = _varint(data, at, file)
-            yield key >> 3, value
+            yield key >> 3, value, at
             continue
         if wire == 2:
             size, at = _varint(data, at, file)
@@ -57,8 +62,35 @@ def _fields(data: bytes, file: str) -> Iterator[tuple[int, int | bytes]]:
             raise CheckpointError(
                 f"{file}: is no SentencePiece model, or cut off: {size} bytes at offset {at}, {len(data) - at} are left"
             )
-        yield key >> 3, data[at : at + size]
+        yield key >> 3, data[at : at + size], at + size
         at += size
+
+
+def _prefixed(field: int, content: bytes) -> bytes:
+    """A field of a message with its bytes."""
+    size, out = len(content), [field << 3 | 2]
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*out, size]) + content
+
+
+def restricted(data: bytes, allowed: frozenset[str], file: str) -> bytes:
+    """The model after SentencePiece's SetVocabulary: normal pieces of several characters that are not `allowed` are unused,
+    so that text is cut into others. Raises CheckpointError."""
+    out, begin = [], 0
+    for number, content, end in _spans(data, file):
+        if number == 1 and isinstance(content, bytes):
+            fields = dict(_fields(content, file))
+            piece = fields.get(1)
+            text = piece.decode("utf-8", "replace") if isinstance(piece, bytes) else ""
+            if fields.get(3, NORMAL) == NORMAL and len(text) > 1 and text not in allowed:
+                content += bytes([3 << 3, UNUSED])  # of a field that stands twice the last counts
+            out.append(_prefixed(1, content))
+        else:
+            out.append(data[begin:end])
+        begin = end
+    return b"".join(out)
 
 
 def read(data: bytes, file: str) -> SpmFile:
