@@ -138,6 +138,12 @@ class Torch(Files):
         self.assertNotIn("torch", sys.modules)
         self.assertNotIn("onmt", sys.modules)
 
+    def test_what_lightning_keeps_beside_the_weights_does_not_keep_them_from_being_read(self):
+        for module in ("pytorch_lightning", "lightning"):
+            other = Call(f"{module}.utilities.parsing.AttributeDict", state={"lr": 1})
+            found = self.load(zipped({"hyper_parameters": other, "state_dict": {"w": tensor(Storage("0", np.ones(2, "<f4")), (2,))}}))
+            self.assertEqual([1, 1], found["state_dict"]["w"].tolist())
+
     def test_truncated_files_are_refused_wherever_they_end(self):
         value = {"w": tensor(Storage("0", np.arange(64, dtype="<f4")), (8, 8)), "opt": argparse.Namespace(a=1)}
         for make in (zipped, legacy):

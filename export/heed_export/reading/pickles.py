@@ -50,6 +50,9 @@ _TOOLKITS = (
     "enum",
     "typing",
     "allennlp",
+    "pytorch_lightning",
+    "lightning",
+    "lightning_fabric",
     "__main__",
 )
 
