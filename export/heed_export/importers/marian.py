@@ -31,7 +31,7 @@ from ..model.vocabulary import Tokenizer, Vocabulary, pretokenized, sentencepiec
 
 NAME = "marian"
 NEEDS = ("yaml",)
-USAGE = ("FOLDER", f"MODEL --vocabs FILE [FILE] {importer.LANGUAGES}")
+USAGE = ("FOLDER", "CACHE --all", f"MODEL --vocabs FILE [FILE] {importer.LANGUAGES}")
 HELP = "Marian: model.npz or .bin with its vocabularies, Firefox Translations' models among them"
 TYPES = ("s2s", "amun", "nematus", "transformer")
 _SENTENCEPIECE = (".spm", ".model")
