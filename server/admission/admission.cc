@@ -20,7 +20,7 @@ namespace {
 
 // What every segment of a request has in common.
 struct Common {
-  const ServedModel* model = nullptr;
+  ModelHandle model = nullptr;
   ResolvedSearch search;
   Capture capture;
   v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;
@@ -212,11 +212,17 @@ class TextsWork : public AdmissionWork {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(TextRequest request) const {
+absl::StatusOr<SelectedRequest> Admission::Select(TextRequest request) const {
+  HEED_ASSIGN_OR_RETURN(const ModelHandle model, registry_->Select(request.task, request.model));
+  return SelectedRequest{model, std::move(request)};
+}
+
+absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(SelectedRequest selected) const {
+  TextRequest& request = selected.request;
   HEED_RETURN_IF_ERROR(CheckTextCount(request.texts.size(), limits_));
   AdmittedRequest admitted;
   Common common;
-  HEED_ASSIGN_OR_RETURN(common.model, registry_->Select(request.task, request.model));
+  common.model = selected.model;
   HEED_ASSIGN_OR_RETURN(common.search, ResolveSearch(request.search, *common.model, limits_));
   HEED_ASSIGN_OR_RETURN(common.capture, ResolveCapture(request.attention, *common.model));
   HEED_RETURN_IF_ERROR(CheckTooLongPolicy(request.too_long));
@@ -233,7 +239,8 @@ absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(TextRequest requ
 }
 
 absl::StatusOr<AdmittedRequest> Admission::Admit(TextRequest request) const {
-  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<AdmissionWork> work, Start(std::move(request)));
+  HEED_ASSIGN_OR_RETURN(SelectedRequest selected, Select(std::move(request)));
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<AdmissionWork> work, Start(std::move(selected)));
   while (true) {
     HEED_ASSIGN_OR_RETURN(const bool more, work->Step());
     if (!more) return work->Take();

@@ -36,6 +36,15 @@ struct TextRequest {
   std::optional<google::protobuf::Duration> time_budget;
 };
 
+// What a request holds of its model.
+using ModelHandle = const ServedModel*;
+
+// A request whose model is known, with nothing else of it looked at.
+struct SelectedRequest {
+  ModelHandle model = nullptr;
+  TextRequest request;
+};
+
 // Every bound of a request; each is a flag.
 struct AdmissionLimits {
   int max_texts = 256;
@@ -63,7 +72,7 @@ struct AdmittedText {
 };
 
 struct AdmittedRequest {
-  const ServedModel* model = nullptr;
+  ModelHandle model = nullptr;
   std::vector<AdmittedText> texts;
   std::vector<DecodeJob> jobs;
   std::optional<v1::AttentionOptions> attention;
@@ -98,13 +107,15 @@ class Admission {
  public:
   Admission(const Registry* registry, const AdmissionLimits& limits) : registry_(registry), limits_(limits) {}
 
-  // INVALID_ARGUMENT (carries google.rpc details: see server/errors/errors.h), NOT_FOUND, FAILED_PRECONDITION
-  // (attention or a shortlist of a model that has none), RESOURCE_EXHAUSTED (the reply could be larger than
-  // max_reply_bytes: the message gives both sizes and says what would make it smaller). Faults of one text are in its
-  // AdmittedText.
+  // Which model answers it: INVALID_ARGUMENT, NOT_FOUND (Registry::Select).
+  absl::StatusOr<SelectedRequest> Select(TextRequest request) const;
+  // The rest, a part at a time: the errors of its fields at once, those of its texts from Step. INVALID_ARGUMENT
+  // (carries google.rpc details: see server/errors/errors.h), FAILED_PRECONDITION (attention or a shortlist of a
+  // model that has none), RESOURCE_EXHAUSTED (the reply could be larger than max_reply_bytes: the message gives both
+  // sizes and says what would make it smaller). Faults of one text are in its AdmittedText.
+  absl::StatusOr<std::unique_ptr<AdmissionWork>> Start(SelectedRequest selected) const;
+  // Both at once.
   absl::StatusOr<AdmittedRequest> Admit(TextRequest request) const;
-  // The same, a part at a time: the errors of its fields at once, those of its texts from Step. Admission outlives it.
-  absl::StatusOr<std::unique_ptr<AdmissionWork>> Start(TextRequest request) const;
 
  private:
   const Registry* registry_;

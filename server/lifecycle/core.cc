@@ -11,6 +11,7 @@
 #include "server/config/model_settings.h"
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/memory_limit.h"
+#include "server/scheduler/cores.h"
 
 namespace heed {
 namespace {

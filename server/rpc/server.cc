@@ -26,6 +26,7 @@
 #include "server/rpc/calls.h"
 #include "server/rpc/health.h"
 #include "server/rpc/reflection.h"
+#include "server/scheduler/cores.h"
 
 namespace heed {
 namespace {
@@ -96,11 +97,8 @@ class Lane {
     builder.SetMaxSendMessageSize(-1);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);  // nobody could ask it
-    HEED_ASSIGN_OR_RETURN(queue_, CallQueue::Make(builder.AddCompletionQueue(), [core = core_] {
-                            const SchedulerStats stats = core->scheduler->stats();
-                            // What comes now waits until as many as are decoded at a time have ended.
-                            return stats.queued_jobs > stats.max_rows;
-                          }));
+    HEED_ASSIGN_OR_RETURN(
+        queue_, CallQueue::Make(builder.AddCompletionQueue(), [core = core_] { return core->scheduler->crowded(); }));
     health_service_.emplace(health_, queue_.get());
     reflection_service_.emplace(reflection_, queue_.get());
     for (grpc::Service* service :

@@ -29,7 +29,8 @@ absl::Duration TimeOf(std::int64_t bytes, absl::Duration mebibyte) {
 void TextWork::RunBefore(const grpc::ByteBuffer& request, const google::protobuf::Descriptor& type, Before before) {
   before_ = std::move(before);
   const auto bytes = static_cast<std::int64_t>(request.Length());
-  if (bytes <= kShortRequest) {
+  long_ = bytes > kShortRequest;
+  if (!long_) {
     while (BeforeSome()) {
     }
     return;
@@ -90,13 +91,11 @@ void TextWork::SubmitToPool(std::int64_t memory, Priority priority, absl::Durati
 
 absl::Status TextWork::BeginAdmission(TextRequest request) {
   call_->sample().texts = static_cast<int>(request.texts.size());
-  // Once more than Admission does, so that a request refused for another reason is still counted under its model.
-  const auto model = call_->core()->registry->Select(task_, request.model);
-  if (model.ok()) {
-    call_->sample().model = (*model)->index;
-    HEED_RETURN_IF_ERROR(CheckRoom(**model, request));
-  }
-  HEED_ASSIGN_OR_RETURN(admission_, call_->core()->admission->Start(std::move(request)));
+  const Core& core = *call_->core();
+  HEED_ASSIGN_OR_RETURN(SelectedRequest selected, core.admission->Select(std::move(request)));
+  call_->sample().model = selected.model->index;  // refused for another reason, it is counted under its model
+  if (long_ || core.scheduler->waiting() > 0) HEED_RETURN_IF_ERROR(CheckRoom(selected));
+  HEED_ASSIGN_OR_RETURN(admission_, core.admission->Start(std::move(selected)));
   return absl::OkStatus();
 }
 
@@ -123,9 +122,10 @@ absl::Status TextWork::Schedule(Along along, std::function<void(WorkResult)> don
   return WithPushback(core->scheduler->Schedule(item));
 }
 
-absl::Status TextWork::CheckRoom(const ServedModel& model, const TextRequest& request) const {
+absl::Status TextWork::CheckRoom(const SelectedRequest& selected) const {
+  const TextRequest& request = selected.request;
   WorkItem least;
-  least.model = model.index;
+  least.model = selected.model->index;
   least.priority = request.priority == v1::PRIORITY_BATCH ? Priority::kBatch : Priority::kInteractive;
   least.deadline = call_->deadline();
   // How long it may take does not matter here, only that it need not take all its time.

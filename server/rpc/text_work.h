@@ -89,14 +89,16 @@ class TextWork {
   // Admits a part; whether more is left.
   absl::StatusOr<bool> AdmitSome();
   void SubmitToPool(std::int64_t memory, Priority priority, absl::Duration expected, std::function<bool()> step);
-  // A look at the queue before tokenising: a refusal should cost next to nothing.
-  absl::Status CheckRoom(const ServedModel& model, const TextRequest& request) const;
+  // A look at the queue before tokenising: a refusal should cost next to nothing. Not of a short request while nothing
+  // waits: the scheduler then takes it.
+  absl::Status CheckRoom(const SelectedRequest& selected) const;
   // Says when to try again, where that is worth it.
   absl::Status WithPushback(absl::Status status) const;
 
   const v1::Task task_;
   Call* const call_;
   Before before_;
+  bool long_ = false;
   std::unique_ptr<AdmissionWork> admission_;  // once parsed, until admitted
   absl::Status refused_;
   AdmittedRequest admitted_;

@@ -34,5 +34,7 @@ int AffinityCores();
 
 // Whole cores, at least 1. A fraction is dropped: a thread that is stopped half of the time delays its rows every step.
 int CoresFrom(int affinity, double quota);
+// Those that affinity and quota grant this process.
+int GrantedCores();
 
 }  // namespace heed

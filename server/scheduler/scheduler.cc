@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
+#include "server/scheduler/cores.h"
 #include "server/scheduler/deferred_wakes.h"
 #include "server/scheduler/item.h"
 #include "server/scheduler/model_share.h"
@@ -104,6 +105,7 @@ class ThreadedScheduler : public Scheduler {
   std::vector<WorkerLoad> loads_ ABSL_GUARDED_BY(mu_);            // by worker, as of its last boundary
   std::vector<int> live_jobs_ ABSL_GUARDED_BY(mu_);               // by worker
   std::vector<int> max_rows_ ABSL_GUARDED_BY(mu_);                // by model, of one engine
+  int all_rows_ ABSL_GUARDED_BY(mu_) = 0;                         // of all engines
   std::vector<int> capacity_ ABSL_GUARDED_BY(mu_);                // by model, of one engine: rows that it takes in
   mutable std::int64_t early_refusals_ ABSL_GUARDED_BY(mu_) = 0;  // a look beforehand counts too
   RequestId next_request_ ABSL_GUARDED_BY(mu_) = 1;
@@ -122,12 +124,9 @@ class ThreadedScheduler : public Scheduler {
 };
 
 absl::Status ThreadedScheduler::Schedule(std::unique_ptr<WorkItem>& work) {
-  if (!work->jobs.empty()) {
-    absl::MutexLock lock(&mu_);
-    return Add(work);
-  }
   {
     absl::MutexLock lock(&mu_);
+    if (!work->jobs.empty()) return Add(work);
     if (draining_) return absl::UnavailableError(kDraining);
   }
   const std::unique_ptr<WorkItem> empty = std::move(work);
@@ -148,6 +147,7 @@ absl::Status ThreadedScheduler::Add(std::unique_ptr<WorkItem>& work) {
   HEED_RETURN_IF_ERROR(queue_.Add(std::move(request)));
   items_[next_request_] = std::make_unique<Item>(next_request_, std::move(work), arrival);
   ++next_request_;
+  QueueGauge::Publish(queue_.size(), all_rows_);
   // Each signal wakes another sleeper, and more than one per job would find nothing.
   for (int i = std::min(idle_, jobs); i > 0; --i) work_.Signal();
   return absl::OkStatus();
@@ -229,7 +229,7 @@ SchedulerStats ThreadedScheduler::stats() const {
   stats.early_refusals = early_refusals_;
   for (const WorkerLoad& load : loads_) stats.rows_in_use += load.rows;
   for (int jobs : live_jobs_) stats.live_jobs += jobs;
-  for (int rows : max_rows_) stats.max_rows += rows * static_cast<int>(loads_.size());
+  stats.max_rows = all_rows_;
   return stats;
 }
 
@@ -265,6 +265,7 @@ bool ThreadedScheduler::MakeEngines(Worker* me) {
     max_rows_[model] = me->engines[model]->max_rows();
     capacity_[model] = me->engines[model]->free_rows();
   }
+  all_rows_ = std::accumulate(max_rows_.begin(), max_rows_.end(), 0) * static_cast<int>(loads_.size());
   Publish(*me);
   return true;
 }
@@ -311,6 +312,7 @@ bool ThreadedScheduler::TakeWork(Worker* me) {
   me->leaving.clear();
   Publish(*me);
   Admit(me);
+  QueueGauge::Publish(queue_.size(), all_rows_);
   if (live_jobs_[me->number] > 0 || !me->over.empty()) return true;
   if (stopping_) return false;
   if (nudged_) return true;

@@ -26,6 +26,7 @@
 #include "engine/run/job.h"
 #include "engine/run/step_engine.h"
 #include "server/scheduler/memory_lease.h"
+#include "server/scheduler/queue_gauge.h"
 
 namespace heed {
 
@@ -114,7 +115,7 @@ class StepObserver {
 // there is no engine to be had.
 using EngineFactory = std::function<std::unique_ptr<StepEngine>(int model)>;
 
-class Scheduler {
+class Scheduler : public QueueGauge {
  public:
   virtual ~Scheduler() = default;
 
@@ -143,8 +144,5 @@ class Scheduler {
 
   virtual SchedulerStats stats() const = 0;
 };
-
-// Cores that affinity and the cgroup quota (v1 or v2) grant this process, at least 1.
-int GrantedCores();
 
 }  // namespace heed

@@ -40,15 +40,9 @@ class PuppetScheduler : public Scheduler {
     }
     for (auto& item : items) item->done({.status = absl::UnavailableError("drain time over")});
   }
-  SchedulerStats stats() const override {
-    absl::MutexLock lock(&mu_);
-    return {.queued_jobs = crowded_ ? 2 : 0, .max_rows = 1};
-  }
+  SchedulerStats stats() const override { return {}; }
 
-  void SetCrowded(bool crowded) {
-    absl::MutexLock lock(&mu_);
-    crowded_ = crowded;
-  }
+  void SetCrowded(bool crowded) { Publish(crowded ? 2 : 0, /*rows=*/1); }
 
   void SetFull() {
     absl::MutexLock lock(&mu_);
@@ -79,7 +73,6 @@ class PuppetScheduler : public Scheduler {
   std::vector<std::unique_ptr<WorkItem>> items_ ABSL_GUARDED_BY(mu_);
   int nudges_ ABSL_GUARDED_BY(mu_) = 0;
   bool full_ ABSL_GUARDED_BY(mu_) = false;
-  bool crowded_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 // Answers an item as the echo engine would.

@@ -210,6 +210,23 @@ TEST_F(SchedulerTest, SaysBeforehandWhetherARequestWouldBeTaken) {
   EXPECT_EQ(scheduler_->stats().queued_jobs, 2) << "it takes nothing";
 }
 
+TEST_F(SchedulerTest, SaysAtAGlanceHowMuchWaits) {
+  Start();
+  Accept(Item({Job(1, 4)}, &outcomes_.emplace_back()));
+  strings_.WaitForStep();
+  EXPECT_EQ(scheduler_->waiting(), 0);
+  Accept(Item({Job(2), Job(3), Job(4), Job(5)}, &outcomes_.emplace_back()));
+  EXPECT_EQ(scheduler_->waiting(), 4);
+  EXPECT_FALSE(scheduler_->crowded()) << "they are what the 4 rows take next";
+  Accept(Item({Job(6)}, &outcomes_.emplace_back()));
+  EXPECT_TRUE(scheduler_->crowded());
+  strings_.FinishInNextStep(1);
+  strings_.LetStep();
+  strings_.WaitForStep();
+  EXPECT_EQ(scheduler_->waiting(), 1);
+  EXPECT_FALSE(scheduler_->crowded());
+}
+
 TEST_F(SchedulerTest, RefusesWhatCannotMeetItsDeadline) {
   Start();
   for (int round = 0; round < 4; ++round) {  // 16 segments of a second each are measured
