@@ -32,6 +32,9 @@ struct Core {
         gate(server_options.max_concurrent_requests) {}
   ~Core();
 
+  // How many serve.
+  int models() const { return static_cast<int>(registry->models().size()); }
+
   ServerOptions options;  // with what the memory plan made of them
   MemoryPlan memory;
   Clock* clock = Clock::Real();

@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "server/net/event_loop.h"
 #include "server/scheduler/deferred_wakes.h"
+#include "server/serving/context.h"
 
 namespace heed {
 
@@ -52,7 +53,7 @@ class Event : public Completion {
 };
 
 // Make, Start, Settle, Stop and destruction belong to one thread; Submit and Run are anyone's.
-class CallQueue : public Sleeper {
+class CallQueue : public Sleeper, public Executor {
  public:
   // `crowded`: whether what comes has to wait long anyhow; thread-safe and quick. RESOURCE_EXHAUSTED: the system gives
   // no descriptors.
@@ -69,7 +70,7 @@ class CallQueue : public Sleeper {
   absl::Status Start();
   // Runs `task` on the queue's thread, in order of submission. Never blocks. From a thread that defers its wakes, when
   // it wakes.
-  void Submit(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
+  void Submit(std::function<void()> task) override ABSL_LOCKS_EXCLUDED(mu_);
   // Runs it there now, where this is the queue's thread, else as Submit.
   void Run(std::function<void()> task);
   // Returns when what was submitted before has run, gRPC has told what came of it, and it was written to whoever takes

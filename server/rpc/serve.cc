@@ -26,7 +26,6 @@
 #include "server/lifecycle/surroundings.h"
 #include "server/rpc/server.h"
 #include "server/scheduler/cores.h"
-#include "server/scheduler/scheduler.h"
 
 namespace heed {
 namespace {
@@ -155,7 +154,7 @@ int Run(const ServerOptions& options, EngineWrapper wrap) {
       {{"address", options.address},
        {"port", std::int64_t{(*server)->port()}},
        {"metrics_port", std::int64_t{pages == nullptr ? 0 : pages->port()}},
-       {"models", static_cast<std::int64_t>((*core)->registry->models().size())},
+       {"models", std::int64_t{(*core)->models()}},
        {"version", Version()}});
 
   const int signal = WaitForShutdownSignal([&core] { (*core)->reload.Run(); }, TrimAllocator);

@@ -15,18 +15,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status_macros.h"
-#include "heed/v1/model.grpc.pb.h"
-#include "heed/v1/summarization.grpc.pb.h"
-#include "heed/v1/translation.grpc.pb.h"
 #include "server/edge/session.h"
 #include "server/lifecycle/log.h"
 #include "server/net/socket_server.h"
 #include "server/net/tls.h"
 #include "server/rpc/bridge.h"
-#include "server/rpc/calls.h"
 #include "server/rpc/health.h"
+#include "server/rpc/message.h"
+#include "server/rpc/methods.h"
 #include "server/rpc/reflection.h"
 #include "server/scheduler/cores.h"
+#include "server/serving/pipeline.h"
 
 namespace heed {
 namespace {
@@ -36,24 +35,6 @@ constexpr auto kCloseTime = std::chrono::milliseconds(200);
 
 // One thread takes in some 5,000 requests a second, about what so many cores decode of the shortest.
 constexpr int kCoresPerPollingThread = 8;
-
-// Messages are parsed by us (message.h), so services are asked for their calls in raw form.
-using TranslationEndpoint = v1::TranslationService::WithRawMethod_Translate<
-    v1::TranslationService::WithRawMethod_StreamTranslate<v1::TranslationService::Service>>;
-using SummarizationEndpoint = v1::SummarizationService::WithRawMethod_Summarize<
-    v1::SummarizationService::WithRawMethod_StreamSummarize<v1::SummarizationService::Service>>;
-using ModelEndpoint =
-    v1::ModelService::WithRawMethod_ListModels<v1::ModelService::WithRawMethod_GetModel<v1::ModelService::Service>>;
-
-// `request` is a method of the service: RequestTranslate, say.
-template <typename Service, typename Base, typename Writer>
-AskFor<Writer> MakeAsk(Service* service,
-                       void (Base::*request)(grpc::ServerContext*, grpc::ByteBuffer*, Writer*, grpc::CompletionQueue*,
-                                             grpc::ServerCompletionQueue*, void*)) {
-  return [service, request](grpc::ServerContext* context, grpc::ByteBuffer* bytes, Writer* writer,
-                            grpc::ServerCompletionQueue* queue,
-                            void* tag) { (service->*request)(context, bytes, writer, queue, queue, tag); };
-}
 
 // gRPC's lines go to our own log; protobuf's do already (StartLog).
 void InstallLibraryLogs() {
@@ -88,8 +69,8 @@ grpc::ChannelArguments InsideArguments() {
 // A polling thread and all that it has: a gRPC server of its own, reached inside the process alone, and the way there.
 class Lane {
  public:
-  Lane(Core* core, Health* health, const Reflection* reflection)
-      : core_(core), health_(health), reflection_(reflection) {}
+  Lane(Core* core, const Pipeline* pipeline, Health* health, const Reflection* reflection)
+      : core_(core), pipeline_(pipeline), health_(health), reflection_(reflection) {}
 
   absl::Status Build() {
     grpc::ServerBuilder builder;
@@ -98,18 +79,19 @@ class Lane {
     builder.AddChannelArgument(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);  // nobody could ask it
     HEED_ASSIGN_OR_RETURN(
-        queue_, CallQueue::Make(builder.AddCompletionQueue(), [core = core_] { return core->scheduler->crowded(); }));
+        queue_, CallQueue::Make(builder.AddCompletionQueue(), [pipeline = pipeline_] { return pipeline->crowded(); }));
     health_service_.emplace(health_, queue_.get());
     reflection_service_.emplace(reflection_, queue_.get());
-    for (grpc::Service* service :
-         std::initializer_list<grpc::Service*>{&translation_, &summarization_, &model_, health_service_->service()}) {
-      builder.RegisterService(service);
-    }
+    for (grpc::Service* service : methods_->services()) builder.RegisterService(service);
+    builder.RegisterService(health_service_->service());
     for (grpc::Service* service : reflection_service_->services()) builder.RegisterService(service);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return absl::UnavailableError("gRPC does not start");
     bridge_ = MakeBridge(server_->InProcessChannel(InsideArguments()), queue_.get());
-    AwaitCalls();
+    methods_->AwaitCalls(
+        {.queue = queue_.get(), .pipeline = pipeline_, .max_fields = MaxFields(core_->options.admission)});
+    health_service_->AwaitCalls();
+    reflection_service_->AwaitCalls();
     return absl::OkStatus();
   }
 
@@ -133,30 +115,11 @@ class Lane {
   }
 
  private:
-  void AwaitCalls() {
-    CallQueue* const queue = queue_.get();
-    AwaitTextCalls(Rpc::kTranslate, core_, queue, &translate_);
-    AwaitStreamCalls(Rpc::kStreamTranslate, core_, queue, &stream_translate_);
-    AwaitTextCalls(Rpc::kSummarize, core_, queue, &summarize_);
-    AwaitStreamCalls(Rpc::kStreamSummarize, core_, queue, &stream_summarize_);
-    AwaitModelCalls(Rpc::kListModels, core_, queue, &list_models_);
-    AwaitModelCalls(Rpc::kGetModel, core_, queue, &get_model_);
-    health_service_->AwaitCalls();
-    reflection_service_->AwaitCalls();
-  }
-
   Core* const core_;
+  const Pipeline* const pipeline_;
   Health* const health_;
   const Reflection* const reflection_;
-  TranslationEndpoint translation_;
-  SummarizationEndpoint summarization_;
-  ModelEndpoint model_;
-  const AskUnary translate_ = MakeAsk(&translation_, &TranslationEndpoint::RequestTranslate);
-  const AskStream stream_translate_ = MakeAsk(&translation_, &TranslationEndpoint::RequestStreamTranslate);
-  const AskUnary summarize_ = MakeAsk(&summarization_, &SummarizationEndpoint::RequestSummarize);
-  const AskStream stream_summarize_ = MakeAsk(&summarization_, &SummarizationEndpoint::RequestStreamSummarize);
-  const AskUnary list_models_ = MakeAsk(&model_, &ModelEndpoint::RequestListModels);
-  const AskUnary get_model_ = MakeAsk(&model_, &ModelEndpoint::RequestGetModel);
+  const std::unique_ptr<Methods> methods_ = Methods::Make();
   std::unique_ptr<CallQueue> queue_;  // gRPC's server needs it for as long as it is there
   std::optional<HealthService> health_service_;
   std::optional<ReflectionService> reflection_service_;
@@ -166,7 +129,7 @@ class Lane {
 
 class EdgeServer : public RpcServer {
  public:
-  explicit EdgeServer(Core* core) : core_(core) {}
+  explicit EdgeServer(Core* core) : core_(core), pipeline_(core) {}
   ~EdgeServer() override { Drain(); }
 
   absl::Status Listen() {
@@ -184,7 +147,7 @@ class EdgeServer : public RpcServer {
         options.polling_threads > 0 ? options.polling_threads : std::max(1, GrantedCores() / kCoresPerPollingThread);
     std::vector<SocketServer::Lane> socket_lanes;
     for (int i = 0; i < threads; ++i) {
-      lanes_.push_back(std::make_unique<Lane>(core_, &health_, &reflection_));
+      lanes_.push_back(std::make_unique<Lane>(core_, &pipeline_, &health_, &reflection_));
       HEED_RETURN_IF_ERROR(lanes_.back()->Build());
       socket_lanes.push_back(lanes_.back()->Socket());
     }
@@ -239,9 +202,9 @@ class EdgeServer : public RpcServer {
     MethodTable* const methods = &core_->edge->methods;
     const auto text = static_cast<std::size_t>(core_->options.max_message_bytes);
     const auto query = static_cast<std::size_t>(core_->options.max_query_bytes);
-    AddMethods(*v1::TranslateRequest::descriptor()->file()->FindServiceByName("TranslationService"), text, methods);
-    AddMethods(*v1::SummarizeRequest::descriptor()->file()->FindServiceByName("SummarizationService"), text, methods);
-    AddMethods(*v1::GetModelRequest::descriptor()->file()->FindServiceByName("ModelService"), query, methods);
+    for (const ServiceRow& row : ServiceRows()) {
+      AddMethods(*row.service, row.task == v1::TASK_UNSPECIFIED ? query : text, methods);
+    }
     AddMethods(*grpc::health::v1::HealthCheckRequest::descriptor()->file()->service(0), query, methods);
     AddMethods(*grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()->service(0), query, methods);
     AddMethods(*grpc::reflection::v1alpha::ServerReflectionRequest::descriptor()->file()->service(0), query, methods);
@@ -251,27 +214,29 @@ class EdgeServer : public RpcServer {
     return absl::UnavailableError(absl::StrCat("cannot listen on --address ", core_->options.address, ": ", reason));
   }
 
-  bool HasTask(v1::Task task) const {
-    for (const auto& model : core_->registry->models()) {
-      if (model->summary.task() == task) return true;
-    }
-    return false;
-  }
-
   void SetHealth(bool serving) {
-    health_.Set(v1::TranslationService::service_full_name(), serving && HasTask(v1::TASK_TRANSLATE));
-    health_.Set(v1::SummarizationService::service_full_name(), serving && HasTask(v1::TASK_SUMMARIZE));
-    health_.Set(v1::ModelService::service_full_name(), serving);
+    for (const ServiceRow& row : ServiceRows()) {
+      const bool served = row.task == v1::TASK_UNSPECIFIED || pipeline_.Serves(row.task);
+      health_.Set(row.service->full_name(), serving && served);
+    }
     health_.Set("", serving);
   }
 
+  static std::vector<std::string> ServiceNames() {
+    std::vector<std::string> names;
+    for (const ServiceRow& row : ServiceRows()) names.push_back(row.service->full_name());
+    for (const char* name :
+         {grpc::health::v1::Health::service_full_name(), grpc::reflection::v1::ServerReflection::service_full_name(),
+          grpc::reflection::v1alpha::ServerReflection::service_full_name()}) {
+      names.emplace_back(name);
+    }
+    return names;
+  }
+
   Core* const core_;
+  const Pipeline pipeline_;
   Health health_;
-  const Reflection reflection_{{v1::TranslationService::service_full_name(),
-                                v1::SummarizationService::service_full_name(), v1::ModelService::service_full_name(),
-                                grpc::health::v1::Health::service_full_name(),
-                                grpc::reflection::v1::ServerReflection::service_full_name(),
-                                grpc::reflection::v1alpha::ServerReflection::service_full_name()}};
+  const Reflection reflection_{ServiceNames()};
   std::unique_ptr<TlsContext> tls_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<SocketServer> sockets_;  // its connections are the lanes' loops'

@@ -22,7 +22,7 @@
 #include "server/reply/reply.h"
 #include "server/rpc/message.h"
 #include "server/rpc/status.h"
-#include "server/rpc/text_work.h"
+#include "server/serving/text_request.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/attention_models.h"
 #include "tests/support/shortlist_file.h"

@@ -19,7 +19,7 @@ ENGINE = {
     "engine/run": ["engine/base", "engine/kernels", "engine/model", "engine/search", "heed/model/v1"],
 }
 SERVER_ORDER = ["net", "edge", "text", "errors", "scheduler", "metrics", "models", "admission", "reply", "config", "verify",
-                "lifecycle", "http", "rpc"]
+                "lifecycle", "http", "serving", "rpc"]
 PROTOS = ["heed/v1", "heed/model/v1", "heed/server/v1", "google/rpc"]
 
 # Library: how its headers are spelled, and the only places that may include them.
@@ -86,6 +86,20 @@ class Borders(unittest.TestCase):
                 for library, (spelling, places) in LIBRARIES.items():
                     if re.search(spelling, header) and not name.startswith(tuple(places)):
                         wrong.append(f"{name} includes {header}: {library} belongs in {', '.join(places)}")
+        self.assertEqual([], wrong)
+
+    def test_transports_reach_the_stages_through_the_pipeline_alone(self):
+        # Of the scheduler's folder they have threads' tools; of admission the request's plain structs and limits.
+        stages = re.compile(r"^server/(reply|models|scheduler|admission)/(?!deferred_wakes\.h$|cores\.h$|admission\.h$)"
+                            r"|^server/lifecycle/text_")
+        parts = re.compile(r"(?<!options)(?:->|\.)(?:scheduler|registry|admission|text_pool)\b"
+                           r"|\b(?:Scheduler|Registry|ReplyMaker|WorkItem|WorkResult|AdmittedRequest|TextPool)\b")
+        wrong = []
+        for name, text in production_sources():
+            if not name.startswith("server/rpc/"):
+                continue
+            wrong += [f"{name} includes {header}" for header in INCLUDE.findall(text) if stages.search(header)]
+            wrong += [f"{name} names {part}" for part in parts.findall(re.sub(r"//.*", "", text))]
         self.assertEqual([], wrong)
 
     def test_two_files_know_prometheus(self):

@@ -13,81 +13,10 @@
 #include "heed/v1/model.grpc.pb.h"
 #include "heed/v1/translation.grpc.pb.h"
 #include "server/rpc/server.h"
-#include "tests/server/models/fake_model.h"
+#include "tests/server/lifecycle/fake_core.h"
+#include "tests/server/scheduler/puppet_scheduler.h"
 
 namespace heed {
-
-// A scheduler whose items wait until the test answers them.
-class PuppetScheduler : public Scheduler {
- public:
-  absl::Status Schedule(std::unique_ptr<WorkItem>& item) override {
-    absl::MutexLock lock(&mu_);
-    if (full_) return absl::ResourceExhaustedError("the queue is full: 4096 of 4096 segments wait");
-    items_.push_back(std::move(item));
-    return absl::OkStatus();
-  }
-  absl::Status CheckRoom(const WorkItem&) const override { return absl::OkStatus(); }
-  void Nudge() override {
-    absl::MutexLock lock(&mu_);
-    ++nudges_;
-  }
-  // Ends everything, as a drain whose time is over.
-  void Drain(absl::Duration) override {
-    std::vector<std::unique_ptr<WorkItem>> items;
-    {
-      absl::MutexLock lock(&mu_);
-      items.swap(items_);
-    }
-    for (auto& item : items) item->done({.status = absl::UnavailableError("drain time over")});
-  }
-  SchedulerStats stats() const override { return {}; }
-
-  void SetCrowded(bool crowded) { Publish(crowded ? 2 : 0, /*rows=*/1); }
-
-  void SetFull() {
-    absl::MutexLock lock(&mu_);
-    full_ = true;
-  }
-  std::unique_ptr<WorkItem> WaitForItem() {
-    absl::MutexLock lock(&mu_);
-    const auto has_item = [this] {
-      mu_.AssertHeld();
-      return !items_.empty();
-    };
-    mu_.Await(absl::Condition(&has_item));
-    std::unique_ptr<WorkItem> item = std::move(items_.back());
-    items_.pop_back();
-    return item;
-  }
-  void WaitForNudge() {
-    absl::MutexLock lock(&mu_);
-    const auto nudged = [this] {
-      mu_.AssertHeld();
-      return nudges_ > 0;
-    };
-    mu_.Await(absl::Condition(&nudged));
-  }
-
- private:
-  mutable absl::Mutex mu_;
-  std::vector<std::unique_ptr<WorkItem>> items_ ABSL_GUARDED_BY(mu_);
-  int nudges_ ABSL_GUARDED_BY(mu_) = 0;
-  bool full_ ABSL_GUARDED_BY(mu_) = false;
-};
-
-// Answers an item as the echo engine would.
-inline void Echo(WorkItem* item) {
-  std::vector<DecodeResult> results;
-  for (const DecodeJob& job : item->jobs) {
-    EchoEngine engine(64, 512);
-    StepReport report;
-    engine.Admit(1, &job);
-    while (report.finished.empty()) engine.Step(&report);
-    results.push_back(engine.Take(1));
-  }
-  const JobTiming timing{absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(3)};
-  item->done({.results = std::move(results), .timings = std::vector<JobTiming>(item->jobs.size(), timing)});
-}
 
 class ServerTest : public ::testing::Test {
  protected:
@@ -97,19 +26,7 @@ class ServerTest : public ::testing::Test {
     v1::ModelSummary failed;
     failed.set_folder("broken");
     failed.set_error("weights.safetensors: is cut short");
-    core_->registry = FakeRegistry({{.split_sentences = true}}, {failed});
-    MetricsOptions metrics;
-    for (const auto& model : core_->registry->models()) metrics.models.push_back(model->summary);
-    core_->metrics = Metrics::Make(metrics);
-    core_->admission = std::make_unique<Admission>(core_->registry.get(), options_.admission);
-    if (puppet_ != nullptr) {
-      core_->scheduler = std::move(puppet_);
-    } else {
-      const Registry* registry = core_->registry.get();
-      core_->scheduler = Scheduler::Start(
-          {.workers = 1}, 1, [registry](int i) { return registry->models()[i]->plan->MakeEngine().value(); },
-          core_->metrics.get(), core_->clock);
-    }
+    FillCore(core_.get(), std::move(puppet_), {failed});
     core_->text_pool = std::make_unique<TextPool>(text_threads_, TextQueueOptions{.slice = options_.text_slice},
                                                   text_clock_ != nullptr ? text_clock_.get() : core_->clock);
     auto server = RpcServer::Start(core_.get());
