@@ -52,7 +52,7 @@ int Main(std::vector<std::string> arguments) {
   // One model's beams may not be wider than a batch.
   arguments.push_back(absl::StrCat("--max_rows=", size));
   arguments.push_back(absl::StrCat("--max_beam_size=", std::min(options.batch_size, 16)));
-  return Serve(arguments, [options](int, std::unique_ptr<StepEngine> engine) {
+  return Serve(arguments, [options](std::unique_ptr<StepEngine> engine) {
     return std::make_unique<StaticBatch>(options, std::move(engine), Clock::Real(), absl::SleepFor);
   });
 }

@@ -20,7 +20,7 @@ namespace {
 
 // What every segment of a request has in common.
 struct Common {
-  ModelHandle model = nullptr;
+  ModelHandle model;
   ResolvedSearch search;
   Capture capture;
   v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;

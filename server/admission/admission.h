@@ -36,12 +36,9 @@ struct TextRequest {
   std::optional<google::protobuf::Duration> time_budget;
 };
 
-// What a request holds of its model.
-using ModelHandle = const ServedModel*;
-
 // A request whose model is known, with nothing else of it looked at.
 struct SelectedRequest {
-  ModelHandle model = nullptr;
+  ModelHandle model;
   TextRequest request;
 };
 
@@ -72,7 +69,7 @@ struct AdmittedText {
 };
 
 struct AdmittedRequest {
-  ModelHandle model = nullptr;
+  ModelHandle model;
   std::vector<AdmittedText> texts;
   std::vector<DecodeJob> jobs;
   std::optional<v1::AttentionOptions> attention;

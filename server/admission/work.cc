@@ -9,7 +9,7 @@ namespace heed {
 std::unique_ptr<WorkItem> MakeWork(AdmittedRequest* request, absl::Time received, bool streamed) {
   const MemoryCost cost = CostOf(*request, streamed);
   auto work = std::make_unique<WorkItem>();
-  work->model = request->model->index;
+  work->model = request->model->scheduled;
   work->jobs = std::move(request->jobs);
   for (DecodeJob& job : work->jobs) {
     // What a beam's token was copied from, and so how it is written, is known at its end alone.

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/config/flags.h"
 #include "server/config/model_settings.h"
 #include "server/lifecycle/log.h"
 #include "server/lifecycle/memory_limit.h"
+#include "server/lifecycle/model_life.h"
 #include "server/scheduler/cores.h"
 
 namespace heed {
@@ -20,8 +19,8 @@ namespace {
 constexpr absl::Duration kLastReplies = absl::Seconds(5);
 
 // Notes are of models that serve otherwise than somebody meant them to.
-void LogPrecisions(const Registry& registry) {
-  for (const auto& model : registry.models()) {
+void LogPrecisions(const LoadedModels& loaded) {
+  for (const auto& model : loaded.models) {
     if (model->precision_note.empty()) continue;
     Log(LogLevel::kWarning, "precision",
         {{"model", model->summary.name()},
@@ -31,19 +30,19 @@ void LogPrecisions(const Registry& registry) {
   }
 }
 
-void LogModels(const Registry& registry) {
-  for (const v1::ModelSummary& summary : registry.summaries()) {
-    if (summary.state() == v1::MODEL_STATE_READY) {
-      Log(LogLevel::kInfo, "model_loaded",
-          {{"model", summary.name()},
-           {"version", summary.version()},
-           {"precision", summary.precision()},
-           {"parameters", summary.parameters()},
-           {"weight_bytes", summary.weight_bytes()},
-           {"load_seconds", summary.load_seconds()}});
-    } else {
-      Log(LogLevel::kError, "model_failed", {{"folder", summary.folder()}, {"reason", summary.error()}});
-    }
+void LogModels(const LoadedModels& loaded) {
+  for (const auto& model : loaded.models) {
+    const v1::ModelSummary& summary = model->summary;
+    Log(LogLevel::kInfo, "model_loaded",
+        {{"model", summary.name()},
+         {"version", summary.version()},
+         {"precision", summary.precision()},
+         {"parameters", summary.parameters()},
+         {"weight_bytes", summary.weight_bytes()},
+         {"load_seconds", summary.load_seconds()}});
+  }
+  for (const v1::ModelSummary& summary : loaded.failed) {
+    Log(LogLevel::kError, "model_failed", {{"folder", summary.folder()}, {"reason", summary.error()}});
   }
 }
 
@@ -88,7 +87,7 @@ EdgeLimits OfOneConnection(const ServerOptions& options) {
 
 // Loads the models into what the other parts leave them, and gives those parts what the models leave. Where the number
 // of workers is not given, there are fewer than cores if no more have room.
-absl::Status LoadWithinMemory(Core* core) {
+absl::StatusOr<LoadedModels> LoadWithinMemory(Core* core) {
   ServerOptions& options = core->options;
   const MemoryBound bound = FindMemoryBound(options.max_memory, "");
   const ThreadCounts threads = CountThreads(options, bound);
@@ -99,12 +98,12 @@ absl::Status LoadWithinMemory(Core* core) {
   if (!options.precision.file.empty()) {
     HEED_ASSIGN_OR_RETURN(options.precision.models, ReadModelSettings(options.precision.file));
   }
-  HEED_ASSIGN_OR_RETURN(core->registry, Registry::Load(options.models, options.engine,
-                                                       {.max_bytes = room, .engines = least}, options.precision));
-  LogModels(*core->registry);
-  LogPrecisions(*core->registry);
-  const std::int64_t each = std::max<std::int64_t>(1, core->registry->engine_bytes());
-  const auto more = std::min<std::int64_t>(threads.workers - least, (room - core->registry->memory_bytes()) / each);
+  HEED_ASSIGN_OR_RETURN(LoadedModels loaded, LoadModels(options.models, options.engine,
+                                                        {.max_bytes = room, .engines = least}, options.precision));
+  LogModels(loaded);
+  LogPrecisions(loaded);
+  const std::int64_t each = std::max<std::int64_t>(1, loaded.engine_bytes());
+  const auto more = std::min<std::int64_t>(threads.workers - least, (room - loaded.memory_bytes()) / each);
   options.scheduler.workers = least + static_cast<int>(more);
   options.text_threads = threads.text;
   if (options.scheduler.workers < threads.workers) {
@@ -113,38 +112,19 @@ absl::Status LoadWithinMemory(Core* core) {
          {"cores", std::int64_t{threads.workers}},
          {"bytes_each", each}});
   }
-  HEED_ASSIGN_OR_RETURN(core->memory,
-                        PlanMemoryParts(options, bound, threads, core->registry->memory_bytes() + more * each));
+  HEED_ASSIGN_OR_RETURN(core->memory, PlanMemoryParts(options, bound, threads, loaded.memory_bytes() + more * each));
   ApplyMemoryPlan(core->memory, &options);
   core->edge = std::make_unique<Edge>(OfOneConnection(options), options.max_transport_bytes, options.max_unread_bytes);
   LogMemory(core->memory);
-  return absl::OkStatus();
+  return loaded;
 }
 
-// What workers make their engines with, on their own threads. `failure` is set where one cannot be made.
-struct EngineFailure {
-  absl::Mutex mu;
-  absl::Status status ABSL_GUARDED_BY(mu);
-};
-
-std::unique_ptr<StepEngine> MakeEngine(const ServedModel& model, EngineFailure* failure) {
-  absl::StatusOr<std::unique_ptr<StepEngine>> engine = model.plan->MakeEngine();
-  if (engine.ok()) return *std::move(engine);
-  absl::MutexLock lock(&failure->mu);
-  failure->status = absl::Status(
-      engine.status().code(),
-      absl::StrCat("model ", model.summary.name(), ": no engine for a worker: ", engine.status().message()));
-  return nullptr;
-}
-
-std::unique_ptr<Metrics> MakeMetrics(const Registry& registry, const MemoryPlan& memory) {
+std::unique_ptr<Metrics> MakeMetrics(const MemoryPlan& memory) {
   MetricsOptions metrics;
   metrics.memory = {{"models", memory.models},       {"work", memory.work},     {"queue", memory.queue},
                     {"transport", memory.transport}, {"unread", memory.unread}, {"other", memory.other},
                     {"spare", memory.spare()}};
   metrics.version = Version();
-  for (const auto& model : registry.models()) metrics.models.push_back(model->summary);
-  metrics.failed_models = static_cast<int>(registry.summaries().size() - registry.models().size());
   return Metrics::Make(metrics);
 }
 
@@ -174,28 +154,21 @@ Core::~Core() {
 
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap) {
   auto core = std::make_unique<Core>(options);
-  HEED_RETURN_IF_ERROR(LoadWithinMemory(core.get()));
-  core->metrics = MakeMetrics(*core->registry, core->memory);
+  HEED_ASSIGN_OR_RETURN(LoadedModels loaded, LoadWithinMemory(core.get()));
+  core->wrap = std::move(wrap);
+  core->metrics = MakeMetrics(core->memory);
+  core->registry = std::make_unique<Registry>(std::vector<std::unique_ptr<ServedModel>>(), std::move(loaded.failed));
   core->admission = std::make_unique<Admission>(core->registry.get(), options.admission);
-  const Registry* registry = core->registry.get();
-  const auto failure = std::make_shared<EngineFailure>();
-  core->scheduler = Scheduler::Start(
-      core->options.scheduler, static_cast<int>(registry->models().size()),
-      [registry, failure, wrap = std::move(wrap)](int model) {
-        std::unique_ptr<StepEngine> engine =
-            MakeEngine(*registry->models()[static_cast<std::size_t>(model)], failure.get());
-        return wrap && engine != nullptr ? wrap(model, std::move(engine)) : std::move(engine);
-      },
-      core->metrics.get(), core->clock);
-  if (core->scheduler == nullptr) {
-    absl::MutexLock lock(&failure->mu);
-    return failure->status;
+  core->scheduler = Scheduler::Start(core->options.scheduler, core->clock);
+  for (std::unique_ptr<ServedModel>& model : loaded.models) {
+    HEED_RETURN_IF_ERROR(ServeModel(core.get(), std::move(model)).status());
   }
   core->text_pool = std::make_unique<TextPool>(core->options.text_threads, TextOptions(core->options), core->clock);
   Core* raw = core.get();
   core->metrics->ReadGaugesFrom([raw] {
     ConnectionStats connections = raw->connections.stats();
     return Gauges{.scheduler = raw->scheduler->stats(),
+                  .failed_models = static_cast<int>(raw->registry->set()->failed().size()),
                   .requests_in_flight = raw->gate.inside(),
                   .connections = connections.open,
                   .max_connections = connections.limit,

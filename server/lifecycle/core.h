@@ -17,11 +17,16 @@
 #include "server/lifecycle/reload.h"
 #include "server/lifecycle/text_pool.h"
 #include "server/metrics/metrics.h"
+#include "server/models/loader.h"
 #include "server/models/registry.h"
 #include "server/net/connection_counts.h"
 #include "server/scheduler/scheduler.h"
 
 namespace heed {
+
+// Puts something around a worker's engine of a model: another batching policy, an injected fault. Called once per
+// worker and model, on that worker's thread.
+using EngineWrapper = std::function<std::unique_ptr<StepEngine>(std::unique_ptr<StepEngine> engine)>;
 
 struct Core {
   explicit Core(const ServerOptions& server_options)
@@ -48,17 +53,14 @@ struct Core {
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<TextPool> text_pool;
+  EngineWrapper wrap;  // null: engines are used as they are
 };
 
 // Threads that the options ask for: step threads (fewer where there is no memory for more), and those of the team.
 int StepThreads(const ServerOptions& options);
 int HelperThreads(const ServerOptions& options);
 
-// Puts something around a worker's engine of a model: another batching policy, an injected fault. Called once per
-// worker and model, on that worker's thread.
-using EngineWrapper = std::function<std::unique_ptr<StepEngine>(int model, std::unique_ptr<StepEngine> engine)>;
-
-// Loads the models, plans the memory and starts everything. The registry's errors and those of --model_settings;
+// Loads the models, plans the memory and starts everything. The loader's errors and those of --model_settings;
 // INVALID_ARGUMENT where the options' parts do not fit the memory that there is, INTERNAL or RESOURCE_EXHAUSTED where a
 // worker's engine cannot be made. heed-server itself wraps nothing.
 absl::StatusOr<std::unique_ptr<Core>> StartCore(const ServerOptions& options, EngineWrapper wrap = nullptr);

@@ -6,9 +6,13 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <deque>
+#include <iterator>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -45,20 +49,21 @@ const Buckets& RowBuckets() {
 }
 
 // What is counted elsewhere: read when Prometheus asks, so that nobody has to keep them up to date.
-class GaugeReader : public prometheus::Collectable {
+class GaugeReader {
  public:
   void ReadFrom(std::function<Gauges()> read) {
     absl::MutexLock lock(&mu_);
     read_ = std::move(read);
   }
 
-  std::vector<prometheus::MetricFamily> Collect() const override {
+  std::vector<prometheus::MetricFamily> Collect() const {
     Gauges now;
     {
       absl::MutexLock lock(&mu_);
       if (read_ != nullptr) now = read_();
     }
     return {
+        Gauge("heed_models_failed", "Bundles that could not be loaded.", now.failed_models),
         Gauge("heed_requests_in_flight", "RPCs that were accepted and are not answered yet.", now.requests_in_flight),
         Gauge("heed_connections", "Connections that clients have open.", now.connections),
         Gauge("heed_connections_limit", "Connections that may be open.", now.max_connections),
@@ -114,21 +119,6 @@ class GaugeReader : public prometheus::Collectable {
   std::function<Gauges()> read_ ABSL_GUARDED_BY(mu_);
 };
 
-// What is counted for one model, looked up once at start.
-struct ModelMetrics {
-  Labels labels;
-  prometheus::Histogram* queue = nullptr;
-  prometheus::Histogram* first_token = nullptr;
-  prometheus::Histogram* per_token = nullptr;
-  prometheus::Counter* source_tokens = nullptr;
-  prometheus::Counter* target_tokens = nullptr;
-  prometheus::Counter* doubtful_outputs = nullptr;
-  prometheus::Counter* low_coverage_segments = nullptr;
-  prometheus::Histogram* step_rows = nullptr;
-  prometheus::Histogram* step_seconds = nullptr;
-  prometheus::Counter* encoder_positions = nullptr;
-};
-
 // The process's own, where the system says them.
 std::vector<prometheus::MetricFamily> ProcessFamilies() {
   std::vector<prometheus::MetricFamily> families;
@@ -143,185 +133,269 @@ std::vector<prometheus::MetricFamily> ProcessFamilies() {
   return families;
 }
 
-class PrometheusMetrics : public Metrics {
+// Two threads may both make it: the library gives them the same one.
+template <typename T, typename Make>
+T& Once(std::atomic<T*>* place, Make make) {
+  T* metric = place->load(std::memory_order_acquire);
+  if (metric == nullptr) {
+    metric = make();
+    place->store(metric, std::memory_order_release);
+  }
+  return *metric;
+}
+
+// Requests of one model, or of none: shown once there is something to show, found without labels.
+class RequestCounters {
  public:
-  explicit PrometheusMetrics(const MetricsOptions& options)
-      : registry_(std::make_shared<prometheus::Registry>()),
-        gauges_(std::make_shared<GaugeReader>()),
-        requests_(prometheus::BuildCounter()
-                      .Name("heed_requests_total")
-                      .Help("RPCs answered, by RPC, model and gRPC code; requests that named no served model are "
-                            "model=\"unknown\".")
-                      .Register(*registry_)),
+  RequestCounters(Labels labels, prometheus::Registry* registry)
+      : labels_(std::move(labels)),
+        counts_(prometheus::BuildCounter()
+                    .Name("heed_requests_total")
+                    .Help("RPCs answered, by RPC, model and gRPC code; requests that named no served model are "
+                          "model=\"unknown\".")
+                    .Register(*registry)),
         durations_(prometheus::BuildHistogram()
                        .Name(kDurations)
                        .Help("From the arrival of an RPC to its answer.")
-                       .Register(*registry_)) {
-    for (const v1::ModelSummary& summary : options.models) models_.push_back(MakeModel(summary));
-    for (std::size_t i = 0; i <= models_.size(); ++i) rpcs_.push_back(std::make_unique<Rpcs>());
-    AddGauge("heed_models_failed", "Bundles that could not be loaded.", {}, options.failed_models);
-    for (const auto& [part, bytes] : options.memory) {
-      AddGauge("heed_memory_limit_bytes",
-               "Memory that each part of the server may take; together what the process may.", {{"part", part}},
-               static_cast<double>(bytes));
-    }
-    AddGauge("heed_build_info", "1, labelled with the server's version.", {{"version", options.version}}, 1);
-    AddGauge("heed_start_time_seconds", "When the server started, in seconds since 1970.", {},
-             absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
+                       .Register(*registry)) {
+    for (std::size_t i = 0; i < kRpcs; ++i) exemplars_.emplace_back(&SecondBuckets());
   }
 
-  void ReadGaugesFrom(std::function<Gauges()> read) override { gauges_->ReadFrom(std::move(read)); }
-
-  void OnRequest(const RequestSample& sample) override {
-    static const auto* unknown = new Labels{{"model", kUnknown}, {"version", kUnknown}};
-    const ModelMetrics* model =
-        sample.model == RequestSample::kUnknownModel ? nullptr : &models_[static_cast<std::size_t>(sample.model)];
+  void Count(const RequestSample& sample) {
     const auto labels = [&] {
-      Labels all = model == nullptr ? *unknown : model->labels;
+      Labels all = labels_;
       all.emplace("rpc", RpcName(sample.rpc));
       return all;
     };
-    Rpcs& of = *rpcs_[static_cast<std::size_t>(sample.model) + 1];  // kUnknownModel + 1 is 0
     const auto rpc = static_cast<std::size_t>(sample.rpc);
-    Once(&of.durations[rpc], [&] {
-      return &durations_.Add(labels(), SecondBuckets());
-    }).Observe(absl::ToDoubleSeconds(sample.duration));
-    if (!sample.trace_id.empty()) {
-      of.exemplars[rpc].Keep(sample.trace_id, absl::ToDoubleSeconds(sample.duration), absl::Now());
-    }
-    Once(&of.requests[rpc][static_cast<std::size_t>(sample.code)], [&] {
+    const double seconds = absl::ToDoubleSeconds(sample.duration);
+    Once(&duration_[rpc], [&] { return &durations_.Add(labels(), SecondBuckets()); }).Observe(seconds);
+    if (!sample.trace_id.empty()) exemplars_[rpc].Keep(sample.trace_id, seconds, absl::Now());
+    Once(&count_[rpc][static_cast<std::size_t>(sample.code)], [&] {
       Labels all = labels();
       all.emplace("code", CodeName(sample.code));
-      return &requests_.Add(all);
+      return &counts_.Add(all);
     }).Increment();
-    if (model == nullptr) return;
-    model->source_tokens->Increment(static_cast<double>(sample.source_tokens));
-    model->target_tokens->Increment(static_cast<double>(sample.target_tokens));
-    model->doubtful_outputs->Increment(static_cast<double>(sample.doubtful_outputs));
-    model->low_coverage_segments->Increment(static_cast<double>(sample.low_coverage_segments));
-    OnSegments(sample, *model);
   }
 
-  void OnStep(int model, const StepReport& report, absl::Duration took) override {
-    const ModelMetrics& metrics = models_[static_cast<std::size_t>(model)];
-    if (report.rows > 0) metrics.step_rows->Observe(report.rows);
-    metrics.step_seconds->Observe(absl::ToDoubleSeconds(took));
-    if (report.encoded_positions > 0) metrics.encoder_positions->Increment(report.encoded_positions);
-  }
-
-  std::string Render(MetricsFormat format) const override {
-    std::vector<prometheus::MetricFamily> families = registry_->Collect();
-    for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
-    for (prometheus::MetricFamily& family : ProcessFamilies()) families.push_back(std::move(family));
-    if (format == MetricsFormat::kOpenMetrics) return WriteOpenMetrics(families, GetExemplars());
-    return prometheus::TextSerializer().Serialize(families);
+  void AddExemplars(ExemplarsByHistogram* all) const {
+    for (std::size_t rpc = 0; rpc < kRpcs; ++rpc) {
+      (*all)[HistogramKey(kDurations, labels_.at("model"), labels_.at("version"), RpcName(static_cast<Rpc>(rpc)))] =
+          exemplars_[rpc].Get();
+    }
   }
 
  private:
-  static void OnSegments(const RequestSample& sample, const ModelMetrics& model) {
+  static constexpr std::size_t kRpcs = static_cast<std::size_t>(Rpc::kGetModel) + 1;
+  static constexpr std::size_t kCodes = static_cast<std::size_t>(absl::StatusCode::kUnauthenticated) + 1;
+
+  const Labels labels_;
+  prometheus::Family<prometheus::Counter>& counts_;
+  prometheus::Family<prometheus::Histogram>& durations_;
+  std::array<std::atomic<prometheus::Histogram*>, kRpcs> duration_ = {};
+  std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kRpcs> count_ = {};
+  std::deque<Exemplars> exemplars_;  // of the durations
+};
+
+prometheus::Gauge* AddGauge(prometheus::Registry* registry, const char* name, const char* help, const Labels& labels,
+                            double value) {
+  prometheus::Gauge& gauge = prometheus::BuildGauge().Name(name).Help(help).Register(*registry).Add(labels);
+  gauge.Set(value);
+  return &gauge;
+}
+
+// What one model counts, in a registry of its own: so it goes at once, with its last holder, and touches nobody else's.
+class ModelCounters : public ModelMetrics {
+ public:
+  explicit ModelCounters(const v1::ModelSummary& summary)
+      : model_(summary.name()),
+        version_(summary.version()),
+        requests_(labels_, &registry_),
+        infos_(prometheus::BuildGauge()
+                   .Name("heed_model_info")
+                   .Help("1, labelled with the precision that the model is served in.")
+                   .Register(registry_)) {}
+
+  const std::string& model() const override { return model_; }
+  const std::string& version() const { return version_; }
+
+  // From one thread at a time.
+  void Describe(const v1::ModelSummary& summary) {
+    if (info_ != nullptr) infos_.Remove(info_);
+    info_ = &infos_.Add({{"model", model_}, {"version", version_}, {"precision", summary.precision()}});
+    info_->Set(1);
+    load_seconds_->Set(summary.load_seconds());
+    weight_bytes_->Set(static_cast<double>(summary.weight_bytes()));
+  }
+
+  void OnStep(const StepReport& report, absl::Duration took) override {
+    if (report.rows > 0) step_rows_->Observe(report.rows);
+    step_seconds_->Observe(absl::ToDoubleSeconds(took));
+    if (report.encoded_positions > 0) encoder_positions_->Increment(report.encoded_positions);
+  }
+
+  void OnRequest(const RequestSample& sample) {
+    requests_.Count(sample);
+    source_tokens_->Increment(static_cast<double>(sample.source_tokens));
+    target_tokens_->Increment(static_cast<double>(sample.target_tokens));
+    doubtful_outputs_->Increment(static_cast<double>(sample.doubtful_outputs));
+    low_coverage_segments_->Increment(static_cast<double>(sample.low_coverage_segments));
+    OnSegments(sample);
+  }
+
+  std::vector<prometheus::MetricFamily> Collect() const { return registry_.Collect(); }
+  void AddExemplars(ExemplarsByHistogram* all) const { requests_.AddExemplars(all); }
+
+ private:
+  void OnSegments(const RequestSample& sample) {
     absl::Duration first = absl::InfiniteDuration();
     for (const SegmentSample& segment : sample.segments) {
-      model.queue->Observe(absl::ToDoubleSeconds(segment.queued));
+      queue_->Observe(absl::ToDoubleSeconds(segment.queued));
       if (segment.first_token <= absl::ZeroDuration()) continue;
       first = std::min(first, segment.first_token);
       if (segment.target_tokens > 1) {
-        model.per_token->Observe(absl::ToDoubleSeconds(segment.total - segment.first_token) /
-                                 (segment.target_tokens - 1));
+        per_token_->Observe(absl::ToDoubleSeconds(segment.total - segment.first_token) / (segment.target_tokens - 1));
       }
     }
     if (first < absl::InfiniteDuration()) {
-      model.first_token->Observe(absl::ToDoubleSeconds(sample.before_scheduler + first));
+      first_token_->Observe(absl::ToDoubleSeconds(sample.before_scheduler + first));
     }
   }
 
-  void AddGauge(const char* name, const char* help, const Labels& labels, double value) {
-    prometheus::BuildGauge().Name(name).Help(help).Register(*registry_).Add(labels).Set(value);
+  prometheus::Histogram* AddHistogram(const char* name, const char* help, const Buckets& buckets) {
+    return &prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels_, buckets);
+  }
+  prometheus::Counter* AddCounter(const char* name, const char* help) {
+    return &prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels_);
   }
 
-  prometheus::Histogram* AddHistogram(const char* name, const char* help, const Labels& labels,
-                                      const Buckets& buckets) {
-    return &prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels, buckets);
-  }
+  const std::string model_, version_;
+  const Labels labels_ = {{"model", model_}, {"version", version_}};
+  prometheus::Registry registry_;
+  RequestCounters requests_;
+  prometheus::Histogram* const queue_ = AddHistogram(
+      "heed_queue_duration_seconds", "Wait of a segment from its arrival to its first step.", SecondBuckets());
+  prometheus::Histogram* const first_token_ =
+      AddHistogram("heed_time_to_first_token_seconds",
+                   "From the arrival of an RPC to the first token of any of its segments.", SecondBuckets());
+  prometheus::Histogram* const per_token_ =
+      AddHistogram("heed_time_per_token_seconds", "Mean time between the tokens of a segment, the first one left out.",
+                   ShortSecondBuckets());
+  prometheus::Counter* const source_tokens_ =
+      AddCounter("heed_source_tokens_total", "Source tokens of admitted requests.");
+  prometheus::Counter* const target_tokens_ =
+      AddCounter("heed_target_tokens_total", "Tokens of the best hypotheses of answered requests.");
+  prometheus::Counter* const doubtful_outputs_ =
+      AddCounter("heed_doubtful_outputs_total",
+                 "Segments answered whose best hypothesis has less confidence than the bundle's bound.");
+  prometheus::Counter* const low_coverage_segments_ = AddCounter(
+      "heed_low_coverage_segments_total", "Segments answered with too little in the scripts that the model reads.");
+  prometheus::Histogram* const step_rows_ =
+      AddHistogram("heed_step_rows", "Rows that a decode step advanced.", RowBuckets());
+  prometheus::Histogram* const step_seconds_ =
+      AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.", ShortSecondBuckets());
+  prometheus::Counter* const encoder_positions_ =
+      AddCounter("heed_encoder_positions_total", "What encoding cost, in source positions by layer.");
+  prometheus::Family<prometheus::Gauge>& infos_;
+  prometheus::Gauge* info_ = nullptr;
+  prometheus::Gauge* const load_seconds_ =
+      AddGauge(&registry_, "heed_model_load_seconds", "Time that loading the bundle took.", labels_, 0);
+  prometheus::Gauge* const weight_bytes_ =
+      AddGauge(&registry_, "heed_model_weight_bytes", "Memory of the model's weights.", labels_, 0);
+};
 
-  prometheus::Counter* AddCounter(const char* name, const char* help, const Labels& labels) {
-    return &prometheus::BuildCounter().Name(name).Help(help).Register(*registry_).Add(labels);
-  }
-
-  ModelMetrics MakeModel(const v1::ModelSummary& summary) {
-    ModelMetrics model;
-    model.labels = {{"model", summary.name()}, {"version", summary.version()}};
-    model.queue = AddHistogram("heed_queue_duration_seconds", "Wait of a segment from its arrival to its first step.",
-                               model.labels, SecondBuckets());
-    model.first_token = AddHistogram("heed_time_to_first_token_seconds",
-                                     "From the arrival of an RPC to the first token of any of its segments.",
-                                     model.labels, SecondBuckets());
-    model.per_token = AddHistogram("heed_time_per_token_seconds",
-                                   "Mean time between the tokens of a segment, the first one left out.", model.labels,
-                                   ShortSecondBuckets());
-    model.source_tokens = AddCounter("heed_source_tokens_total", "Source tokens of admitted requests.", model.labels);
-    model.target_tokens =
-        AddCounter("heed_target_tokens_total", "Tokens of the best hypotheses of answered requests.", model.labels);
-    model.doubtful_outputs = AddCounter(
-        "heed_doubtful_outputs_total",
-        "Segments answered whose best hypothesis has less confidence than the bundle's bound.", model.labels);
-    model.low_coverage_segments =
-        AddCounter("heed_low_coverage_segments_total",
-                   "Segments answered with too little in the scripts that the model reads.", model.labels);
-    model.step_rows = AddHistogram("heed_step_rows", "Rows that a decode step advanced.", model.labels, RowBuckets());
-    model.step_seconds = AddHistogram("heed_step_duration_seconds", "Time of one engine step, encoding included.",
-                                      model.labels, ShortSecondBuckets());
-    model.encoder_positions =
-        AddCounter("heed_encoder_positions_total", "What encoding cost, in source positions by layer.", model.labels);
-    AddGauge("heed_model_info", "1, labelled with the precision that the model is served in.",
-             {{"model", summary.name()}, {"version", summary.version()}, {"precision", summary.precision()}}, 1);
-    AddGauge("heed_model_load_seconds", "Time that loading the bundle took.", model.labels, summary.load_seconds());
-    AddGauge("heed_model_weight_bytes", "Memory of the model's weights.", model.labels,
-             static_cast<double>(summary.weight_bytes()));
-    return model;
-  }
-
-  // What OnRequest counts for one model, or for none: shown once there is something to show, found without labels.
-  struct Rpcs {
-    static constexpr std::size_t kRpcs = static_cast<std::size_t>(Rpc::kGetModel) + 1;
-    static constexpr std::size_t kCodes = static_cast<std::size_t>(absl::StatusCode::kUnauthenticated) + 1;
-
-    Rpcs() {
-      for (std::size_t i = 0; i < kRpcs; ++i) exemplars.emplace_back(&SecondBuckets());
-    }
-
-    std::array<std::atomic<prometheus::Histogram*>, kRpcs> durations = {};
-    std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kRpcs> requests = {};
-    std::deque<Exemplars> exemplars;  // of the durations
-  };
-  // Two threads may both make it: the library gives them the same one.
-  template <typename T, typename Make>
-  static T& Once(std::atomic<T*>* place, Make make) {
-    T* metric = place->load(std::memory_order_acquire);
-    if (metric == nullptr) {
-      metric = make();
-      place->store(metric, std::memory_order_release);
-    }
-    return *metric;
-  }
-
-  ExemplarsByHistogram GetExemplars() const {
-    ExemplarsByHistogram all;
-    for (std::size_t i = 0; i < rpcs_.size(); ++i) {
-      const std::string model = i == 0 ? kUnknown : models_[i - 1].labels.at("model");
-      const std::string version = i == 0 ? kUnknown : models_[i - 1].labels.at("version");
-      for (std::size_t rpc = 0; rpc < Rpcs::kRpcs; ++rpc) {
-        all[HistogramKey(kDurations, model, version, RpcName(static_cast<Rpc>(rpc)))] = rpcs_[i]->exemplars[rpc].Get();
+// Families of several registries: a text has one of each name.
+class Families {
+ public:
+  void Add(std::vector<prometheus::MetricFamily> families) {
+    for (prometheus::MetricFamily& family : families) {
+      const auto [place, fresh] = places_.emplace(family.name, all_.size());
+      if (fresh) {
+        all_.push_back(std::move(family));
+      } else {
+        std::vector<prometheus::ClientMetric>& metrics = all_[place->second].metric;
+        std::move(family.metric.begin(), family.metric.end(), std::back_inserter(metrics));
       }
     }
-    return all;
+  }
+  const std::vector<prometheus::MetricFamily>& all() const { return all_; }
+
+ private:
+  std::vector<prometheus::MetricFamily> all_;
+  std::map<std::string, std::size_t> places_;
+};
+
+class PrometheusMetrics : public Metrics {
+ public:
+  explicit PrometheusMetrics(const MetricsOptions& options)
+      : unknown_({{"model", kUnknown}, {"version", kUnknown}}, &registry_) {
+    for (const auto& [part, bytes] : options.memory) {
+      AddGauge(&registry_, "heed_memory_limit_bytes",
+               "Memory that each part of the server may take; together what the process may.", {{"part", part}},
+               static_cast<double>(bytes));
+    }
+    AddGauge(&registry_, "heed_build_info", "1, labelled with the server's version.", {{"version", options.version}},
+             1);
+    AddGauge(&registry_, "heed_start_time_seconds", "When the server started, in seconds since 1970.", {},
+             absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
   }
 
-  const std::shared_ptr<prometheus::Registry> registry_;
-  const std::shared_ptr<GaugeReader> gauges_;
-  prometheus::Family<prometheus::Counter>& requests_;
-  prometheus::Family<prometheus::Histogram>& durations_;
-  std::vector<ModelMetrics> models_;
-  std::vector<std::unique_ptr<Rpcs>> rpcs_;  // by model, that of none first
+  std::shared_ptr<ModelMetrics> AddModel(const v1::ModelSummary& summary) override {
+    absl::MutexLock lock(&mu_);
+    std::shared_ptr<ModelCounters> counters;
+    for (const auto& each : LiveModels()) {
+      if (each->model() == summary.name() && each->version() == summary.version()) counters = each;
+    }
+    if (counters == nullptr) {
+      counters = std::make_shared<ModelCounters>(summary);
+      std::erase_if(models_, [](const auto& each) { return each.expired(); });
+      models_.push_back(counters);
+    }
+    counters->Describe(summary);
+    return counters;
+  }
+
+  void ReadGaugesFrom(std::function<Gauges()> read) override { gauges_.ReadFrom(std::move(read)); }
+
+  void OnRequest(const RequestSample& sample) override {
+    if (sample.model == nullptr) return unknown_.Count(sample);
+    static_cast<ModelCounters&>(*sample.model).OnRequest(sample);
+  }
+
+  std::string Render(MetricsFormat format) const override {
+    Families families;
+    ExemplarsByHistogram exemplars;
+    families.Add(registry_.Collect());
+    unknown_.AddExemplars(&exemplars);
+    std::vector<std::shared_ptr<ModelCounters>> models;
+    {
+      absl::MutexLock lock(&mu_);
+      models = LiveModels();
+    }
+    for (const auto& model : models) {
+      families.Add(model->Collect());
+      model->AddExemplars(&exemplars);
+    }
+    families.Add(gauges_.Collect());
+    families.Add(ProcessFamilies());
+    if (format == MetricsFormat::kOpenMetrics) return WriteOpenMetrics(families.all(), exemplars);
+    return prometheus::TextSerializer().Serialize(families.all());
+  }
+
+ private:
+  std::vector<std::shared_ptr<ModelCounters>> LiveModels() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    std::vector<std::shared_ptr<ModelCounters>> live;
+    for (const auto& model : models_) {
+      if (std::shared_ptr<ModelCounters> held = model.lock(); held != nullptr) live.push_back(std::move(held));
+    }
+    return live;
+  }
+
+  prometheus::Registry registry_;
+  GaugeReader gauges_;
+  RequestCounters unknown_;  // requests that named no served model
+  mutable absl::Mutex mu_;
+  std::vector<std::weak_ptr<ModelCounters>> models_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace

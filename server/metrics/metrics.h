@@ -33,12 +33,17 @@ struct SegmentSample {
   int target_tokens = 0;       // of the best hypothesis
 };
 
+// What is counted of one model. It is shown for as long as somebody holds it: who serves the model, the scheduler, a
+// request of it.
+class ModelMetrics : public StepObserver {
+ public:
+  virtual const std::string& model() const = 0;  // its name
+};
+
 // One finished RPC. Times from zero; a part that never happened is left out.
 struct RequestSample {
-  static constexpr int kUnknownModel = -1;
-
   Rpc rpc = Rpc::kTranslate;
-  int model = kUnknownModel;  // the registry's index
+  std::shared_ptr<ModelMetrics> model;  // null: it named none that is served
   absl::StatusCode code = absl::StatusCode::kOk;
   int texts = 0;
   std::string trace_id;             // of the trace that it is part of (TraceIdOf); empty: none
@@ -54,6 +59,7 @@ struct RequestSample {
 // Read at each scrape.
 struct Gauges {
   SchedulerStats scheduler;
+  int failed_models = 0;
   int requests_in_flight = 0;
   int connections = 0;
   int max_connections = 0;
@@ -68,8 +74,6 @@ struct Gauges {
 };
 
 struct MetricsOptions {
-  std::vector<v1::ModelSummary> models;  // ready ones, by registry index
-  int failed_models = 0;
   std::string version;
   std::vector<std::pair<std::string, std::int64_t>> memory;  // parts of the account and their bytes
 };
@@ -79,10 +83,14 @@ enum class MetricsFormat {
   kOpenMetrics,  // text, version 1.0.0, with exemplars
 };
 
-class Metrics : public StepObserver {
+class Metrics {
  public:
+  virtual ~Metrics() = default;
   static std::unique_ptr<Metrics> Make(const MetricsOptions& options);
 
+  // The counters of a model from now on. Where those of one with its name and version are still held, they are the same
+  // ones: they go on counting and are described anew. They may outlive the Metrics, unseen.
+  virtual std::shared_ptr<ModelMetrics> AddModel(const v1::ModelSummary& summary) = 0;
   // What to read at scrapes; must be callable until the next call or destruction. Null: gauges read 0.
   virtual void ReadGaugesFrom(std::function<Gauges()> read) = 0;
   virtual void OnRequest(const RequestSample& sample) = 0;

@@ -1,84 +1,94 @@
-// The models that this server serves, and those that it could not load.
+// The models that this server serves, and those that it could not load: which there are, which a request means.
 //
-// Immutable after Load, so safe to share.
+// A set of models never changes. A model that comes or goes makes a new set, which takes the old one's place; who reads
+// an old one reads on. A model lives as long as somebody holds its handle.
+//
+// Thread-safe.
 #pragma once
 
-#include <cstdint>
-#include <limits>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/model/bundle.h"
-#include "engine/model/shortlist.h"
-#include "engine/run/plan.h"
+#include "absl/synchronization/mutex.h"
 #include "heed/v1/model.pb.h"
 #include "heed/v1/text.pb.h"
-#include "server/models/precision.h"
-#include "server/text/script_coverage.h"
-#include "server/text/sentences.h"
-#include "server/text/tokenizer.h"
+#include "server/models/served_model.h"
 
 namespace heed {
 
-struct ServedModel {
-  int index = 0;  // in Registry::models(), and the scheduler's model number
-  v1::ModelSummary summary;
-  model::v1::ModelSpec spec;
-  std::string spec_json, card, parity_json;
-  std::unique_ptr<Tokenizer> source_tokenizer;
-  std::unique_ptr<Tokenizer> target_tokenizer;
-  std::optional<SentenceSplitter> splitter;  // absent: texts are one segment
-  std::optional<ScriptCoverage> coverage;    // absent: the bundle does not say what its sources are written in
-  std::optional<Shortlist> shortlist;        // the bundle's, if it has one
-  std::shared_ptr<const Plan> plan;
-  std::int64_t memory_bytes = 0;  // that it takes at most, as many engines as the limits said included
-  std::int64_t engine_bytes = 0;  // of one engine
-  std::string precision_note;     // as ChosenPrecision has it
-};
-
-struct LoadLimits {
-  std::int64_t max_bytes = std::numeric_limits<std::int64_t>::max();  // of memory, for all models together
-  int engines = 1;  // that each model will have at least: one a worker
-};
-
-// Makes `model` of a bundle: its programs checked and planned, its tokenisers made. `model` should be new; after a
-// failure its summary holds what was learnt before. Statuses are those of the parts, one line each; RESOURCE_EXHAUSTED
-// where it needs more memory than the limit, with the sum and its parts, before any of that is taken.
-absl::Status ServeBundle(Bundle bundle, const EngineOptions& options, ServedModel* model,
-                         const LoadLimits& limits = {});
-
-class Registry {
+// Immutable.
+class ModelSet {
  public:
-  // Loads every bundle (folder with a model.json) in `folder`, or `folder` where it is one, in order of name, each
-  // within what those before it have left of the limit. Each has a precision of its own, by the settings, whatever the
-  // options say. A bundle that fails is listed, not served. NOT_FOUND when the folder is missing or holds no bundle,
-  // FAILED_PRECONDITION when none of them loads (with each one's reason), or one is set to a precision that the machine
-  // lacks; INVALID_ARGUMENT for a setting of a model that there is not.
-  static absl::StatusOr<std::unique_ptr<Registry>> Load(const std::string& folder, const EngineOptions& options,
-                                                        const LoadLimits& limits = {},
-                                                        const PrecisionSettings& precisions = {});
+  using Labels = std::map<std::pair<std::string, std::string>, std::string>;  // (name, label) to version
 
-  // Of models made elsewhere (tests); `failed` as summaries() lists them.
-  Registry(std::vector<std::unique_ptr<ServedModel>> models, std::vector<v1::ModelSummary> failed);
+  ModelSet() = default;
+  ModelSet(std::vector<ModelHandle> models, std::vector<v1::ModelSummary> failed, Labels labels);
 
-  const std::vector<std::unique_ptr<ServedModel>>& models() const { return models_; }
-  std::int64_t memory_bytes() const;  // of all models
-  std::int64_t engine_bytes() const;  // of one engine of each: what a worker more takes
-  // Ready ones by name and version, then failed ones by folder.
-  const std::vector<v1::ModelSummary>& summaries() const { return summaries_; }
+  const std::vector<ModelHandle>& models() const { return models_; }  // in the order in which they came
+  const std::vector<v1::ModelSummary>& failed() const { return failed_; }
+  const Labels& labels() const { return labels_; }
+  // Ready ones by name and version, then failed ones in their order.
+  std::vector<v1::ModelSummary> summaries() const;
 
   // The model a request means. INVALID_ARGUMENT (conflict or ambiguity, naming the candidates), NOT_FOUND (names
   // those served for the task).
-  absl::StatusOr<const ServedModel*> Select(v1::Task task, const v1::ModelSelector& selector) const;
+  absl::StatusOr<ModelHandle> Select(v1::Task task, const v1::ModelSelector& selector) const;
   // GetModel's look-up.
-  absl::StatusOr<const ServedModel*> Find(const std::string& name, std::optional<std::string> version) const;
+  absl::StatusOr<ModelHandle> Find(const std::string& name, const std::optional<std::string>& version) const;
+  // The model that a label of a name points to. NOT_FOUND.
+  absl::StatusOr<ModelHandle> FindLabel(const std::string& name, const std::string& label) const;
 
  private:
-  std::vector<std::unique_ptr<ServedModel>> models_;
-  std::vector<v1::ModelSummary> summaries_;
+  std::vector<ModelHandle> models_;
+  std::vector<v1::ModelSummary> failed_;
+  Labels labels_;
+};
+
+class Registry {
+ public:
+  // What a retired model becomes, once nobody holds it any more.
+  using Released = std::function<void(std::unique_ptr<ServedModel>)>;
+
+  explicit Registry(std::vector<std::unique_ptr<ServedModel>> models = {}, std::vector<v1::ModelSummary> failed = {});
+
+  // The set as it is now. A reader waits for the copying of a pointer at most.
+  std::shared_ptr<const ModelSet> set() const;
+  // Of that set.
+  std::vector<ModelHandle> models() const { return set()->models(); }
+  std::vector<v1::ModelSummary> summaries() const { return set()->summaries(); }
+  absl::StatusOr<ModelHandle> Select(v1::Task task, const v1::ModelSelector& selector) const {
+    return set()->Select(task, selector);
+  }
+  absl::StatusOr<ModelHandle> Find(const std::string& name, const std::optional<std::string>& version) const {
+    return set()->Find(name, version);
+  }
+
+  // ALREADY_EXISTS where one of that name and version is served.
+  absl::Status CheckAbsent(const std::string& name, const std::string& version) const;
+  // Serves one more from now on. ALREADY_EXISTS where one of its name and version is served; the model is destroyed.
+  absl::StatusOr<ModelHandle> Add(std::unique_ptr<ServedModel> model);
+  // Nobody finds it any more. `released` is called once, with the model, when the last handle of it is gone: by whoever
+  // had that, maybe before Retire returns, so it should be quick; who has large memory to free does it elsewhere. Null:
+  // the model is destroyed. NOT_FOUND; FAILED_PRECONDITION where a label points to it.
+  absl::Status Retire(const std::string& name, const std::string& version, Released released);
+  // From now on the label of that name means this version, or none where it is empty. NOT_FOUND where there is no such
+  // version.
+  absl::Status SetLabel(const std::string& name, const std::string& label, const std::string& version);
+
+ private:
+  void Publish(std::vector<ModelHandle> models, ModelSet::Labels labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
+
+  absl::Mutex changing_;  // one change at a time; readers do not take it
+  mutable absl::Mutex mu_ ABSL_ACQUIRED_AFTER(changing_);
+  std::shared_ptr<const ModelSet> set_ ABSL_GUARDED_BY(mu_) = std::make_shared<const ModelSet>();
 };
 
 }  // namespace heed

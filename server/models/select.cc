@@ -1,5 +1,7 @@
-// Registry's look-ups: which model a request means, and what to say when it is none or several.
+// A set's look-ups: which model a request means, and what to say when it is none or several.
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -10,18 +12,18 @@
 namespace heed {
 namespace {
 
-using Models = std::vector<const ServedModel*>;
+using Models = std::vector<ModelHandle>;
 
-std::string Label(const ServedModel& model) {
+std::string Title(const ServedModel& model) {
   const v1::ModelSummary& summary = model.summary;
   return absl::StrCat(summary.name(), " ", summary.version(), " (", summary.source_language(), " to ",
                       summary.target_language(), ")");
 }
 
-std::string Labels(const Models& models) {
-  std::vector<std::string> labels;
-  for (const ServedModel* model : models) labels.push_back(Label(*model));
-  return Listed(labels);
+std::string Titles(const Models& models) {
+  std::vector<std::string> titles;
+  for (const ModelHandle& model : models) titles.push_back(Title(*model));
+  return Listed(titles);
 }
 
 std::string TaskName(v1::Task task) { return task == v1::TASK_SUMMARIZE ? "summarization" : "translation"; }
@@ -29,7 +31,7 @@ std::string TaskName(v1::Task task) { return task == v1::TASK_SUMMARIZE ? "summa
 template <typename Keep>
 Models Filter(const Models& models, Keep keep) {
   Models kept;
-  for (const ServedModel* model : models) {
+  for (const ModelHandle& model : models) {
     if (keep(model->summary)) kept.push_back(model);
   }
   return kept;
@@ -43,18 +45,22 @@ bool SpeaksLanguages(const v1::ModelSummary& summary, const v1::ModelSelector& s
 }
 
 absl::Status NotServed(absl::string_view message, const Models& served) {
-  return ErrorWithInfo(absl::StatusCode::kNotFound, absl::StrCat(message, "; served: ", Labels(served)),
+  return ErrorWithInfo(absl::StatusCode::kNotFound, absl::StrCat(message, "; served: ", Titles(served)),
                        "MODEL_NOT_FOUND");
 }
 
 // " (it failed to load; ListModels says why)" where a bundle of that name or folder did.
-std::string FailureNote(const std::vector<v1::ModelSummary>& summaries, const std::string& name) {
-  for (const v1::ModelSummary& summary : summaries) {
-    if (summary.state() == v1::MODEL_STATE_FAILED && (summary.name() == name || summary.folder() == name)) {
+std::string FailureNote(const std::vector<v1::ModelSummary>& failed, const std::string& name) {
+  for (const v1::ModelSummary& summary : failed) {
+    if (summary.name() == name || summary.folder() == name) {
       return " (its bundle failed to load; ListModels says why)";
     }
   }
   return "";
+}
+
+bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
+  return std::pair(a.name(), a.version()) < std::pair(b.name(), b.version());
 }
 
 std::string LanguagesWanted(const v1::ModelSelector& selector) {
@@ -64,9 +70,19 @@ std::string LanguagesWanted(const v1::ModelSelector& selector) {
 
 }  // namespace
 
-absl::StatusOr<const ServedModel*> Registry::Select(v1::Task task, const v1::ModelSelector& selector) const {
-  Models all;
-  for (const auto& model : models_) all.push_back(model.get());
+ModelSet::ModelSet(std::vector<ModelHandle> models, std::vector<v1::ModelSummary> failed, Labels labels)
+    : models_(std::move(models)), failed_(std::move(failed)), labels_(std::move(labels)) {}
+
+std::vector<v1::ModelSummary> ModelSet::summaries() const {
+  std::vector<v1::ModelSummary> all;
+  for (const ModelHandle& model : models_) all.push_back(model->summary);
+  std::sort(all.begin(), all.end(), ByNameAndVersion);
+  all.insert(all.end(), failed_.begin(), failed_.end());
+  return all;
+}
+
+absl::StatusOr<ModelHandle> ModelSet::Select(v1::Task task, const v1::ModelSelector& selector) const {
+  const Models& all = models_;
   const Models served = Filter(all, [task](const v1::ModelSummary& s) { return s.task() == task; });
   if (served.empty()) return NotServed(absl::StrCat("this server has no ", TaskName(task), " model"), all);
   Models candidates = served;
@@ -78,11 +94,11 @@ absl::StatusOr<const ServedModel*> Registry::Select(v1::Task task, const v1::Mod
     candidates = Filter(served, same_name);
     if (candidates.empty() && !Filter(all, same_name).empty()) {
       return InvalidField("model.name", Quoted(selector.name()),
-                          absl::StrCat("a ", TaskName(task), " model: ", Labels(served)));
+                          absl::StrCat("a ", TaskName(task), " model: ", Titles(served)));
     }
     if (candidates.empty()) {
       return NotServed(absl::StrCat("no ", TaskName(task), " model is called ", Quoted(selector.name()),
-                                    FailureNote(summaries_, selector.name())),
+                                    FailureNote(failed_, selector.name())),
                        served);
     }
   }
@@ -98,34 +114,40 @@ absl::StatusOr<const ServedModel*> Registry::Select(v1::Task task, const v1::Mod
   if (candidates.empty()) {
     if (selector.has_name()) {
       return InvalidField("model", absl::StrCat(Quoted(selector.name()), " ", LanguagesWanted(selector)),
-                          absl::StrCat("without conflict: ", Labels(before)));
+                          absl::StrCat("without conflict: ", Titles(before)));
     }
     return NotServed(
         absl::StrCat("no ", TaskName(task), " model reads and writes what was asked for, ", LanguagesWanted(selector)),
         served);
   }
   if (candidates.size() > 1) {
-    return InvalidField("model", "ambiguous", absl::StrCat("one of: ", Labels(candidates)));
+    return InvalidField("model", "ambiguous", absl::StrCat("one of: ", Titles(candidates)));
   }
   return candidates[0];
 }
 
-absl::StatusOr<const ServedModel*> Registry::Find(const std::string& name, std::optional<std::string> version) const {
+absl::StatusOr<ModelHandle> ModelSet::Find(const std::string& name, const std::optional<std::string>& version) const {
   if (name.empty()) return InvalidField("name", "empty", "the name of a model (ListModels lists them)");
-  Models all;
-  for (const auto& model : models_) all.push_back(model.get());
-  const Models named = Filter(all, [&](const v1::ModelSummary& s) { return s.name() == name; });
+  const Models named = Filter(models_, [&](const v1::ModelSummary& s) { return s.name() == name; });
   if (named.empty()) {
-    return NotServed(absl::StrCat("no model is called ", Quoted(name), FailureNote(summaries_, name)), all);
+    return NotServed(absl::StrCat("no model is called ", Quoted(name), FailureNote(failed_, name)), models_);
   }
   if (!version.has_value()) {
     if (named.size() == 1) return named[0];
-    return InvalidField("version", "unset", absl::StrCat("given, for there are several: ", Labels(named)));
+    return InvalidField("version", "unset", absl::StrCat("given, for there are several: ", Titles(named)));
   }
-  for (const ServedModel* model : named) {
+  for (const ModelHandle& model : named) {
     if (model->summary.version() == *version) return model;
   }
   return NotServed(absl::StrCat(Quoted(name), " has no version ", Quoted(*version)), named);
+}
+
+absl::StatusOr<ModelHandle> ModelSet::FindLabel(const std::string& name, const std::string& label) const {
+  const auto found = labels_.find({name, label});
+  if (found == labels_.end()) {
+    return NotServed(absl::StrCat(Quoted(name), " has no label ", Quoted(label)), models_);
+  }
+  return Find(name, found->second);
 }
 
 }  // namespace heed

@@ -7,8 +7,9 @@
 
 namespace heed {
 
-Item::Item(RequestId item_id, std::unique_ptr<WorkItem> item_work, absl::Time arrived)
+Item::Item(RequestId item_id, ScheduledModel* item_model, std::unique_ptr<WorkItem> item_work, absl::Time arrived)
     : id(item_id),
+      model(item_model),
       work(std::move(item_work)),
       arrival(arrived),
       remaining(static_cast<int>(work->jobs.size())),
@@ -63,7 +64,6 @@ std::pair<JobRef, DecodeResult> Tell(JobRef ref, DecodeResult result) {
 WaitingRequest Waiting(const WorkItem& work, RequestId id, absl::Time arrival) {
   WaitingRequest request;
   request.id = id;
-  request.model = work.model;
   request.priority = work.priority;
   request.rows.reserve(work.jobs.size());
   for (const DecodeJob& job : work.jobs) request.rows.push_back(std::max(1, job.search.beam_size));

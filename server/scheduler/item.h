@@ -7,13 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "server/scheduler/run_queue.h"
+#include "server/scheduler/model_queue.h"
+#include "server/scheduler/model_table.h"
 #include "server/scheduler/scheduler.h"
 
 namespace heed {
 
 struct Item {
-  Item(RequestId item_id, std::unique_ptr<WorkItem> item_work, absl::Time arrived);
+  Item(RequestId item_id, ScheduledModel* item_model, std::unique_ptr<WorkItem> item_work, absl::Time arrived);
 
   // Gives it up where it is cancelled or past its deadline; whether it is given up.
   bool CheckEnded(absl::Time now);
@@ -24,6 +25,7 @@ struct Item {
   void CloseTimings(absl::Time now);
 
   const RequestId id;
+  ScheduledModel* const model;
   const std::unique_ptr<WorkItem> work;
   const absl::Time arrival;
   int started = 0;     // jobs
@@ -47,7 +49,7 @@ struct LiveJob {
 
 // One that leaves its engine before its end.
 struct Leaving {
-  int model = 0;
+  int model = 0;  // its place in Worker::models
   LiveJob job;
   bool finish = false;  // its time budget is over: what it has is its result
   DecodeResult result;

@@ -17,7 +17,10 @@ namespace heed {
 
 class ModelShare {
  public:
-  explicit ModelShare(int models) : models_(models) {}
+  // Models are known by their places, from 0 on. A new one has the last; those behind one that goes move up.
+  explicit ModelShare(int models = 0) : models_(models) {}
+  void Add() { models_.emplace_back(); }
+  void Remove(int model) { models_.erase(models_.begin() + model); }
 
   // The model to step, given how many live jobs each has; -1: none has any.
   int Next(const std::vector<int>& live_jobs);

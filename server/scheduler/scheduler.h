@@ -1,14 +1,16 @@
 // Who decodes next. Requests wait in one bounded queue; each worker, one thread per core that the quota grants, takes
 // jobs from it at step boundaries into the engines that it owns, so requests join and leave the running batch freely.
 //
-// Contract: run_queue.h states the rule in full. Every waiting request is promised a place that later ones cannot take:
-// in order of arrival among requests, a row of each at a time; batch requests behind interactive ones at a bounded
-// ratio. Schedule never blocks. Every item accepted has its `done` called exactly once, never under a lock, from a
-// worker thread (from Drain where no worker has the item; from Schedule, before it returns, where it has no jobs),
-// with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the next step boundary, waiting or running; its rows are free
-// then); UNAVAILABLE (drain time over; retry elsewhere). A worker steps one model at a time; models with live jobs get
-// equal shares of its time (model_share.h). An idle worker sleeps until work, a Nudge or the earliest deadline of a
+// Contract: run_queue.h and model_queue.h state the rule in full. Every waiting request is promised a place that later
+// ones cannot take: in order of arrival among requests, a row of each at a time; batch requests behind interactive ones
+// at a bounded ratio. Schedule never blocks. Every item accepted has its `done` called exactly once, never under a
+// lock, from a worker thread (from Drain where no worker has the item; from Schedule, before it returns, where it has
+// no jobs), with: OK; DEADLINE_EXCEEDED or CANCELLED (seen at the next step boundary, waiting or running; its rows are
+// free then); UNAVAILABLE (drain time over; retry elsewhere). A worker steps one model at a time; models with live jobs
+// get equal shares of its time (model_share.h). An idle worker sleeps until work, a Nudge or the earliest deadline of a
 // waiting job: idle costs no CPU.
+//
+// Models come and go while others are decoded (model_table.h): AddModel, RetireModel.
 //
 // Thread-safe.
 #pragma once
@@ -20,33 +22,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
-#include "engine/base/core_team.h"
 #include "engine/run/job.h"
 #include "engine/run/step_engine.h"
 #include "server/scheduler/memory_lease.h"
+#include "server/scheduler/options.h"
 #include "server/scheduler/queue_gauge.h"
 
 namespace heed {
-
-struct SchedulerOptions {
-  // Jobs that may wait, over all models; at least 1. A request that does not fit whole is refused whole.
-  int max_queue = 4096;
-  // Memory that waiting requests may hold (WorkItem::waiting_bytes).
-  std::int64_t max_queue_bytes = 256 << 20;
-  // Memory that started requests may take until they are answered (WorkItem::running_bytes). A request over it is
-  // refused; one that does not fit now waits, and nobody takes memory before it.
-  std::int64_t max_request_bytes = std::int64_t{1} << 30;
-  // Rows of batch requests that start for each row of an interactive one while both wait: 1 / batch_share at first...
-  int batch_share = 8;
-  // ...and as many as of interactive ones once the first of them has waited this long.
-  absl::Duration batch_ageing = absl::Seconds(10);
-  // Worker threads; 0 means one per core that the quota grants (GrantedCores()).
-  int workers = 0;
-  // Cores of workers that have nothing to do are lent to it; null: to nobody. It outlives the scheduler.
-  CoreTeam* team = nullptr;
-};
 
 // What a request's jobs tell about themselves when they are done, for replies and metrics. Zero: it did not come to it;
 // a job that never started was queued all its time.
@@ -55,8 +40,6 @@ struct JobTiming {
   absl::Duration first_token;  // arrival to first token
   absl::Duration total;        // arrival to end
 };
-
-enum class Priority { kInteractive, kBatch };
 
 // How an item ended.
 struct WorkResult {
@@ -68,7 +51,7 @@ struct WorkResult {
 
 // Everything that one RPC wants decoded: its jobs go in together and come back together.
 struct WorkItem {
-  int model = 0;                // index into the engines that a worker owns
+  ModelId model = kNoModel;
   std::vector<DecodeJob> jobs;  // may be empty: done at once
   absl::Time deadline = absl::InfiniteFuture();
   // When its time budget is over: it ends OK with what it has; results of jobs that made no step have no hypotheses.
@@ -92,6 +75,7 @@ struct WorkItem {
 
 // What the scheduler counts; read by metrics at scrape time and from callbacks below.
 struct SchedulerStats {
+  int models = 0;  // those that come or go included
   int queued_jobs = 0;
   int live_jobs = 0;
   int rows_in_use = 0;
@@ -103,31 +87,42 @@ struct SchedulerStats {
   std::int64_t early_refusals = 0;  // so far, of requests whose deadline could not be met
 };
 
-// Told of each step that did something, on the worker's thread: quick and allocation-free.
+// Told of each step of a model that did something, on the worker's thread, from several at a time: quick and
+// allocation-free.
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
-  virtual void OnStep(int model, const StepReport& report, absl::Duration took) = 0;
+  virtual void OnStep(const StepReport& report, absl::Duration took) = 0;
 };
 
-// Makes one worker's engine for model i. Called once per worker and model, on that worker's thread, so it is also the
-// place to set up what is per thread (OpenMP's thread count). All engines of a model have the same max_rows. Null:
-// there is no engine to be had.
-using EngineFactory = std::function<std::unique_ptr<StepEngine>(int model)>;
+// Makes one worker's engine of a model. Called once per worker, on that worker's thread, several at a time, so it is
+// also the place to set up what is per thread (OpenMP's thread count). All engines of a model have the same max_rows.
+using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<StepEngine>>()>;
 
 class Scheduler : public QueueGauge {
  public:
   virtual ~Scheduler() = default;
 
-  // Starts the workers; returns when each has made its engines, null where the factory gave none. `observer` (may be
-  // null) and `clock` outlive the scheduler.
-  static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, int models, EngineFactory factory,
-                                          StepObserver* observer, Clock* clock);
+  // Starts the workers, without a model. `clock` outlives the scheduler.
+  static std::unique_ptr<Scheduler> Start(const SchedulerOptions& options, Clock* clock);
+
+  // Takes a model on; returns when each worker has made its engine. They do so at the same time, each between two of
+  // its steps and one engine between two: so rows of other models wait for the making of one engine at most, some
+  // milliseconds. The factory's error where a worker's engine cannot be made, once the others are freed; UNAVAILABLE
+  // while draining. Both are held until the model is gone. Not from `done`, nor from what a worker calls otherwise.
+  virtual absl::StatusOr<ModelId> AddModel(EngineFactory factory, std::shared_ptr<StepObserver> observer) = 0;
+
+  // Takes no more work of the model; what it has accepted goes on as ever. After the last `done` each worker frees its
+  // engine, on its own thread between two steps. Then `gone` is called, once, not under a lock: on a worker's thread,
+  // so quick, or from Drain. Nothing of the model is left by then: factory and observer are destroyed. Returns at once;
+  // from anywhere. NOT_FOUND, without `gone`, where there is no such model, or it is being retired already, or all is
+  // drained.
+  virtual absl::Status RetireModel(ModelId model, std::function<void()> gone) = 0;
 
   // Takes the item, or refuses it and leaves it untouched. Retry later: RESOURCE_EXHAUSTED (the queue is full, in
   // segments or bytes, or the predicted time does not fit the deadline; the message gives the numbers). Retry
-  // elsewhere: UNAVAILABLE (draining). Never retry: INVALID_ARGUMENT (a beam wider than an engine), OUT_OF_RANGE (more
-  // memory than max_request_bytes).
+  // elsewhere: UNAVAILABLE (draining, or the model is retired). Never retry: INVALID_ARGUMENT (a beam wider than an
+  // engine), OUT_OF_RANGE (more memory than max_request_bytes).
   virtual absl::Status Schedule(std::unique_ptr<WorkItem>& item) = 0;
 
   // Whether Schedule would take a request of one row with this one's model, priority, deadline, finish_by and memory

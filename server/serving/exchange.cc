@@ -34,7 +34,7 @@ absl::Status Exchange::Enter() {
 
 void Exchange::SetModel(ModelHandle model) {
   model_ = std::move(model);
-  sample_.model = model_->index;
+  sample_.model = model_->metrics;
 }
 
 absl::Status Exchange::CheckAlive() const {

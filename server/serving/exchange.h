@@ -58,7 +58,7 @@ class Exchange : public Answered {
   const absl::Time start_;
   const absl::Time deadline_;
   bool inside_ = false;
-  ModelHandle model_ = nullptr;
+  ModelHandle model_;
   RequestSample sample_;
   std::optional<absl::Status> closed_;  // with this
 };

@@ -22,7 +22,7 @@ void Pipeline::Submit(Query query, RequestContext context, Sink* sink) const {
   auto exchange = std::make_unique<Exchange>(core_, &on_stage_, query.rpc, std::move(context));
   absl::Status status = exchange->Enter();
   if (status.ok()) {
-    ModelHandle asked = nullptr;
+    ModelHandle asked;
     status = query.answer(*core_, &asked);
     if (asked != nullptr) exchange->SetModel(asked);
   }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "engine/base/status_macros.h"
 #include "server/lifecycle/core.h"
@@ -11,7 +12,7 @@ namespace heed {
 absl::StatusOr<v1::ListModelsResponse> ListModels(const Core& core, const v1::ListModelsRequest& /*question*/,
                                                   ModelHandle* /*asked*/) {
   v1::ListModelsResponse answer;
-  for (const v1::ModelSummary& summary : core.registry->summaries()) *answer.add_models() = summary;
+  for (v1::ModelSummary& summary : core.registry->summaries()) *answer.add_models() = std::move(summary);
   return answer;
 }
 

@@ -87,7 +87,7 @@ absl::Status TextExchange::Begin() {
 absl::Status TextExchange::CheckRoom(const SelectedRequest& selected) const {
   const TextRequest& request = selected.request;
   WorkItem least;
-  least.model = selected.model->index;
+  least.model = selected.model->scheduled;
   least.priority = request.priority == v1::PRIORITY_BATCH ? Priority::kBatch : Priority::kInteractive;
   least.deadline = deadline();
   // How long it may take does not matter here, only that it need not take all its time.

@@ -16,7 +16,7 @@
 #include "server/admission/search_fields.h"
 #include "server/admission/source.h"
 #include "server/errors/errors.h"
-#include "server/models/registry.h"
+#include "server/models/loader.h"
 #include "server/reply/typed.h"
 #include "server/verify/tolerance.h"
 

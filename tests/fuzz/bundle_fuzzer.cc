@@ -18,7 +18,7 @@
 #include "engine/model/bundle_files.h"
 #include "engine/model/checker.h"
 #include "engine/model/spec.h"
-#include "server/models/registry.h"
+#include "server/models/loader.h"
 #include "server/verify/certificate.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/attention_models.h"

@@ -18,6 +18,7 @@
 #include "heed/v1/translation.pb.h"
 #include "server/admission/admission.h"
 #include "server/admission/work.h"
+#include "server/models/loader.h"
 #include "server/models/registry.h"
 #include "server/reply/reply.h"
 #include "server/rpc/message.h"

@@ -576,7 +576,7 @@ TEST_F(AdmissionTest, APartIsASegmentAndThePartsMakeTheSameRequest) {
   const Admission admission(registry_.get(), limits_);
   TextRequest request = Texts(texts);
   request.task = v1::TASK_TRANSLATE;
-  auto work = admission.Start(request);
+  auto work = admission.Start(*admission.Select(request));
   ASSERT_TRUE(work.ok()) << work.status();
   int parts = 1;
   for (auto more = (*work)->Step(); *more; more = (*work)->Step()) {
@@ -600,7 +600,7 @@ TEST_F(AdmissionTest, WhatNobodyWantsAnyMoreIsFreedATextAtATime) {
   const Admission admission(registry_.get(), limits_);
   TextRequest request = Texts({"hello", "good day", "Hello"});
   request.task = v1::TASK_TRANSLATE;
-  auto work = admission.Start(request);
+  auto work = admission.Start(*admission.Select(request));
   ASSERT_TRUE(work.ok()) << work.status();
   EXPECT_TRUE(*(*work)->Step());
   EXPECT_TRUE((*work)->Release());

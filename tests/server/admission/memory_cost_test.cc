@@ -72,8 +72,9 @@ class MemoryCostTest : public ::testing::TestWithParam<Shape> {
 
 TEST_P(MemoryCostTest, IsAtLeastWhatIsAllocatedAndNotManyTimesThat) {
   if (!AllocationsAreCounted()) GTEST_SKIP() << "not glibc's allocator";
-  const auto registry = FakeRegistry({{.max_source_tokens = 512, .copies = GetParam().copies}});
-  if (GetParam().calibrated) Calibrate(registry->models()[0].get());
+  auto model = FakeModel({.max_source_tokens = 512, .copies = GetParam().copies});
+  if (GetParam().calibrated) Calibrate(model.get());
+  const auto registry = RegistryOf(std::move(model));
   const Admission admission(registry.get(), AdmissionLimits());
   ASSERT_TRUE(admission.Admit(Request(GetParam())).ok());  // what ICU keeps for all to come is made at the first use
   TextRequest request = Request(GetParam());

@@ -26,24 +26,27 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-MetricsOptions Options() {
-  MetricsOptions options;
-  options.version = "9.9.9";
-  options.failed_models = 2;
-  options.memory = {{"models", 4096}};
+v1::ModelSummary Koen() {
   v1::ModelSummary summary;
   summary.set_name("koen");
   summary.set_version("1");
   summary.set_load_seconds(0.25);
   summary.set_weight_bytes(4096);
   summary.set_precision("int8");
-  options.models.push_back(summary);
-  return options;
+  return summary;
 }
 
-RequestSample Sample() {
+// Counts of one model.
+struct Counted {
+  std::unique_ptr<Metrics> metrics = Metrics::Make({.version = "9.9.9", .memory = {{"models", 4096}}});
+  std::shared_ptr<ModelMetrics> koen = metrics->AddModel(Koen());
+
+  Metrics* operator->() const { return metrics.get(); }
+};
+
+RequestSample Sample(const std::shared_ptr<ModelMetrics>& model) {
   RequestSample sample;
-  sample.model = 0;
+  sample.model = model;
   sample.duration = absl::Milliseconds(300);
   sample.before_scheduler = absl::Milliseconds(30);
   sample.source_tokens = 7;
@@ -58,7 +61,7 @@ RequestSample Sample() {
 }
 
 // Everything that a server of one request shows.
-std::string Scrape(Metrics* metrics) {
+std::string Scrape(const Counted& metrics) {
   metrics->ReadGaugesFrom([] {
     Gauges gauges;
     gauges.scheduler = {.queued_jobs = 3,
@@ -70,6 +73,7 @@ std::string Scrape(Metrics* metrics) {
                         .leased_bytes = 6000000000,
                         .max_request_bytes = 7000000000,
                         .early_refusals = 8};
+    gauges.failed_models = 2;
     gauges.requests_in_flight = 5;
     gauges.connections = 6;
     gauges.max_connections = 60;
@@ -77,17 +81,17 @@ std::string Scrape(Metrics* metrics) {
     gauges.log_lines_dropped = 9;
     return gauges;
   });
-  metrics->OnRequest(Sample());
+  metrics->OnRequest(Sample(metrics.koen));
   StepReport report;
   report.rows = 20;
   report.encoded_positions = 100;
-  metrics->OnStep(0, report, absl::Milliseconds(2));
+  metrics.koen->OnStep(report, absl::Milliseconds(2));
   return metrics->Render();
 }
 
 TEST(Metrics, ARequestIsCountedByRpcModelAndCode) {
-  auto metrics = Metrics::Make(Options());
-  const std::string text = Scrape(metrics.get());
+  const Counted metrics;
+  const std::string text = Scrape(metrics);
   EXPECT_THAT(text, HasSubstr("heed_requests_total{code=\"OK\",model=\"koen\",rpc=\"Translate\",version=\"1\"} 1"));
   EXPECT_THAT(text, HasSubstr("heed_request_duration_seconds_sum{model=\"koen\",rpc=\"Translate\",version=\"1\"} 0.3"));
   EXPECT_THAT(text, HasSubstr("heed_queue_duration_seconds_sum{model=\"koen\",version=\"1\"} 0.004"));
@@ -100,7 +104,7 @@ TEST(Metrics, ARequestIsCountedByRpcModelAndCode) {
 }
 
 TEST(Metrics, RequestsForUnknownModelsShareOneLabel) {
-  auto metrics = Metrics::Make(Options());
+  const Counted metrics;
   RequestSample sample;
   sample.rpc = Rpc::kSummarize;
   sample.code = absl::StatusCode::kNotFound;
@@ -112,8 +116,8 @@ TEST(Metrics, RequestsForUnknownModelsShareOneLabel) {
 }
 
 TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
-  auto metrics = Metrics::Make(Options());
-  const std::string text = Scrape(metrics.get());
+  const Counted metrics;
+  const std::string text = Scrape(metrics);
   EXPECT_THAT(text, HasSubstr("heed_step_rows_sum{model=\"koen\",version=\"1\"} 20"));
   EXPECT_THAT(text, HasSubstr("heed_encoder_positions_total{model=\"koen\",version=\"1\"} 100"));
   EXPECT_THAT(text, HasSubstr("heed_queue_segments 3"));
@@ -140,8 +144,8 @@ TEST(Metrics, StepsGaugesAndTheBuildAreShown) {
 }
 
 TEST(Metrics, ASegmentThatNeverStartedHasNoTokenTimes) {
-  auto metrics = Metrics::Make(Options());
-  RequestSample sample = Sample();
+  const Counted metrics;
+  RequestSample sample = Sample(metrics.koen);
   sample.code = absl::StatusCode::kDeadlineExceeded;
   sample.segments = {{.queued = absl::Seconds(1), .total = absl::Seconds(1)}};
   metrics->OnRequest(sample);
@@ -152,8 +156,8 @@ TEST(Metrics, ASegmentThatNeverStartedHasNoTokenTimes) {
 }
 
 TEST(Metrics, TheDocumentationNamesEveryMetricAndNoOther) {
-  auto metrics = Metrics::Make(Options());
-  const std::string text = Scrape(metrics.get());
+  const Counted metrics;
+  const std::string text = Scrape(metrics);
   std::set<std::string> served;
   const std::regex type_line("# TYPE (\\w+) ");
   for (std::sregex_iterator it(text.begin(), text.end(), type_line), end; it != end; ++it) served.insert((*it)[1]);
@@ -165,11 +169,61 @@ TEST(Metrics, TheDocumentationNamesEveryMetricAndNoOther) {
   EXPECT_EQ(served, documented);
 }
 
+TEST(Metrics, AModelIsShownAsLongAsSomebodyHoldsIt) {
+  const auto metrics = Metrics::Make({});
+  EXPECT_THAT(metrics->Render(), Not(HasSubstr("koen")));
+  std::shared_ptr<ModelMetrics> server = metrics->AddModel(Koen());
+  EXPECT_EQ(server->model(), "koen");
+  RequestSample last = Sample(server);
+  server.reset();  // it is retired, and a request of it is under way
+  EXPECT_THAT(metrics->Render(), HasSubstr("heed_model_info{model=\"koen\",precision=\"int8\",version=\"1\"} 1"));
+  metrics->OnRequest(last);
+  EXPECT_THAT(metrics->Render(), HasSubstr("heed_target_tokens_total{model=\"koen\",version=\"1\"} 11"));
+  last.model.reset();
+  for (const MetricsFormat format : {MetricsFormat::kPrometheus, MetricsFormat::kOpenMetrics}) {
+    EXPECT_THAT(metrics->Render(format), Not(HasSubstr("koen")));
+  }
+}
+
+TEST(Metrics, AModelAddedAgainGoesOnWhileTheLastOneIsHeldAndBeginsAnewAfterwards) {
+  const auto metrics = Metrics::Make({});
+  std::shared_ptr<ModelMetrics> first = metrics->AddModel(Koen());
+  metrics->OnRequest(Sample(first));
+  v1::ModelSummary other = Koen();
+  other.set_precision("float32");
+  std::shared_ptr<ModelMetrics> second = metrics->AddModel(other);
+  metrics->OnRequest(Sample(first));
+  metrics->OnRequest(Sample(second));
+  first.reset();
+  const std::string both = metrics->Render();
+  EXPECT_THAT(both, HasSubstr("heed_source_tokens_total{model=\"koen\",version=\"1\"} 21"));
+  EXPECT_THAT(both, HasSubstr("precision=\"float32\""));
+  EXPECT_THAT(both, Not(HasSubstr("precision=\"int8\"")));
+  second.reset();
+  second = metrics->AddModel(other);
+  EXPECT_THAT(metrics->Render(), HasSubstr("heed_source_tokens_total{model=\"koen\",version=\"1\"} 0"));
+}
+
+TEST(Metrics, SeveralModelsShareOneFamilyOfEachName) {
+  const Counted metrics;
+  v1::ModelSummary other = Koen();
+  other.set_version("2");
+  const auto second = metrics->AddModel(other);
+  metrics->OnRequest(Sample(second));
+  const std::string text = Scrape(metrics);
+  std::map<std::string, int> families;
+  const std::regex type_line("# TYPE (\\w+) ");
+  for (std::sregex_iterator it(text.begin(), text.end(), type_line), end; it != end; ++it) ++families[(*it)[1]];
+  for (const auto& [name, times] : families) EXPECT_EQ(times, 1) << name;
+  EXPECT_THAT(text, HasSubstr("heed_requests_total{code=\"OK\",model=\"koen\",rpc=\"Translate\",version=\"1\"} 1"));
+  EXPECT_THAT(text, HasSubstr("heed_requests_total{code=\"OK\",model=\"koen\",rpc=\"Translate\",version=\"2\"} 1"));
+}
+
 constexpr char kTrace[] = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 TEST(Metrics, OpenMetricsHasItsNamesUnitsNumbersAndEnd) {
-  auto metrics = Metrics::Make(Options());
-  Scrape(metrics.get());
+  const Counted metrics;
+  Scrape(metrics);
   const std::string text = metrics->Render(MetricsFormat::kOpenMetrics);
   EXPECT_THAT(text, HasSubstr("# TYPE heed_requests counter\nheed_requests_total{code=\"OK\",model=\"koen\","
                               "rpc=\"Translate\",version=\"1\"} 1.0\n"));
@@ -193,8 +247,8 @@ TEST(Metrics, OpenMetricsHasItsNamesUnitsNumbersAndEnd) {
 }
 
 TEST(Metrics, NothingIsLostBetweenTheTwoForms) {
-  auto metrics = Metrics::Make(Options());
-  const std::string plain = Scrape(metrics.get());
+  const Counted metrics;
+  const std::string plain = Scrape(metrics);
   const std::string open = metrics->Render(MetricsFormat::kOpenMetrics);
   // Name, labels but for a bucket's bound, which each writes in its own way, and no value.
   const auto samples = [](const std::string& text) {
@@ -211,8 +265,8 @@ TEST(Metrics, NothingIsLostBetweenTheTwoForms) {
 }
 
 TEST(Metrics, TheLastTracedRequestOfABucketIsItsExemplar) {
-  auto metrics = Metrics::Make(Options());
-  RequestSample sample = Sample();
+  const Counted metrics;
+  RequestSample sample = Sample(metrics.koen);
   sample.trace_id = "0123456789abcdef0123456789abcdef";
   metrics->OnRequest(sample);
   sample.trace_id = kTrace;

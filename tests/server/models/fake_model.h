@@ -272,6 +272,13 @@ inline std::unique_ptr<ServedModel> FakeModel(const FakeModelOptions& options = 
   return model;
 }
 
+// Of one model, made to the test's liking.
+inline std::unique_ptr<Registry> RegistryOf(std::unique_ptr<ServedModel> model) {
+  auto registry = std::make_unique<Registry>();
+  EXPECT_TRUE(registry->Add(std::move(model)).ok());
+  return registry;
+}
+
 inline std::unique_ptr<Registry> FakeRegistry(const std::vector<FakeModelOptions>& options,
                                               std::vector<v1::ModelSummary> failed = {}) {
   std::vector<std::unique_ptr<ServedModel>> models;

@@ -1,273 +1,134 @@
-// Real bundles on disk, loaded, served and refused.
+// Sets of models that change: who finds what, and when a model is nobody's any more.
 #include "server/models/registry.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
+#include <atomic>
+#include <thread>
 
-#include "server/admission/admission.h"
-#include "tests/support/bundle_folder.h"
-#include "tests/support/test_models.h"
+#include "tests/server/models/fake_model.h"
 
 namespace heed {
 namespace {
 
-using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
-constexpr int kPieces = 380;  // of tests/data/text/unigram.model
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+std::vector<std::string> Versions(const std::vector<v1::ModelSummary>& summaries) {
+  std::vector<std::string> versions;
+  for (const v1::ModelSummary& summary : summaries) versions.push_back(summary.version());
+  return versions;
 }
 
-class RegistryTest : public ::testing::Test {
- protected:
-  static BundleBuilder Builder(const std::string& name) {
-    BundleBuilder builder = LuongLstm({.source_vocabulary = kPieces, .target_vocabulary = kPieces});
-    builder.spec().set_name(name);
-    builder.spec().set_segmentation(model::v1::SEGMENTATION_SENTENCE);
-    return builder;
+TEST(Registry, AModelIsFoundOnceItIsAddedAndUntilItIsRetired) {
+  const auto registry = FakeRegistry({{.version = "1"}});
+  const auto before = registry->set();
+  const auto added = registry->Add(FakeModel({.version = "0"}));
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ((*added)->summary.state(), v1::MODEL_STATE_READY);
+  EXPECT_EQ(*registry->Find("echo", "0"), *added);
+  EXPECT_THAT(Versions(registry->summaries()), ElementsAre("0", "1"));
+  EXPECT_THAT(Versions(before->summaries()), ElementsAre("1")) << "a set does not change";
+  ASSERT_TRUE(registry->Retire("echo", "1", nullptr).ok());
+  EXPECT_EQ(registry->Find("echo", "1").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry->Retire("echo", "1", nullptr).code(), absl::StatusCode::kNotFound);
+  v1::ModelSelector any;
+  EXPECT_EQ((*registry->Select(v1::TASK_TRANSLATE, any))->summary.version(), "0") << "no longer ambiguous";
+  EXPECT_TRUE(before->Find("echo", "1").ok());
+}
+
+TEST(Registry, ARetiredModelIsReleasedByItsLastHandle) {
+  const auto registry = FakeRegistry({FakeModelOptions{}});
+  ModelHandle request = registry->models()[0];
+  const ServedModel* const address = request.get();
+  int released = 0;
+  ASSERT_TRUE(registry
+                  ->Retire("echo", "1",
+                           [&](std::unique_ptr<ServedModel> model) {
+                             EXPECT_EQ(model.get(), address);
+                             EXPECT_EQ(model->card, "# Echo\n");
+                             ++released;
+                           })
+                  .ok());
+  ModelHandle reply = request;
+  request.reset();
+  EXPECT_EQ(released, 0);
+  EXPECT_EQ(reply->summary.name(), "echo");
+  reply.reset();
+  EXPECT_EQ(released, 1);
+}
+
+TEST(Registry, OneThatNobodyHoldsIsReleasedAtOnceWithoutALock) {
+  const auto registry = FakeRegistry({FakeModelOptions{}});
+  int served = -1;
+  ASSERT_TRUE(registry
+                  ->Retire("echo", "1",
+                           [&](const std::unique_ptr<ServedModel>&) {
+                             served = static_cast<int>(registry->models().size());
+                             EXPECT_TRUE(registry->Add(FakeModel()).ok()) << "it may even change the set";
+                           })
+                  .ok());
+  EXPECT_EQ(served, 0);
+  EXPECT_EQ(registry->models().size(), 1u);
+}
+
+TEST(Registry, ANameAndVersionIsServedOnceButMayComeAgain) {
+  const auto registry = FakeRegistry({FakeModelOptions{}});
+  const ModelHandle old = registry->models()[0];
+  const absl::Status twice = registry->Add(FakeModel()).status();
+  EXPECT_EQ(twice.ToString(), "ALREADY_EXISTS: a model called echo version 1 is served already");
+  EXPECT_EQ(registry->CheckAbsent("echo", "1"), twice);
+  EXPECT_TRUE(registry->CheckAbsent("echo", "2").ok());
+  ASSERT_TRUE(registry->Retire("echo", "1", nullptr).ok());
+  const auto added = registry->Add(FakeModel());
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_NE(*added, old);
+}
+
+TEST(Registry, ALabelPointsToAVersionThatIsServed) {
+  const auto registry = FakeRegistry({{.version = "1"}, {.version = "2"}});
+  EXPECT_EQ(registry->SetLabel("echo", "stable", "3").ToString(), "NOT_FOUND: no model is called echo version 3");
+  ASSERT_TRUE(registry->SetLabel("echo", "stable", "1").ok());
+  const auto before = registry->set();
+  EXPECT_EQ((*before->FindLabel("echo", "stable"))->summary.version(), "1");
+  EXPECT_EQ(registry->Retire("echo", "1", nullptr).ToString(),
+            "FAILED_PRECONDITION: label stable of echo points to version 1; move it first");
+  ASSERT_TRUE(registry->SetLabel("echo", "stable", "2").ok());
+  EXPECT_EQ((*registry->set()->FindLabel("echo", "stable"))->summary.version(), "2");
+  EXPECT_EQ((*before->FindLabel("echo", "stable"))->summary.version(), "1");
+  EXPECT_TRUE(registry->Retire("echo", "1", nullptr).ok());
+  ASSERT_TRUE(registry->SetLabel("echo", "stable", "").ok());
+  const absl::Status none = registry->set()->FindLabel("echo", "stable").status();
+  EXPECT_EQ(none.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(none.message()), HasSubstr("has no label"));
+}
+
+TEST(Registry, ReadersAlwaysFindOneOfTwoVersionsWhileTheyAreReplaced) {
+  const auto registry = FakeRegistry({{.version = "0"}});
+  std::atomic<bool> stop = false;
+  std::atomic<int> released = 0;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      while (!stop) {
+        const auto set = registry->set();
+        ASSERT_FALSE(set->models().empty());
+        ASSERT_TRUE(set->Find("echo", set->models().back()->summary.version()).ok());
+      }
+    });
   }
-
-  static BundleFileMap Files(const BundleBuilder& builder) {
-    const std::string tokenizer = ReadFile("tests/data/text/unigram.model");
-    return FilesOfBundle(builder.Build(), {{"source.spm", tokenizer}, {"target.spm", tokenizer}});
+  constexpr int kRounds = 100;
+  for (int round = 0; round < kRounds; ++round) {
+    ASSERT_TRUE(registry->Add(FakeModel({.version = std::to_string(round + 1)})).ok());
+    ASSERT_TRUE(
+        registry
+            ->Retire("echo", std::to_string(round), [&released](const std::unique_ptr<ServedModel>&) { ++released; })
+            .ok());
   }
-
-  void Write(const std::string& folder, const BundleFileMap& files) {
-    WriteBundleFolder(temp_.path() + "/" + folder, files);
-  }
-
-  absl::StatusOr<std::unique_ptr<Registry>> Load(const PrecisionSettings& precisions = {}) {
-    return Registry::Load(temp_.path(), {}, {}, precisions);
-  }
-
-  TempFolder temp_;
-};
-
-TEST_F(RegistryTest, AGoodBundleIsServedWithItsSummary) {
-  Write("one", Files(Builder("luong")));
-  auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  ASSERT_EQ((*registry)->models().size(), 1U);
-  const ServedModel& model = *(*registry)->models()[0];
-  EXPECT_EQ(model.summary.name(), "luong");
-  EXPECT_EQ(model.summary.folder(), "one");
-  EXPECT_EQ(model.summary.state(), v1::MODEL_STATE_READY);
-  EXPECT_EQ(model.summary.task(), v1::TASK_TRANSLATE);
-  EXPECT_EQ(model.summary.bundle_digest().size(), 64U);
-  EXPECT_EQ(model.summary.max_source_tokens(), 512);
-  EXPECT_EQ(model.summary.source_vocabulary_size(), kPieces);
-  EXPECT_THAT(model.summary.attends(), ::testing::ElementsAre("c"));
-  EXPECT_GT(model.summary.parameters(), 2 * 6 * kPieces);
-  EXPECT_GT(model.summary.weight_bytes(), 0);
-  EXPECT_GT(model.summary.load_seconds(), 0);
-  EXPECT_TRUE(model.splitter.has_value());
-  EXPECT_THAT(model.spec_json, HasSubstr("\"luong\""));
-  EXPECT_FALSE(model.card.empty());
-}
-
-TEST_F(RegistryTest, AnInt8BundleHasAsManyParametersAndServesInEachPrecision) {
-  BundleBuilder builder = Builder("int8");
-  builder.Quantise(/*activation_scale=*/0.05f);
-  Write("floats", Files(Builder("floats")));
-  Write("int8", Files(builder));
-  for (const Precision precision : {Precision::kFloat32, Precision::kInt8}) {
-    PrecisionSettings settings;
-    settings.all = precision;
-    auto registry = Load(settings);
-    ASSERT_TRUE(registry.ok()) << registry.status();
-    ASSERT_EQ((*registry)->models().size(), 2U) << (*registry)->summaries()[1].error();
-    EXPECT_EQ((*registry)->models()[0]->summary.parameters(), (*registry)->models()[1]->summary.parameters());
-  }
-}
-
-TEST_F(RegistryTest, AServedModelAdmitsRealText) {
-  Write("one", Files(Builder("luong")));
-  auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  TextRequest request;
-  request.task = v1::TASK_TRANSLATE;
-  request.texts = {"이 함수는 문자열을 돌려줍니다. 이 값은 바꿀 수 없습니다.", "</s>"};
-  auto admitted = Admission(registry->get(), {}).Admit(std::move(request));
-  ASSERT_TRUE(admitted.ok()) << admitted.status();
-  ASSERT_EQ(admitted->texts[0].segments.size(), 2U);
-  EXPECT_EQ(admitted->jobs.size(), 3U);
-  // Text that looks like a special piece is text: only the last token of a segment is </s>.
-  const std::vector<v1::Token>& tokens = admitted->texts[1].segments.at(0).source_tokens;
-  ASSERT_GT(tokens.size(), 1U);
-  for (std::size_t i = 0; i < tokens.size(); ++i) EXPECT_EQ(tokens[i].special(), i + 1 == tokens.size()) << i;
-}
-
-TEST_F(RegistryTest, ABadBundleAmongGoodOnesIsListedWithItsReasonAndTheGoodOnesServe) {
-  Write("a-good", Files(Builder("good")));
-  BundleFileMap cut = Files(Builder("cut"));
-  const std::string sums = SumsOf(cut);
-  cut["weights.safetensors"].resize(100);
-  cut["SHA256SUMS"] = sums;
-  Write("b-cut", cut);
-  BundleFileMap tokenizer = Files(Builder("tokenizer"));
-  tokenizer["source.spm"] = "no model";
-  Write("c-tokenizer", tokenizer);
-  Write("d-again", Files(Builder("good")));
-  std::filesystem::create_directory(temp_.path() + "/notes");
-  auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  EXPECT_EQ((*registry)->models().size(), 1U);
-  const auto& summaries = (*registry)->summaries();
-  ASSERT_EQ(summaries.size(), 4U);
-  EXPECT_EQ(summaries[0].folder(), "a-good");
-  EXPECT_EQ(summaries[1].folder(), "b-cut");
-  EXPECT_EQ(summaries[1].state(), v1::MODEL_STATE_FAILED);
-  EXPECT_THAT(summaries[1].error(), HasSubstr("weights.safetensors"));
-  EXPECT_EQ(summaries[2].name(), "tokenizer");
-  EXPECT_THAT(summaries[2].error(), HasSubstr("source.spm"));
-  EXPECT_EQ(summaries[3].folder(), "d-again");
-  EXPECT_THAT(summaries[3].error(), HasSubstr("name good version 1"));
-}
-
-// What doubles from op to op is a few kilobytes on disk and gigabytes in an engine.
-TEST_F(RegistryTest, ABundleThatTakesMoreThanIsLeftIsListedWithTheSumAndTheOthersServe) {
-  Write("a-good", Files(Builder("good")));
-  BundleBuilder huge = Doubling(13, {.source_vocabulary = kPieces, .target_vocabulary = kPieces, .embedding = 32});
-  huge.spec().set_name("huge");
-  Write("b-huge", Files(huge));
-  Write("c-good", Files(Builder("better")));
-  const auto registry = Registry::Load(temp_.path(), {}, {.max_bytes = 256 << 20, .engines = 2});
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  ASSERT_EQ((*registry)->models().size(), 2U);
-  const std::int64_t first = (*registry)->models()[0]->memory_bytes;
-  EXPECT_GT(first, 1 << 20);
-  EXPECT_EQ((*registry)->memory_bytes(), first + (*registry)->models()[1]->memory_bytes);
-  const v1::ModelSummary& failed = (*registry)->summaries().back();
-  EXPECT_EQ(failed.folder(), "b-huge");
-  EXPECT_EQ(failed.state(), v1::MODEL_STATE_FAILED);
-  EXPECT_THAT(failed.error(),
-              ::testing::MatchesRegex("needs [0-9]{10} bytes of memory, more than the bound of " +
-                                      std::to_string((256 << 20) - first) +
-                                      ": weights [0-9]+, tokenizers [0-9]+, texts [0-9]+, 2 engines of [0-9]{10}, or "
-                                      "while it is loaded [0-9]{10}"));
-}
-
-TEST_F(RegistryTest, AModelCardOrParityFileThatIsNotUtf8IsRefusedByName) {
-  Write("a-good", Files(Builder("good")));
-  BundleFileMap files = Files(Builder("card"));
-  files["README.md"] = "Mod\xE8le";
-  Write("card", files);
-  files = Files(Builder("parity"));
-  files["parity.json"] = "{\"toolkit\": \"\xED\xA0\x80\"}";  // half a surrogate pair
-  Write("parity", files);
-  const auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  ASSERT_EQ((*registry)->summaries().size(), 3U);
-  EXPECT_EQ((*registry)->summaries()[1].error(), "README.md: is not valid UTF-8");
-  EXPECT_EQ((*registry)->summaries()[2].error(), "parity.json: is not valid UTF-8");
-}
-
-// No reply holds a licence or a notice, which old ones spell in Latin-1.
-TEST_F(RegistryTest, AFolderThatIsNotUtf8IsListedEscapedAndItsLicenceMayBeLatin1) {
-  BundleFileMap files = Files(Builder("good"));
-  files["LICENSE"] = "\xA9 2020";
-  files["NOTICE"] = "\xA9 2021";
-  Write("mod\xE8le\x1B[31m", files);
-  BundleFileMap bad = Files(Builder("bad"));
-  bad["README.md"] = "\xFF";
-  Write("\xFF", bad);
-  const auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  v1::ListModelsResponse listed, parsed;
-  for (const v1::ModelSummary& summary : (*registry)->summaries()) *listed.add_models() = summary;
-  ASSERT_TRUE(parsed.ParseFromString(listed.SerializeAsString()));
-  ASSERT_EQ(parsed.models_size(), 2);
-  EXPECT_EQ(parsed.models(0).folder(), "mod\\xe8le\\x1b[31m");
-  EXPECT_EQ(parsed.models(0).state(), v1::MODEL_STATE_READY);
-  EXPECT_EQ(parsed.models(1).folder(), "\\xff");
-}
-
-TEST_F(RegistryTest, EachModelHasThePrecisionThatIsSetForItAndAnOtherwiseAdvisedOneFloat32) {
-  Write("one", Files(Builder("one")));
-  Write("two", Files(Builder("two")));
-  BundleBuilder advised = Builder("three");
-  advised.spec().mutable_precision()->add_recommended("float32");
-  advised.spec().mutable_precision()->add_recommended("int8");
-  Write("three", Files(advised));
-  PrecisionSettings settings;
-  settings.models = {{.name = "one", .version = std::nullopt, .precision = Precision::kInt8}};
-  const auto registry = Load(settings);
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  std::map<std::string, std::string> precisions;
-  for (const v1::ModelSummary& summary : (*registry)->summaries()) precisions[summary.name()] = summary.precision();
-  EXPECT_THAT(precisions, ::testing::ElementsAre(::testing::Pair("one", "int8"), ::testing::Pair("three", "float32"),
-                                                 ::testing::Pair("two", "float32")));
-  settings.all = Precision::kInt8;
-  EXPECT_EQ((*Load(settings))->summaries()[2].precision(), "int8");
-}
-
-TEST_F(RegistryTest, ASettingOfAModelThatThereIsNotIsRefusedWithThoseThatThereAre) {
-  Write("one", Files(Builder("one")));
-  Write("two", Files(Builder("two")));
-  PrecisionSettings settings;
-  settings.file = "s.json";
-  settings.models = {{.name = "one", .version = "1", .precision = Precision::kFloat32},
-                     {.name = "tow", .version = std::nullopt, .precision = Precision::kFloat32}};
-  EXPECT_EQ(Load(settings).status().message(),
-            "--model_settings s.json: models[1] is of \"tow\"; it must be of a bundle of --models: one 1, two 1");
-  settings.models[1] = {.name = "two", .version = "2", .precision = std::nullopt};
-  EXPECT_EQ(
-      Load(settings).status().message(),
-      "--model_settings s.json: models[1] is of \"two\" version \"2\"; it must be of a bundle of --models: one 1, "
-      "two 1");
-}
-
-// One that fails after its name was read is known; where a name could not be read, any setting may be of that bundle.
-TEST_F(RegistryTest, ASettingOfABundleThatFailedKeepsNobodyFromServing) {
-  Write("a-good", Files(Builder("good")));
-  BundleFileMap tokenizer = Files(Builder("tokenizer"));
-  tokenizer["source.spm"] = "no model";
-  Write("b-tokenizer", tokenizer);
-  PrecisionSettings settings;
-  settings.models = {{.name = "tokenizer", .version = std::nullopt, .precision = Precision::kFloat32}};
-  EXPECT_TRUE(Load(settings).ok());
-  settings.models[0].name = "cut";
-  EXPECT_FALSE(Load(settings).ok());
-  BundleFileMap cut = Files(Builder("cut"));
-  cut["model.json"].resize(10);
-  Write("c-cut", cut);
-  EXPECT_TRUE(Load(settings).ok());
-}
-
-TEST_F(RegistryTest, AMissingFolderAndOneWithoutBundlesAreNotFound) {
-  EXPECT_EQ(Load().status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(Load().status().message()), HasSubstr("holds no bundle"));
-  const absl::Status missing = Registry::Load(temp_.path() + "/none", {}).status();
-  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(missing.message()), HasSubstr("No such file or directory"));
-}
-
-TEST_F(RegistryTest, AFolderOfBadBundlesAloneIsRefusedWithEachReason) {
-  BundleFileMap files = Files(Builder("x"));
-  files["model.json"] = "{";
-  Write("bad", files);
-  const absl::Status status = Load().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()),
-              AllOf(StartsWith("models folder"), HasSubstr("bad: "), HasSubstr("model.json")));
-}
-
-TEST_F(RegistryTest, AModelsOwnBoundOfSourceTokensHoldsWhereItIsLower) {
-  BundleBuilder builder = Builder("short");
-  builder.spec().mutable_limits()->set_max_source_tokens(9);
-  Write("short", Files(builder));
-  auto registry = Load();
-  ASSERT_TRUE(registry.ok()) << registry.status();
-  EXPECT_EQ((*registry)->models()[0]->summary.max_source_tokens(), 9);
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(released, kRounds);
 }
 
 }  // namespace

@@ -99,7 +99,8 @@ TEST(TokenConfidence, SeesItsNeighboursAndTheMean) {
 class CalibratedReplies : public ::testing::Test {
  protected:
   CalibratedReplies() {
-    ServedModel& model = *registry_->models()[0];
+    auto made = FakeModel({.split_sentences = true});
+    ServedModel& model = *made;
     model::v1::Confidence& confidence = *model.spec.mutable_confidence();
     confidence.mutable_segment()->set_bias(1);
     confidence.mutable_segment()->set_mean_log_probability(1);
@@ -110,6 +111,7 @@ class CalibratedReplies : public ::testing::Test {
     model.spec.mutable_source_scripts()->add_scripts("Hang");
     model.spec.mutable_source_scripts()->set_least_share(0.5);
     model.coverage = *ScriptCoverage::Make(model.spec.source_scripts(), model.spec.source(), *model.source_tokenizer);
+    registry_ = RegistryOf(std::move(made));
   }
 
   AdmittedRequest Admit(const std::string& text, int beam = 1, int max_length = 0) {
@@ -135,7 +137,7 @@ class CalibratedReplies : public ::testing::Test {
   }
   v1::TextOutput Answer(const AdmittedRequest& request) { return Answer(request, EchoAll(request)); }
 
-  std::unique_ptr<Registry> registry_ = FakeRegistry({{.split_sentences = true}});
+  std::unique_ptr<Registry> registry_;
   std::int64_t doubtful_ = 0, low_ = 0;
 };
 
@@ -186,8 +188,9 @@ TEST_F(CalibratedReplies, WhatSaysNothingHasNone) {
 }
 
 TEST_F(CalibratedReplies, CopiedTokensAreAsSureAsTheirLogProbabilitySays) {
-  registry_ = FakeRegistry({{.copies = true}});
-  registry_->models()[0]->spec.mutable_confidence()->mutable_token()->set_log_probability(1);
+  auto model = FakeModel({.copies = true});
+  model->spec.mutable_confidence()->mutable_token()->set_log_probability(1);
+  registry_ = RegistryOf(std::move(model));
   const AdmittedRequest request = Admit("y");
   DecodeResult copied;
   copied.hypotheses.push_back({.tokens = {12, 2}, .log_probabilities = {-2, -0.5F}, .copies = {{.source = 0}, {}}});
@@ -213,9 +216,9 @@ TEST_F(CalibratedReplies, ASegmentSaysHowMuchOfItsSourceTheModelKnows) {
 TEST_F(CalibratedReplies, ASegmentWithoutALetterOrWithoutAPieceHasNoCoverage) {
   v1::Token mark;
   mark.set_id(8);
-  const ServedModel& model = *registry_->models()[0];
-  ASSERT_EQ(model.source_tokenizer->Piece(8), ".");
-  EXPECT_FALSE(CoverageOf(model, {mark}).has_value());
+  const ModelHandle model = registry_->models()[0];
+  ASSERT_EQ(model->source_tokenizer->Piece(8), ".");
+  EXPECT_FALSE(CoverageOf(*model, {mark}).has_value());
   EXPECT_FALSE(Answer(Admit(std::string("\0", 1))).segments(0).has_source_coverage());
   EXPECT_EQ(low_, 0);
 }

@@ -19,17 +19,17 @@ using ::testing::SizeIs;
 
 // A request with one segment to a model that writes with this tokeniser.
 struct OneSegment {
-  OneSegment(std::unique_ptr<Tokenizer> tokenizer, int size) : model(FakeModel()) {
+  OneSegment(std::unique_ptr<Tokenizer> tokenizer, int size) {
+    std::unique_ptr<ServedModel> model = FakeModel();
     model->target_tokenizer = std::move(tokenizer);
     model->spec.mutable_target()->set_size(size);
     model->spec.mutable_target()->set_unk_id(0);
-    request.model = model.get();
+    request.model = std::move(model);
     request.texts.resize(1);
     request.texts[0].segments.resize(1);
     request.texts[0].segments[0].job = 0;
   }
 
-  std::unique_ptr<ServedModel> model;
   AdmittedRequest request;
 };
 

@@ -3,10 +3,13 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <deque>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "tests/server/rpc/running_rpc_server.h"
 
 namespace heed {
@@ -164,6 +167,86 @@ TEST_F(ServerTest, WhatOutlastsTheDrainTimeIsAnsweredUnavailable) {
   ASSERT_TRUE(puppet->Schedule(item).ok());  // back with the scheduler, as running work is
   EXPECT_FALSE(server_->Drain());
   client.join();
+}
+
+// Retires the model, which the puppet scheduler lets go at once, and says when it is given back.
+void Retire(Core* core, const std::string& version, absl::Notification* over) {
+  const absl::Status status =
+      RetireModel(core, "echo", version, [over](const std::unique_ptr<ServedModel>&) { over->Notify(); });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_F(ServerTest, ARetiredModelIsKeptForTheRequestThatHasItAndThenItAndItsCountersAreGone) {
+  PuppetScheduler* puppet = StartServerWithPuppet();
+  v1::TranslateResponse response;
+  grpc::Status status;
+  std::thread client([&] {
+    grpc::ClientContext context;
+    status = Translate(Request({"hello"}), &response, &context);
+  });
+  const std::unique_ptr<WorkItem> item = puppet->WaitForItem();
+  absl::Notification over;
+  Retire(core_.get(), "1", &over);
+  EXPECT_TRUE(core_->registry->models().empty());
+  v1::TranslateResponse refused;
+  grpc::ClientContext late;
+  EXPECT_EQ(Translate(Request({"hello"}), &refused, &late).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_FALSE(over.HasBeenNotified());
+  EXPECT_THAT(Metrics(), HasSubstr("model=\"echo\""));
+  Echo(item.get());
+  client.join();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.results(0).output().text(), "hello");
+  over.WaitForNotification();
+  EXPECT_THAT(Metrics(), ::testing::Not(HasSubstr("model=\"echo\"")));
+}
+
+TEST_F(ServerTest, VersionsComeAndGoWhileEveryRequestIsAnswered) {
+  StartServer();
+  constexpr int kVersions = 20;
+  std::atomic<int> newest = 1, answered = 0;
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&] {
+      while (!stop) {
+        v1::TranslateRequest request = Request({"hello world", "good day"});
+        request.mutable_model()->set_name("echo");
+        request.mutable_model()->set_version(std::to_string(newest));
+        v1::TranslateResponse response;
+        grpc::ClientContext context;
+        const grpc::Status status = Translate(request, &response, &context);
+        // Its version may have gone between the choice and the call; what was accepted is answered.
+        EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::NOT_FOUND) << status.error_message();
+        if (status.ok()) ++answered;
+      }
+    });
+  }
+  std::deque<absl::Notification> over;
+  for (int version = 2; version <= kVersions; ++version) {
+    const auto served = ServeModel(core_.get(), FakeModel({.version = std::to_string(version)}));
+    ASSERT_TRUE(served.ok()) << served.status();
+    const int old = newest.exchange(version);
+    const int before = answered;
+    while (answered == before) std::this_thread::yield();
+    Retire(core_.get(), std::to_string(old), &over.emplace_back());
+  }
+  for (const absl::Notification& each : over) each.WaitForNotification();
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(core_->scheduler->stats().models, 1);
+  EXPECT_THAT(Metrics(), ::testing::Not(HasSubstr("version=\"19\"")));
+}
+
+TEST_F(ServerTest, AVersionThatIsServedIsNotServedAgainAndLeavesNothing) {
+  StartServer();
+  EXPECT_EQ(ServeModel(core_.get(), FakeModel()).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(core_->scheduler->stats().models, 1);
+  core_->scheduler->Drain(absl::ZeroDuration());
+  EXPECT_EQ(ServeModel(core_.get(), FakeModel({.version = "2"})).status().code(), absl::StatusCode::kUnavailable);
+  absl::Notification over;
+  Retire(core_.get(), "1", &over);
+  EXPECT_TRUE(over.HasBeenNotified()) << "the scheduler has let go of it";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "absl/synchronization/notification.h"
 #include "server/scheduler/scheduler.h"
 #include "tests/server/scheduler/puppet_engine.h"
+#include "tests/server/scheduler/start_scheduler.h"
 #include "tests/support/fake_clock.h"
 
 namespace heed {
@@ -18,6 +19,7 @@ struct Ended {
 
 std::unique_ptr<WorkItem> Item(TokenId name, absl::Time deadline, Ended* ended) {
   auto item = std::make_unique<WorkItem>();
+  item->model = 0;
   item->jobs.resize(1);
   item->jobs[0].source = {name};
   item->deadline = deadline;
@@ -32,7 +34,7 @@ TEST(ClockJumps, ForwardsByHoursEndsWhatHadADeadlineAndNothingElse) {
   Ended late, waiting, patient;
   FakeClock clock;
   PuppetStrings strings;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.workers = 1}, 1, [&](int) { return strings.MakeEngine(2); }, nullptr, &clock);
   auto item = Item(1, clock.Now() + absl::Minutes(5), &late);
   ASSERT_TRUE(scheduler->Schedule(item).ok());
@@ -59,7 +61,7 @@ TEST(ClockJumps, BackwardsLosesNothing) {
   Ended running, next;
   FakeClock clock;
   PuppetStrings strings;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.batch_ageing = absl::Seconds(1), .workers = 1}, 1, [&](int) { return strings.MakeEngine(1); }, nullptr, &clock);
   auto item = Item(1, clock.Now() + absl::Minutes(5), &running);
   ASSERT_TRUE(scheduler->Schedule(item).ok());

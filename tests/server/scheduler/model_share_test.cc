@@ -44,6 +44,16 @@ TEST(ModelShare, TimeThatAModelDidNotWantIsNoCredit) {
   EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 10), ElementsAre(5, 5));
 }
 
+TEST(ModelShare, ANewModelSharesFromNowOnAndOneThatGoesLeavesTheOthersTheirTimes) {
+  ModelShare share(2);
+  Steps(&share, {1, 1}, {1, 0}, 1000);
+  share.Add();
+  EXPECT_THAT(Steps(&share, {1, 1, 1}, {1, 0, 1}, 10), ElementsAre(5, 0, 5));
+  share.Charge(2, absl::Milliseconds(4));  // it is ahead
+  share.Remove(1);
+  EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 6), ElementsAre(5, 1));
+}
+
 TEST(ModelShare, AStepInWhichTheMachineSleptIsNoDebtOfHours) {
   ModelShare share(2);
   EXPECT_THAT(Steps(&share, {1, 1}, {1, 1}, 2), ElementsAre(1, 1));

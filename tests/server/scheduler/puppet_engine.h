@@ -6,7 +6,7 @@
 // PuppetStrings is thread-safe and outlives the engine; the test holds it, the scheduler's step thread the engine.
 //
 //   PuppetStrings strings;
-//   auto scheduler = Scheduler::Start(options, 1, [&](int) { return strings.MakeEngine(8); }, nullptr, &clock);
+//   auto scheduler = StartScheduler(options, 1, [&](int) { return strings.MakeEngine(8); }, nullptr, &clock);
 //   EXPECT_THAT(strings.WaitForStep(), ElementsAre(1));  // a worker is inside Step with job 1
 //   strings.FinishInNextStep(1);
 //   strings.LetStep();

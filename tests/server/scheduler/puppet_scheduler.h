@@ -1,6 +1,7 @@
 // A scheduler for tests: its answers are the test's.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,6 +16,11 @@ namespace heed {
 // A scheduler whose items wait until the test answers them.
 class PuppetScheduler : public Scheduler {
  public:
+  absl::StatusOr<ModelId> AddModel(EngineFactory, std::shared_ptr<StepObserver>) override { return 0; }
+  absl::Status RetireModel(ModelId, std::function<void()> gone) override {
+    if (gone != nullptr) gone();
+    return absl::OkStatus();
+  }
   absl::Status Schedule(std::unique_ptr<WorkItem>& item) override {
     absl::MutexLock lock(&mu_);
     if (full_) return absl::ResourceExhaustedError("the queue is full: 4096 of 4096 segments wait");

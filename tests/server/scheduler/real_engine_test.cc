@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "server/scheduler/scheduler.h"
+#include "tests/server/scheduler/start_scheduler.h"
 #include "tests/support/make_plan.h"
 #include "tests/support/test_models.h"
 
@@ -71,7 +73,7 @@ TEST(RealEngines, SayTheSameToTheBitWhateverElseRunsAndIsCancelled) {
   const std::vector<std::shared_ptr<const Plan>> plans = {MakePlan(LuongLstm(), kOptions),
                                                           MakePlan(BahdanauGru(), kOptions)};
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);  // outlives the scheduler, whose memory it may hold
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10000, .workers = 2}, 2,
       [&](int model) { return plans[static_cast<std::size_t>(model)]->MakeEngine().value(); }, nullptr, Clock::Real());
   absl::BlockingCounter answered(kClients * kItems);
@@ -107,7 +109,28 @@ TEST(RealEngines, SayTheSameToTheBitWhateverElseRunsAndIsCancelled) {
       }
     });
   }
+  // Another model comes and goes meanwhile, with work of its own.
+  std::atomic<bool> stop = false;
+  std::thread changes([&] {
+    std::mt19937 random(99);
+    do {
+      const ModelId model = scheduler->AddModel([&] { return plans[0]->MakeEngine(); }, nullptr).value();
+      const DecodeJob job = RandomJob(random);
+      DecodeResult result;
+      auto item = std::make_unique<WorkItem>();
+      item->model = model;
+      item->jobs = {job};
+      item->done = [&result](WorkResult done) { result = std::move(done.results.at(0)); };
+      ASSERT_TRUE(scheduler->Schedule(item).ok());
+      absl::Notification gone;
+      ASSERT_TRUE(scheduler->RetireModel(model, [&gone] { gone.Notify(); }).ok());
+      gone.WaitForNotification();
+      ExpectSame(result, Alone(*plans[0], job));
+    } while (!stop);
+  });
   for (std::thread& client : clients) client.join();
+  stop = true;
+  changes.join();
   answered.Wait();
   EXPECT_EQ(scheduler->stats().rows_in_use, 0);
   scheduler->Drain(absl::Seconds(1));

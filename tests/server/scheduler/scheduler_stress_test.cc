@@ -9,6 +9,7 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
 #include "server/scheduler/scheduler.h"
+#include "tests/server/scheduler/start_scheduler.h"
 
 namespace heed {
 namespace {
@@ -100,7 +101,7 @@ struct Sent {
 };
 
 TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 200, .max_queue_bytes = 100000, .max_request_bytes = 10000, .workers = 3}, kModels,
       [](int) { return std::make_unique<FakeEngine>(16); }, nullptr, Clock::Real());
   std::vector<std::vector<std::unique_ptr<Sent>>> sent(kClients);
@@ -195,7 +196,7 @@ TEST(SchedulerStress, AnswersEveryAcceptedItemExactlyOnce) {
 
 TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
   for (int round = 0; round < 20; ++round) {
-    auto scheduler = Scheduler::Start(
+    auto scheduler = StartScheduler(
         {.max_queue = 1000, .workers = 2}, 1, [](int) { return std::make_unique<FakeEngine>(4); }, nullptr,
         Clock::Real());
     std::atomic<int> accepted = 0;
@@ -205,6 +206,7 @@ TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
       clients.emplace_back([&] {
         for (;;) {
           auto item = std::make_unique<WorkItem>();
+          item->model = 0;
           item->jobs.resize(2);
           for (DecodeJob& job : item->jobs) job.source.assign(50, 7);
           item->done = [&](const WorkResult& result) {
@@ -221,6 +223,76 @@ TEST(SchedulerStress, DrainAnswersEverythingWhileClientsKeepSending) {
     for (std::thread& client : clients) client.join();
     EXPECT_EQ(answered, accepted);
   }
+}
+
+// Counts itself.
+class CountedEngine : public FakeEngine {
+ public:
+  CountedEngine(int rows, std::atomic<int>* alive) : FakeEngine(rows), alive_(alive) { ++*alive_; }
+  ~CountedEngine() override { --*alive_; }
+
+ private:
+  std::atomic<int>* const alive_;
+};
+
+TEST(SchedulerStress, AHundredModelsComeAndGoUnderLoadAndNothingIsLostOrLeft) {
+  constexpr int kWorkers = 3, kChanges = 100, kPlaces = 3;
+  std::atomic<int> alive = 0, accepted = 0, answered = 0, good = 0;
+  const auto held = std::make_shared<int>();  // by factories
+  auto scheduler = Scheduler::Start({.max_queue = 200, .workers = kWorkers}, Clock::Real());
+  const auto add = [&] {
+    const auto id = scheduler->AddModel(
+        [&alive, held]() -> absl::StatusOr<std::unique_ptr<StepEngine>> {
+          return std::make_unique<CountedEngine>(16, &alive);
+        },
+        nullptr);
+    EXPECT_TRUE(id.ok()) << id.status();
+    return id.value_or(kNoModel);
+  };
+  std::atomic<ModelId> places[kPlaces];  // what clients choose from
+  for (auto& place : places) place = add();
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 3; ++client) {
+    clients.emplace_back([&, client] {
+      std::mt19937 random(client);
+      while (!stop) {
+        auto item = std::make_unique<WorkItem>();
+        item->model = places[random() % kPlaces];
+        item->jobs.resize(1 + random() % 3);
+        for (DecodeJob& job : item->jobs) job.source.assign(1 + random() % 20, client);
+        item->done = [&, jobs = item->jobs.size()](const WorkResult& result) {
+          ++answered;
+          if (result.status.ok() && result.results.size() == jobs) ++good;
+        };
+        // UNAVAILABLE: the model was retired between the choice and this.
+        const absl::Status status = scheduler->Schedule(item);
+        if (status.ok()) ++accepted;
+        if (!status.ok()) std::this_thread::yield();
+      }
+    });
+  }
+  std::atomic<int> gone = 0;
+  for (int change = 0; change < kChanges; ++change) {
+    const ModelId old = places[change % kPlaces].exchange(add());
+    ASSERT_TRUE(scheduler->RetireModel(old, [&gone] { ++gone; }).ok());
+    // Its work ends sooner or later, so no more than a few are on their way out.
+    while (change - gone > 2) std::this_thread::yield();
+    EXPECT_LE(alive, kWorkers * (kPlaces + 4));
+  }
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  while (gone < kChanges) std::this_thread::yield();
+  while (answered < accepted) std::this_thread::yield();
+  EXPECT_EQ(good, accepted);
+  EXPECT_GT(accepted, kChanges);
+  EXPECT_EQ(alive, kWorkers * kPlaces);
+  EXPECT_EQ(scheduler->stats().models, kPlaces);
+  EXPECT_EQ(scheduler->stats().max_rows, 16 * kWorkers * kPlaces);
+  EXPECT_EQ(scheduler->stats().queued_jobs, 0);
+  scheduler->Drain(absl::Seconds(1));
+  EXPECT_EQ(alive, 0);
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "tests/server/scheduler/puppet_engine.h"
+#include "tests/server/scheduler/start_scheduler.h"
 #include "tests/support/fake_clock.h"
 
 namespace heed {
@@ -50,6 +51,7 @@ DecodeJob Job(TokenId name, int beam_size = 1) {
 
 std::unique_ptr<WorkItem> Item(std::vector<DecodeJob> jobs, Outcome* outcome) {
   auto item = std::make_unique<WorkItem>();
+  item->model = 0;
   item->jobs = std::move(jobs);
   item->done = [outcome](WorkResult result) {
     outcome->status = std::move(result.status);
@@ -64,9 +66,10 @@ std::unique_ptr<WorkItem> Item(std::vector<DecodeJob> jobs, Outcome* outcome) {
 // One worker, one model of 4 rows, moved by `strings_` and `clock_`.
 class SchedulerTest : public ::testing::Test {
  protected:
-  void Start(SchedulerOptions options = {.max_queue = 100, .workers = 1}, StepObserver* observer = nullptr) {
-    scheduler_ = Scheduler::Start(
-        options, 1, [this](int) { return strings_.MakeEngine(4); }, observer, &clock_);
+  void Start(SchedulerOptions options = {.max_queue = 100, .workers = 1},
+             std::shared_ptr<StepObserver> observer = nullptr) {
+    scheduler_ = StartScheduler(
+        options, 1, [this](int) { return strings_.MakeEngine(4); }, std::move(observer), &clock_);
   }
   ~SchedulerTest() override { strings_.CutLoose(); }
 
@@ -193,6 +196,7 @@ TEST_F(SchedulerTest, SaysBeforehandWhetherARequestWouldBeTaken) {
   Outcome& running = outcomes_.emplace_back();
   Outcome& waiting = outcomes_.emplace_back();
   WorkItem least;
+  least.model = 0;
   EXPECT_TRUE(scheduler_->CheckRoom(least).ok());
   Accept(Item({Job(1, 4)}, &running));
   strings_.WaitForStep();
@@ -386,7 +390,7 @@ class FullEngine : public StepEngine {
 
 TEST(IdleScheduler, WakesForTheDeadlineOfAWaitingJob) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10, .workers = 2}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   item->deadline = absl::Now() + absl::Milliseconds(20);
@@ -397,7 +401,7 @@ TEST(IdleScheduler, WakesForTheDeadlineOfAWaitingJob) {
 
 TEST(IdleScheduler, WakesForANudge) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10, .workers = 2}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   item->cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -410,7 +414,7 @@ TEST(IdleScheduler, WakesForANudge) {
 
 TEST(IdleScheduler, DrainEndsWhatWaits) {
   Outcome outcome;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10, .workers = 1}, 1, [](int) { return std::make_unique<FullEngine>(); }, nullptr, Clock::Real());
   auto item = Item({Job(1)}, &outcome);
   ASSERT_TRUE(scheduler->Schedule(item).ok());
@@ -497,18 +501,17 @@ TEST_F(SchedulerTest, MeasuresQueueFirstTokenAndTotal) {
 
 class CountingObserver : public StepObserver {
  public:
-  void OnStep(int model, const StepReport& report, absl::Duration took) override {
-    models.push_back(model);
+  void OnStep(const StepReport& report, absl::Duration took) override {
     rows.push_back(report.rows);
     times.push_back(took);
   }
-  std::vector<int> models, rows;
+  std::vector<int> rows;
   std::vector<absl::Duration> times;
 };
 
 TEST_F(SchedulerTest, TellsTheObserverOfEachStep) {
-  CountingObserver observer;
-  Start({.max_queue = 10, .workers = 1}, &observer);
+  const auto observer = std::make_shared<CountingObserver>();
+  Start({.max_queue = 10, .workers = 1}, observer);
   Outcome& a = outcomes_.emplace_back();
   Accept(Item({Job(1, 3)}, &a));
   strings_.WaitForStep();
@@ -518,9 +521,8 @@ TEST_F(SchedulerTest, TellsTheObserverOfEachStep) {
   strings_.FinishInNextStep(1);
   strings_.LetStep();
   scheduler_->Drain(absl::Hours(1));
-  EXPECT_THAT(observer.models, ElementsAre(0, 0));
-  EXPECT_THAT(observer.rows, ElementsAre(3, 3));
-  EXPECT_THAT(observer.times, ElementsAre(absl::Seconds(1), absl::ZeroDuration()));
+  EXPECT_THAT(observer->rows, ElementsAre(3, 3));
+  EXPECT_THAT(observer->times, ElementsAre(absl::Seconds(1), absl::ZeroDuration()));
 }
 
 TEST_F(SchedulerTest, ATimeBudgetThatIsOverAnswersOkWithWhatThereIs) {
@@ -663,7 +665,7 @@ TEST(SchedulerOfTwoModels, GivesEachAnEqualShareOfTheTime) {
   Outcome outcomes[2];
   FakeClock clock;
   PuppetStrings strings[2];
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10, .workers = 1}, 2, [&](int model) { return strings[model].MakeEngine(4); }, nullptr, &clock);
   for (int model = 0; model < 2; ++model) {
     auto item = Item({Job(10 + model)}, &outcomes[model]);
@@ -699,7 +701,7 @@ TEST(SchedulerOfTwoWorkers, SpreadsTheJobsOfAnItemAndEndsThemTogether) {
   FakeClock clock;
   PuppetStrings strings[2];
   std::atomic<int> made = 0;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_queue = 10, .workers = 2}, 1, [&](int) { return strings[made++].MakeEngine(4); }, nullptr, &clock);
   auto item = Item({Job(1), Job(2)}, &outcome);
   item->deadline = clock.Now() + absl::Seconds(1);
@@ -720,7 +722,7 @@ TEST(SchedulerOfTwoWorkers, TheIdleOneTakesWhatWaitedBehindAClaimThatIsGone) {
   FakeClock clock;
   PuppetStrings strings[2];
   std::atomic<int> made = 0;
-  auto scheduler = Scheduler::Start(
+  auto scheduler = StartScheduler(
       {.max_request_bytes = 100, .workers = 2}, 1, [&](int) { return strings[made++].MakeEngine(4); }, nullptr, &clock);
   Outcome running, claiming, behind;  // their leases end before the scheduler
   const auto accept = [&](TokenId name, int beam_size, std::int64_t bytes, Outcome* outcome, absl::Duration time) {
@@ -740,19 +742,6 @@ TEST(SchedulerOfTwoWorkers, TheIdleOneTakesWhatWaitedBehindAClaimThatIsGone) {
   EXPECT_THAT(strings[1 - busy].WaitForStep(), ElementsAre(3));
   for (PuppetStrings& each : strings) each.CutLoose();
   scheduler->Drain(absl::ZeroDuration());
-}
-
-// Engines are made where they run, so only then is it known that there is no memory for one.
-TEST(Scheduler, DoesNotStartWithoutAnEngineForEveryWorker) {
-  FakeClock clock;
-  PuppetStrings strings;
-  std::atomic<int> made{0};
-  const auto scheduler = Scheduler::Start(
-      {.workers = 4}, 2,
-      [&](int) -> std::unique_ptr<StepEngine> { return ++made == 5 ? nullptr : strings.MakeEngine(4); }, nullptr,
-      &clock);
-  EXPECT_EQ(scheduler, nullptr);
-  EXPECT_EQ(made, 8);
 }
 
 }  // namespace

@@ -6,29 +6,28 @@ namespace heed {
 namespace {
 
 TimeModel Measured(absl::Duration inside, int segments = TimeModel::kEnough) {
-  TimeModel times(1);
-  for (int i = 0; i < segments; ++i) times.OnDone(0, inside);
+  TimeModel times;
+  for (int i = 0; i < segments; ++i) times.OnDone(inside);
   return times;
 }
 
 TEST(TimeModel, PredictsNothingBeforeItHasMeasuredEnough) {
   const TimeModel times = Measured(absl::Seconds(1), TimeModel::kEnough - 1);
-  EXPECT_EQ(times.TimeToEnd(0, {.segments = 9, .rows_ahead = 64, .all_rows = 8}), absl::ZeroDuration());
-  EXPECT_TRUE(times.Check(0, {.segments = 9, .rows_ahead = 64, .all_rows = 8}, absl::Milliseconds(1), false).ok());
+  EXPECT_EQ(times.TimeToEnd({.segments = 9, .rows_ahead = 64, .all_rows = 8}), absl::ZeroDuration());
+  EXPECT_TRUE(times.Check({.segments = 9, .rows_ahead = 64, .all_rows = 8}, absl::Milliseconds(1), false).ok());
 }
 
 TEST(TimeModel, WaitingRowsPassAtTheRateAtWhichRowsFallFree) {
   const TimeModel times = Measured(absl::Seconds(1));
-  EXPECT_EQ(times.TimeToStart(0, {.segments = 1, .rows_ahead = 64, .free_rows = 0, .all_rows = 16}), absl::Seconds(4));
-  EXPECT_EQ(times.TimeToEnd(0, {.segments = 1, .rows_ahead = 64, .free_rows = 0, .all_rows = 16}), absl::Seconds(5));
-  EXPECT_EQ(times.TimeToStart(0, {.segments = 1, .rows_ahead = 4, .free_rows = 8, .all_rows = 16}),
-            absl::ZeroDuration());
+  EXPECT_EQ(times.TimeToStart({.segments = 1, .rows_ahead = 64, .free_rows = 0, .all_rows = 16}), absl::Seconds(4));
+  EXPECT_EQ(times.TimeToEnd({.segments = 1, .rows_ahead = 64, .free_rows = 0, .all_rows = 16}), absl::Seconds(5));
+  EXPECT_EQ(times.TimeToStart({.segments = 1, .rows_ahead = 4, .free_rows = 8, .all_rows = 16}), absl::ZeroDuration());
 }
 
 TEST(TimeModel, FollowsWhatItMeasures) {
   TimeModel times = Measured(absl::Seconds(1));
-  for (int i = 0; i < 200; ++i) times.OnDone(0, absl::Milliseconds(100));
-  const absl::Duration end = times.TimeToEnd(0, {.segments = 1, .rows_ahead = 0, .free_rows = 8, .all_rows = 8});
+  for (int i = 0; i < 200; ++i) times.OnDone(absl::Milliseconds(100));
+  const absl::Duration end = times.TimeToEnd({.segments = 1, .rows_ahead = 0, .free_rows = 8, .all_rows = 8});
   EXPECT_GT(end, absl::Milliseconds(99));
   EXPECT_LT(end, absl::Milliseconds(110));
 }
@@ -57,7 +56,7 @@ TEST(TimeModel, RefusesTheHopelessAlone) {
       {"nothing waits: nothing is refused", idle, absl::Milliseconds(1), false, "OK"},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(times.Check(0, row.backlog, row.left, row.has_budget).ToString(), row.expected) << row.name;
+    EXPECT_EQ(times.Check(row.backlog, row.left, row.has_budget).ToString(), row.expected) << row.name;
   }
 }
 
