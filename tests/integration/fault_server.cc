@@ -45,7 +45,7 @@ class StallingEngine : public StepEngine {
   const std::string file_;
 };
 
-std::unique_ptr<StepEngine> Wrap(int, std::unique_ptr<StepEngine> engine) {
+std::unique_ptr<StepEngine> Wrap(std::unique_ptr<StepEngine> engine) {
   static std::atomic<int> made{0};
   const char* held = std::getenv("HEED_FAULT_START");
   while (held != nullptr && std::filesystem::exists(held)) absl::SleepFor(absl::Milliseconds(1));

@@ -58,7 +58,7 @@ struct Told {
 };
 
 void ExpectStreamIsDecode(OneSegment* segment, const std::vector<TokenId>& ids, std::mt19937* random) {
-  const DecodedText whole = segment->model->target_tokenizer->Decode(ids);
+  const DecodedText whole = segment->request.model->target_tokenizer->Decode(ids);
   SegmentStream stream(&segment->request, 0, 0, false);
   Told told;
   std::size_t at = 0;
@@ -90,7 +90,7 @@ TEST(SegmentStream, TellsTheFinalTextWithEveryVocabulary) {
     for (int round = 0; round < 150; ++round) {
       std::vector<TokenId> ids;
       if (round % 2 == 0) {
-        ids = segment.model->target_tokenizer->Encode(::heed::testing::RandomText(random)).ids;
+        ids = segment.request.model->target_tokenizer->Encode(::heed::testing::RandomText(random)).ids;
       } else {
         for (int i = static_cast<int>(random() % 25); i >= 0; --i) {
           ids.push_back(static_cast<TokenId>(random() % static_cast<unsigned>(size)));
@@ -112,7 +112,7 @@ TEST(SegmentStream, TellsTheFinalTextWithEveryVocabulary) {
 TEST(SegmentStream, HoldsBackHalfACharacter) {
   const std::string name = "bpe_bytes";
   OneSegment segment(::heed::testing::LoadTestTokenizer(name), ::heed::testing::TestModels().at(name));
-  const std::vector<TokenId> ids = segment.model->target_tokenizer->Encode("a\U0001F600b").ids;
+  const std::vector<TokenId> ids = segment.request.model->target_tokenizer->Encode("a\U0001F600b").ids;
   ASSERT_GT(ids.size(), 5u) << "the character is bytes";
   SegmentStream stream(&segment.request, 0, 0, false);
   Told told;
@@ -135,7 +135,7 @@ TEST(SegmentStream, TellsEachAttentionRowOnceWithItsToken) {
     for (std::size_t i = 0; i < 2 * ids.size(); ++i) matrix.values.push_back(first + static_cast<float>(i));
     stream.Add(std::move(fresh));
   };
-  const std::vector<TokenId> ids = segment.model->target_tokenizer->Encode("the").ids;
+  const std::vector<TokenId> ids = segment.request.model->target_tokenizer->Encode("the").ids;
   const TokenId word = ids.back();
   add({word, word}, 0);
   auto progress = stream.Take(false);
