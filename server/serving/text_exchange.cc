@@ -21,17 +21,6 @@ absl::Duration TimeOf(std::int64_t bytes, absl::Duration mebibyte) {
 
 }  // namespace
 
-TextSource ParsedText(Rpc rpc, TextRequest request) {
-  TextSource source;
-  source.rpc = rpc;
-  for (const std::string& text : request.texts) source.bytes += static_cast<std::int64_t>(text.size());
-  const v1::Priority priority = request.priority;
-  source.priority = [priority] { return priority == v1::PRIORITY_BATCH ? Priority::kBatch : Priority::kInteractive; };
-  const auto parsed = std::make_shared<TextRequest>(std::move(request));
-  source.parse = [parsed] { return std::move(*parsed); };
-  return source;
-}
-
 void TextExchange::Run(TextSource source) {
   if (absl::Status entered = Enter(); !entered.ok()) return End(std::move(entered));
   source_ = std::move(source);

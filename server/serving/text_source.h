@@ -20,7 +20,4 @@ struct TextSource {
   std::function<absl::StatusOr<TextRequest>()> parse;
 };
 
-// Of a request that has been parsed.
-TextSource ParsedText(Rpc rpc, TextRequest request);
-
 }  // namespace heed
