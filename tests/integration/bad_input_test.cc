@@ -170,11 +170,14 @@ TEST_F(BadInput, NulBytesAreText) {
 }
 
 TEST_F(BadInput, ATextThatTheVocabularyDropsHasASegmentWithoutHypotheses) {
-  const v1::TextResult result = ResultAmongGoodOnes("\x01\x02\x7f");
-  ASSERT_TRUE(result.has_output()) << result.error().message();
-  ASSERT_EQ(result.output().segments_size(), 1);
-  EXPECT_EQ(result.output().segments(0).hypotheses_size(), 0);
-  EXPECT_EQ(result.output().text(), "");
+  // A "▁" is a space to SentencePiece.
+  for (const char* text : {"\x01\x02\x7f", "▁▁"}) {
+    const v1::TextResult result = ResultAmongGoodOnes(text);
+    ASSERT_TRUE(result.has_output()) << text << ": " << result.error().message();
+    ASSERT_EQ(result.output().segments_size(), 1) << text;
+    EXPECT_EQ(result.output().segments(0).hypotheses_size(), 0) << text;
+    EXPECT_EQ(result.output().text(), "") << text;
+  }
 }
 
 TEST_F(BadInput, EmojiAndCombiningMarksAreText) {
@@ -187,12 +190,14 @@ TEST_F(BadInput, EmojiAndCombiningMarksAreText) {
 }
 
 TEST_F(BadInput, WhatLooksLikeSpecialPiecesIsText) {
-  for (const std::string text : {"</s>", "<s>", "<unk> <pad>", "▁▁", "a@@ b", "이 함수는 </s> 돌려줍니다", "<0x41>"}) {
+  for (const std::string text :
+       {"</s>", "<s>", "<unk> <pad>", "▁▁ a", "a@@ b", "이 함수는 </s> 돌려줍니다", "<0x41>"}) {
     const v1::TextResult result = ResultAmongGoodOnes(text);
     ASSERT_TRUE(result.has_output()) << text << ": " << result.error().message();
     int specials = 0;
     for (const v1::Segment& segment : result.output().segments()) {
       for (const v1::Token& token : segment.source_tokens()) specials += token.special();
+      ASSERT_FALSE(segment.source_tokens().empty()) << text;
       EXPECT_TRUE(segment.source_tokens().rbegin()->special()) << "the model's own </s>";
     }
     EXPECT_EQ(specials, result.output().segments_size()) << text;
