@@ -19,7 +19,7 @@ namespace {
 
 struct Line {
   // Space-separated: `fresh JOB TOKENS`, how many more tokens of the job's source are told; `finished JOB`; `+`, more
-  // of the same news; `decoded CODE`; `written`; `gone`; `fail`; `die`.
+  // of the same news; `decoded CODE`; `written`; `gone`; `die`; `fail`, the next event cannot be told.
   std::string input;
   // Events made, then what is next: `wait`, `write`, `end CODE`. A write begins at once.
   std::string told;
@@ -69,7 +69,7 @@ class Script {
       } else if (words[0] == "written" || words[0] == "gone") {
         writer_->EndWrite(words[0] == "written");
       } else if (words[0] == "fail") {
-        writer_->Fail(absl::InternalError("too large for a message"));
+        fails_ = true;
       } else {
         writer_->Die(absl::DeadlineExceededError("the deadline passed"));
       }
@@ -84,7 +84,10 @@ class Script {
   std::string Pump() {
     std::vector<std::string> told;
     while (writer_->next() == StreamWriter::Next::kMake) {
-      if (const auto event = writer_->Make()) told.push_back(Tell(*event));
+      const auto event = writer_->Make();
+      if (!event.has_value()) continue;
+      told.push_back(Tell(*event));
+      if (fails_) writer_->Fail(absl::InternalError("too large for a message"));
     }
     switch (writer_->next()) {
       case StreamWriter::Next::kWrite:
@@ -113,6 +116,7 @@ class Script {
   AdmittedRequest admitted_;
   std::vector<int> told_;  // tokens, by job
   std::optional<StreamWriter> writer_;
+  bool fails_ = false;
 };
 
 // "hello world" is four tokens: _hello _wor ld </s>.
@@ -170,7 +174,7 @@ const std::vector<Case>& Cases() {
        {"hello world"},
        {{"fresh 0 1", "model echo, progress 0.0 'hello', write"},
         {"written", "wait"},
-        {"fail", "wait"},
+        {"fail + fresh 0 1 + finished 0", "progress 0.0 ' wor', wait"},
         {"decoded UNAVAILABLE", "end INTERNAL"}}},
       {"the scheduler's refusal is the answer, and what came with it is not told",
        {"hello world"},
