@@ -17,7 +17,7 @@ import unittest.mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import presets
-from heed_export.importers import importer
+from heed_export.importers import cases, importer
 from heed_export.reading import packed
 from in_a_folder import InAFolder, command
 
@@ -68,7 +68,7 @@ class Caches(InAFolder):
         super().setUp()
         self.cache, self.out = self.folder / "cache", self.folder / "models"
         # What is proved of each is marian_test.py's; here one case of few tokens will do.
-        self.enterContext(unittest.mock.patch.object(importer, "_RANDOM_LENGTHS", (1,)))
+        self.enterContext(unittest.mock.patch.object(cases, "_RANDOM_LENGTHS", (1,)))
         self.enterContext(unittest.mock.patch.object(importer, "_MAX_CASE_TOKENS", 2))
 
     def lay(self, place: str, code: str = "enxx", model: str = FLOAT, suffix: str = "", leave_out: str = "") -> None:
