@@ -234,7 +234,7 @@ absl::StatusOr<std::unique_ptr<AdmissionWork>> Admission::Start(SelectedRequest 
   common.too_long =
       request.too_long != v1::TOO_LONG_POLICY_UNSPECIFIED ? request.too_long : common.model->spec.limits().too_long();
   admitted.model = common.model;
-  admitted.attention = std::move(request.attention);
+  if (request.attention.has_value()) admitted.attention = request.attention->unit;
   return std::make_unique<TextsWork>(limits_, std::move(common), std::move(admitted), std::move(request.texts));
 }
 

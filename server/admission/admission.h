@@ -22,14 +22,21 @@
 
 namespace heed {
 
-// A Translate or Summarize request, whichever it was.
+// Which attention a request wants back; empty lists: weights, all attends.
+struct AttentionRequest {
+  std::vector<v1::AttentionComponent> components;
+  v1::AttentionUnit unit = v1::ATTENTION_UNIT_UNSPECIFIED;  // that is pieces
+  std::vector<std::string> attends;
+};
+
+// A request for text, whichever RPC or protocol it came by.
 struct TextRequest {
   v1::Task task = v1::TASK_UNSPECIFIED;
-  v1::ModelSelector model;
+  ModelChoice model;
   std::vector<std::string> texts;
   v1::SearchOptions search;
   v1::TooLongPolicy too_long = v1::TOO_LONG_POLICY_UNSPECIFIED;
-  std::optional<v1::AttentionOptions> attention;
+  std::optional<AttentionRequest> attention;
   std::optional<std::int64_t> max_reply_bytes;
   std::optional<bool> shortlist;
   v1::Priority priority = v1::PRIORITY_UNSPECIFIED;
@@ -72,7 +79,7 @@ struct AdmittedRequest {
   ModelHandle model;
   std::vector<AdmittedText> texts;
   std::vector<DecodeJob> jobs;
-  std::optional<v1::AttentionOptions> attention;
+  std::optional<v1::AttentionUnit> attention;  // what it is told in; none: no attention is returned
   Priority priority = Priority::kInteractive;
   absl::Duration time_budget = absl::InfiniteDuration();  // from the receipt of the request
   std::int64_t source_tokens = 0;

@@ -25,11 +25,11 @@ absl::Status CheckRange(absl::string_view field, T value, T low, T high) {
 }
 
 // Components wanted; UNSPECIFIED means weights.
-absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* capture) {
-  for (int i = 0; i < request.components_size(); ++i) {
+absl::Status ResolveComponents(const AttentionRequest& request, Capture* capture) {
+  for (std::size_t i = 0; i < request.components.size(); ++i) {
     const std::string field = absl::StrCat("attention.components[", i, "]");
     bool* wanted = nullptr;
-    switch (request.components(i)) {
+    switch (request.components[i]) {
       case v1::ATTENTION_COMPONENT_UNSPECIFIED:
       case v1::ATTENTION_COMPONENT_WEIGHTS:
         wanted = &capture->weights;
@@ -41,16 +41,16 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
         wanted = &capture->contexts;
         break;
       default:
-        return InvalidField(field, absl::StrCat(request.components(i)), "a known AttentionComponent");
+        return InvalidField(field, absl::StrCat(request.components[i]), "a known AttentionComponent");
     }
     if (*wanted) return InvalidField(field, "given twice", "there at most once");
     *wanted = true;
   }
-  if (request.components_size() == 0) capture->weights = true;
-  if (!v1::AttentionUnit_IsValid(request.unit())) {
-    return InvalidField("attention.unit", absl::StrCat(request.unit()), "a known AttentionUnit");
+  if (request.components.empty()) capture->weights = true;
+  if (!v1::AttentionUnit_IsValid(request.unit)) {
+    return InvalidField("attention.unit", absl::StrCat(request.unit), "a known AttentionUnit");
   }
-  if (request.unit() == v1::ATTENTION_UNIT_WORDS && (capture->energies || capture->contexts)) {
+  if (request.unit == v1::ATTENTION_UNIT_WORDS && (capture->energies || capture->contexts)) {
     return InvalidField(
         "attention.unit", "ATTENTION_UNIT_WORDS",
         absl::StrCat("pieces where ", capture->energies ? "energies" : "contexts", " are wanted: they do not fold"));
@@ -60,7 +60,7 @@ absl::Status ResolveComponents(const v1::AttentionOptions& request, Capture* cap
 
 }  // namespace
 
-absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>& request, const ServedModel& model) {
+absl::StatusOr<Capture> ResolveCapture(const std::optional<AttentionRequest>& request, const ServedModel& model) {
   Capture capture;
   if (!request.has_value()) return capture;
   HEED_RETURN_IF_ERROR(ResolveComponents(*request, &capture));
@@ -71,13 +71,13 @@ absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>
                          "MODEL_HAS_NO_ATTENTION", {{"model", model.summary.name()}});
   }
   std::set<int> wanted;
-  for (int i = 0; i < request->attends_size(); ++i) {
+  for (std::size_t i = 0; i < request->attends.size(); ++i) {
     const auto found = std::find_if(attends.begin(), attends.end(),
-                                    [&](const AttendInfo& info) { return info.name == request->attends(i); });
+                                    [&](const AttendInfo& info) { return info.name == request->attends[i]; });
     if (found == attends.end()) {
       std::vector<std::string> names;
       for (const AttendInfo& info : attends) names.push_back(info.name);
-      return InvalidField(absl::StrCat("attention.attends[", i, "]"), Quoted(request->attends(i)),
+      return InvalidField(absl::StrCat("attention.attends[", i, "]"), Quoted(request->attends[i]),
                           absl::StrCat("an attend of the model: ", Listed(names)));
     }
     wanted.insert(static_cast<int>(found - attends.begin()));

@@ -16,7 +16,7 @@
 namespace heed {
 
 // Which attention the engine keeps; nothing when the request asks for none.
-absl::StatusOr<Capture> ResolveCapture(const std::optional<v1::AttentionOptions>& request, const ServedModel& model);
+absl::StatusOr<Capture> ResolveCapture(const std::optional<AttentionRequest>& request, const ServedModel& model);
 
 // Whether jobs take the model's shortlist. FAILED_PRECONDITION when it is asked for and the model has none.
 absl::StatusOr<bool> ResolveShortlist(std::optional<bool> request, const ServedModel& model);

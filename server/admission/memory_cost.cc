@@ -64,7 +64,7 @@ std::int64_t HypothesesBytes(const AdmittedRequest& request, const DecodeJob& jo
   std::int64_t hypothesis = static_cast<std::int64_t>(sizeof(v1::Hypothesis)) + kObjectBytes + rows * token;
   if (const MatrixCounts matrices = MatricesOf(request, job.capture); matrices.all() > 0) {
     std::int64_t matrix = static_cast<std::int64_t>(sizeof(v1::Attention) + sizeof(v1::DenseMatrix)) + kObjectBytes;
-    if (request.attention->unit() == v1::ATTENTION_UNIT_WORDS) {
+    if (*request.attention == v1::ATTENTION_UNIT_WORDS) {
       matrix += (rows + static_cast<std::int64_t>(job.source.size())) * kWordBytes;
     }
     hypothesis += matrices.all() * matrix;

@@ -52,7 +52,7 @@ std::int64_t SegmentBytes(const AdmittedRequest& request, const std::string& tex
   std::int64_t hypothesis = kHypothesisBytes + likely_tokens * token + (segment.range.end - segment.range.begin);
   const MatrixCounts matrices = MatricesOf(request, job.capture);
   if (matrices.all() > 0) {
-    const bool words = request.attention->unit() == v1::ATTENTION_UNIT_WORDS;
+    const bool words = *request.attention == v1::ATTENTION_UNIT_WORDS;
     const std::int64_t width = words ? WordCount(text, segment.source_tokens) : columns;
     const std::int64_t labels = words ? (rows + width) * kWordBytes : 0;
     hypothesis += matrices.all() * kAttentionBytes + matrices.of_source * (labels + 4 * rows * width) +
@@ -91,7 +91,7 @@ absl::Status ReplyTooLarge(const AdmittedRequest& request, std::int64_t bytes, b
   if (capture != nullptr && capture->any()) {
     const bool more = capture->energies || capture->contexts;
     if (capture->weights && more) remedies.push_back("weights alone");
-    if (!more && request.attention->unit() != v1::ATTENTION_UNIT_WORDS) {
+    if (!more && *request.attention != v1::ATTENTION_UNIT_WORDS) {
       remedies.push_back("words instead of pieces");
     }
     remedies.push_back("a lower max_length");

@@ -24,6 +24,11 @@
 
 namespace heed {
 
+// Which model a request means, as far as it says; versions are those of a name, languages BCP 47.
+struct ModelChoice {
+  std::optional<std::string> name, version, source_language, target_language;
+};
+
 // Immutable.
 class ModelSet {
  public:
@@ -40,7 +45,7 @@ class ModelSet {
 
   // The model a request means. INVALID_ARGUMENT (conflict or ambiguity, naming the candidates), NOT_FOUND (names
   // those served for the task).
-  absl::StatusOr<ModelHandle> Select(v1::Task task, const v1::ModelSelector& selector) const;
+  absl::StatusOr<ModelHandle> Select(v1::Task task, const ModelChoice& choice) const;
   // GetModel's look-up.
   absl::StatusOr<ModelHandle> Find(const std::string& name, const std::optional<std::string>& version) const;
   // The model that a label of a name points to. NOT_FOUND.
@@ -64,8 +69,8 @@ class Registry {
   // Of that set.
   std::vector<ModelHandle> models() const { return set()->models(); }
   std::vector<v1::ModelSummary> summaries() const { return set()->summaries(); }
-  absl::StatusOr<ModelHandle> Select(v1::Task task, const v1::ModelSelector& selector) const {
-    return set()->Select(task, selector);
+  absl::StatusOr<ModelHandle> Select(v1::Task task, const ModelChoice& choice) const {
+    return set()->Select(task, choice);
   }
   absl::StatusOr<ModelHandle> Find(const std::string& name, const std::optional<std::string>& version) const {
     return set()->Find(name, version);

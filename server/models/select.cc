@@ -37,11 +37,11 @@ Models Filter(const Models& models, Keep keep) {
   return kept;
 }
 
-bool SpeaksLanguages(const v1::ModelSummary& summary, const v1::ModelSelector& selector) {
-  return (!selector.has_source_language() ||
-          absl::EqualsIgnoreCase(summary.source_language(), selector.source_language())) &&
-         (!selector.has_target_language() ||
-          absl::EqualsIgnoreCase(summary.target_language(), selector.target_language()));
+bool SpeaksLanguages(const v1::ModelSummary& summary, const ModelChoice& choice) {
+  return (!choice.source_language.has_value() ||
+          absl::EqualsIgnoreCase(summary.source_language(), *choice.source_language)) &&
+         (!choice.target_language.has_value() ||
+          absl::EqualsIgnoreCase(summary.target_language(), *choice.target_language));
 }
 
 absl::Status NotServed(absl::string_view message, const Models& served) {
@@ -63,9 +63,9 @@ bool ByNameAndVersion(const v1::ModelSummary& a, const v1::ModelSummary& b) {
   return std::pair(a.name(), a.version()) < std::pair(b.name(), b.version());
 }
 
-std::string LanguagesWanted(const v1::ModelSelector& selector) {
-  return absl::StrCat("from ", selector.has_source_language() ? Quoted(selector.source_language()) : "any language",
-                      " to ", selector.has_target_language() ? Quoted(selector.target_language()) : "any language");
+std::string LanguagesWanted(const ModelChoice& choice) {
+  return absl::StrCat("from ", choice.source_language.has_value() ? Quoted(*choice.source_language) : "any language",
+                      " to ", choice.target_language.has_value() ? Quoted(*choice.target_language) : "any language");
 }
 
 }  // namespace
@@ -81,43 +81,43 @@ std::vector<v1::ModelSummary> ModelSet::summaries() const {
   return all;
 }
 
-absl::StatusOr<ModelHandle> ModelSet::Select(v1::Task task, const v1::ModelSelector& selector) const {
+absl::StatusOr<ModelHandle> ModelSet::Select(v1::Task task, const ModelChoice& choice) const {
   const Models& all = models_;
   const Models served = Filter(all, [task](const v1::ModelSummary& s) { return s.task() == task; });
   if (served.empty()) return NotServed(absl::StrCat("this server has no ", TaskName(task), " model"), all);
   Models candidates = served;
-  if (selector.has_version() && !selector.has_name()) {
-    return InvalidField("model.version", Quoted(selector.version()), "given together with model.name");
+  if (choice.version.has_value() && !choice.name.has_value()) {
+    return InvalidField("model.version", Quoted(*choice.version), "given together with model.name");
   }
-  if (selector.has_name()) {
-    const auto same_name = [&](const v1::ModelSummary& s) { return s.name() == selector.name(); };
+  if (choice.name.has_value()) {
+    const auto same_name = [&](const v1::ModelSummary& s) { return s.name() == *choice.name; };
     candidates = Filter(served, same_name);
     if (candidates.empty() && !Filter(all, same_name).empty()) {
-      return InvalidField("model.name", Quoted(selector.name()),
+      return InvalidField("model.name", Quoted(*choice.name),
                           absl::StrCat("a ", TaskName(task), " model: ", Titles(served)));
     }
     if (candidates.empty()) {
-      return NotServed(absl::StrCat("no ", TaskName(task), " model is called ", Quoted(selector.name()),
-                                    FailureNote(failed_, selector.name())),
+      return NotServed(absl::StrCat("no ", TaskName(task), " model is called ", Quoted(*choice.name),
+                                    FailureNote(failed_, *choice.name)),
                        served);
     }
   }
-  if (selector.has_version()) {
+  if (choice.version.has_value()) {
     const Models named = candidates;
-    candidates = Filter(named, [&](const v1::ModelSummary& s) { return s.version() == selector.version(); });
+    candidates = Filter(named, [&](const v1::ModelSummary& s) { return s.version() == *choice.version; });
     if (candidates.empty()) {
-      return NotServed(absl::StrCat(Quoted(selector.name()), " has no version ", Quoted(selector.version())), named);
+      return NotServed(absl::StrCat(Quoted(*choice.name), " has no version ", Quoted(*choice.version)), named);
     }
   }
   const Models before = candidates;
-  candidates = Filter(before, [&](const v1::ModelSummary& s) { return SpeaksLanguages(s, selector); });
+  candidates = Filter(before, [&](const v1::ModelSummary& s) { return SpeaksLanguages(s, choice); });
   if (candidates.empty()) {
-    if (selector.has_name()) {
-      return InvalidField("model", absl::StrCat(Quoted(selector.name()), " ", LanguagesWanted(selector)),
+    if (choice.name.has_value()) {
+      return InvalidField("model", absl::StrCat(Quoted(*choice.name), " ", LanguagesWanted(choice)),
                           absl::StrCat("without conflict: ", Titles(before)));
     }
     return NotServed(
-        absl::StrCat("no ", TaskName(task), " model reads and writes what was asked for, ", LanguagesWanted(selector)),
+        absl::StrCat("no ", TaskName(task), " model reads and writes what was asked for, ", LanguagesWanted(choice)),
         served);
   }
   if (candidates.size() > 1) {

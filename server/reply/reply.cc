@@ -116,9 +116,8 @@ v1::Hypothesis MakeHypothesis(const ServedModel& model, const SourceSide& source
 }
 
 v1::AttentionUnit UnitOf(const AdmittedRequest& request) {
-  return request.attention.has_value() && request.attention->unit() == v1::ATTENTION_UNIT_WORDS
-             ? v1::ATTENTION_UNIT_WORDS
-             : v1::ATTENTION_UNIT_PIECES;
+  return request.attention.has_value() && *request.attention == v1::ATTENTION_UNIT_WORDS ? v1::ATTENTION_UNIT_WORDS
+                                                                                         : v1::ATTENTION_UNIT_PIECES;
 }
 
 // Bytes of the request's own text that the output of a text repeats, at the least: one long word may be copied at every

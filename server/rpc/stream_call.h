@@ -6,6 +6,8 @@
 #include <functional>
 #include <utility>
 
+#include "engine/base/status_macros.h"
+#include "server/rpc/reply_bytes.h"
 #include "server/rpc/text_call.h"
 
 namespace heed {
@@ -24,9 +26,10 @@ class StreamCall : public Call, private StreamSink {
   }
 
   absl::Status Add(const v1::StreamEvent& event) override {
-    Response response;
-    *response.mutable_event() = event;
-    return SerializeMessage(response, &out_.emplace_back());
+    ReplyBytes bytes;
+    HEED_RETURN_IF_ERROR(bytes.Add(Response::kEventFieldNumber, event));
+    out_.push_back(bytes.Take());
+    return absl::OkStatus();
   }
   void Write(std::function<void(bool ok)> written) override {
     on_written_ = std::move(written);

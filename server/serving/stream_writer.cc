@@ -5,8 +5,8 @@ namespace {
 
 // Rows are told with their tokens where a token's row is known when the token is.
 bool TellsAttention(const AdmittedRequest& request) {
-  return request.attention.has_value() && request.attention->unit() != v1::ATTENTION_UNIT_WORDS &&
-         !request.jobs.empty() && request.jobs[0].search.beam_size == 1;
+  return request.attention.has_value() && *request.attention != v1::ATTENTION_UNIT_WORDS && !request.jobs.empty() &&
+         request.jobs[0].search.beam_size == 1;
 }
 
 }  // namespace

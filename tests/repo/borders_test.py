@@ -102,6 +102,14 @@ class Borders(unittest.TestCase):
             wrong += [f"{name} names {part}" for part in parts.findall(re.sub(r"//.*", "", text))]
         self.assertEqual([], wrong)
 
+    def test_behind_the_pipeline_no_request_is_a_message_of_the_api(self):
+        # But for `search`, which is merged with the bundle's; what answers is made of the API's results.
+        message = re.compile(r"\bv1::(?:\w*Request|ModelSelector|AttentionOptions)\b")
+        folders = tuple(f"server/{name}/" for name in ("text", "scheduler", "models", "admission", "reply"))
+        wrong = [f"{name} names {found}" for name, text in production_sources() if name.startswith(folders)
+                 for found in message.findall(text)]
+        self.assertEqual([], wrong)
+
     def test_two_files_know_prometheus(self):
         # What counts, and what writes the form that the library cannot.
         spelling, _ = LIBRARIES["prometheus-cpp"]

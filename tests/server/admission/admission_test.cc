@@ -189,36 +189,36 @@ INSTANTIATE_TEST_SUITE_P(
                   r->time_budget->set_nanos(-1);
                 },
                 "time_budget.nanos is -1; it must be 0 to 999999999"},
-        Refusal{"UnknownAttend", [](TextRequest* r) { r->attention.emplace().add_attends("zz"); },
+        Refusal{"UnknownAttend", [](TextRequest* r) { r->attention.emplace().attends.push_back("zz"); },
                 "attention.attends[0] is \"zz\"; it must be an attend of the model: c"},
         Refusal{"ComponentTwice",
                 [](TextRequest* r) {
-                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
-                  r->attention->add_components(v1::ATTENTION_COMPONENT_UNSPECIFIED);
+                  r->attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_WEIGHTS);
+                  r->attention->components.push_back(v1::ATTENTION_COMPONENT_UNSPECIFIED);
                 },
                 "attention.components[1] is given twice; it must be there at most once"},
         Refusal{"UnknownUnit",
-                [](TextRequest* r) { r->attention.emplace().set_unit(static_cast<v1::AttentionUnit>(9)); },
+                [](TextRequest* r) { r->attention.emplace().unit = static_cast<v1::AttentionUnit>(9); },
                 "attention.unit is 9; it must be a known AttentionUnit"},
         Refusal{
             "EnergiesOfWords",
             [](TextRequest* r) {
-              r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_ENERGIES);
-              r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
+              r->attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_ENERGIES);
+              r->attention->unit = v1::ATTENTION_UNIT_WORDS;
             },
             "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where energies are wanted: they do not fold"},
         Refusal{
             "ContextsOfWords",
             [](TextRequest* r) {
-              r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
-              r->attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
-              r->attention->set_unit(v1::ATTENTION_UNIT_WORDS);
+              r->attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_WEIGHTS);
+              r->attention->components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
+              r->attention->unit = v1::ATTENTION_UNIT_WORDS;
             },
             "attention.unit is ATTENTION_UNIT_WORDS; it must be pieces where contexts are wanted: they do not fold"},
         Refusal{"ContextsTwice",
                 [](TextRequest* r) {
-                  r->attention.emplace().add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
-                  r->attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+                  r->attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
+                  r->attention->components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
                 },
                 "attention.components[1] is given twice; it must be there at most once"}),
     [](const auto& refusal) { return std::string(refusal.param.name); });
@@ -505,9 +505,9 @@ TEST_F(AdmissionTest, AttentionDefaultsToTheWeightsOfEveryAttend) {
   EXPECT_TRUE(capture.weights);
   EXPECT_FALSE(capture.energies);
   EXPECT_THAT(capture.attends, ElementsAre(0, 1));
-  request.attention->add_attends("d");
-  request.attention->add_attends("d");
-  request.attention->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+  request.attention->attends.push_back("d");
+  request.attention->attends.push_back("d");
+  request.attention->components.push_back(v1::ATTENTION_COMPONENT_ENERGIES);
   capture = MustAdmit(request).jobs.at(0).capture;
   EXPECT_FALSE(capture.weights);
   EXPECT_TRUE(capture.energies);
@@ -520,11 +520,11 @@ TEST_F(AdmissionTest, ContextsAreCountedByTheirRowsAndTheirSize) {
   request.search.set_beam_size(4);
   request.search.set_n_best(4);
   request.search.set_max_length(500);
-  request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+  request.attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_WEIGHTS);
   request.max_reply_bytes = 64 << 20;
   const AdmittedRequest weights = MustAdmit(request);
   EXPECT_FALSE(weights.jobs.at(0).capture.contexts);
-  request.attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
+  request.attention->components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
   const AdmittedRequest both = MustAdmit(request);
   EXPECT_TRUE(both.jobs.at(0).capture.contexts);
   // Four hypotheses of 500 rows, two attends of three numbers each, and what a matrix has beside its numbers.
@@ -536,7 +536,7 @@ TEST_F(AdmissionTest, ContextsAreCountedByTheirRowsAndTheirSize) {
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("weights alone"), Not(HasSubstr("words instead of pieces"))));
-  request.attention->add_attends("c");
+  request.attention->attends.push_back("c");
   EXPECT_LE(MustAdmit(request).reply_bytes_estimate, weights.reply_bytes_estimate) << "three numbers, four tokens";
 }
 

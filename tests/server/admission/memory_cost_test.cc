@@ -62,9 +62,9 @@ class MemoryCostTest : public ::testing::TestWithParam<Shape> {
     request.search.set_n_best(shape.beam);
     request.max_reply_bytes = 64 << 20;
     if (shape.attention) {
-      request.attention.emplace().set_unit(shape.unit);
-      request.attention->add_components(shape.contexts ? v1::ATTENTION_COMPONENT_CONTEXTS
-                                                       : v1::ATTENTION_COMPONENT_WEIGHTS);
+      request.attention.emplace().unit = shape.unit;
+      request.attention->components.push_back(shape.contexts ? v1::ATTENTION_COMPONENT_CONTEXTS
+                                                             : v1::ATTENTION_COMPONENT_WEIGHTS);
     }
     return request;
   }

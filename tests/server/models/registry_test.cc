@@ -33,8 +33,7 @@ TEST(Registry, AModelIsFoundOnceItIsAddedAndUntilItIsRetired) {
   ASSERT_TRUE(registry->Retire("echo", "1", nullptr).ok());
   EXPECT_EQ(registry->Find("echo", "1").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(registry->Retire("echo", "1", nullptr).code(), absl::StatusCode::kNotFound);
-  v1::ModelSelector any;
-  EXPECT_EQ((*registry->Select(v1::TASK_TRANSLATE, any))->summary.version(), "0") << "no longer ambiguous";
+  EXPECT_EQ((*registry->Select(v1::TASK_TRANSLATE, ModelChoice{}))->summary.version(), "0") << "no longer ambiguous";
   EXPECT_TRUE(before->Find("echo", "1").ok());
 }
 

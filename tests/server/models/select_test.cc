@@ -14,13 +14,11 @@ struct Wanted {
   std::optional<std::string> name, version, source, target;
 };
 
-v1::ModelSelector Selector(const Wanted& wanted) {
-  v1::ModelSelector selector;
-  if (wanted.name) selector.set_name(*wanted.name);
-  if (wanted.version) selector.set_version(*wanted.version);
-  if (wanted.source) selector.set_source_language(*wanted.source);
-  if (wanted.target) selector.set_target_language(*wanted.target);
-  return selector;
+ModelChoice Choice(const Wanted& wanted) {
+  return {.name = wanted.name,
+          .version = wanted.version,
+          .source_language = wanted.source,
+          .target_language = wanted.target};
 }
 
 std::unique_ptr<Registry> Models() {
@@ -34,7 +32,7 @@ std::unique_ptr<Registry> Models() {
 }
 
 std::string Chosen(const Registry& registry, v1::Task task, const Wanted& wanted) {
-  auto model = registry.Select(task, Selector(wanted));
+  auto model = registry.Select(task, Choice(wanted));
   if (!model.ok()) return std::string(model.status().ToString());
   return (*model)->summary.name() + " " + (*model)->summary.version();
 }

@@ -233,8 +233,8 @@ TEST_F(ReplyTest, WhatATimeBudgetCutShortSaysSo) {
 
 TEST_F(ReplyTest, AttentionOfPiecesIsDenseWithARowPerTargetToken) {
   TextRequest request = Texts({"hello world"});
-  request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
-  request.attention->add_components(v1::ATTENTION_COMPONENT_ENERGIES);
+  request.attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_WEIGHTS);
+  request.attention->components.push_back(v1::ATTENTION_COMPONENT_ENERGIES);
   const v1::Hypothesis hypothesis = Answer(request).results[0].output().segments(0).hypotheses(0);
   ASSERT_EQ(hypothesis.attentions_size(), 2);
   EXPECT_EQ(hypothesis.attentions(0).attend(), "c");
@@ -252,8 +252,8 @@ TEST_F(ReplyTest, ContextsHaveARowPerTargetTokenAndAColumnPerNumber) {
   TextRequest request = Texts({"hello world"});
   request.search.set_beam_size(2);
   request.search.set_n_best(2);
-  request.attention.emplace().add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
-  request.attention->add_components(v1::ATTENTION_COMPONENT_WEIGHTS);
+  request.attention.emplace().components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
+  request.attention->components.push_back(v1::ATTENTION_COMPONENT_WEIGHTS);
   const v1::Segment segment = Answer(request).results[0].output().segments(0);
   ASSERT_EQ(segment.hypotheses_size(), 2);
   for (const v1::Hypothesis& hypothesis : segment.hypotheses()) {
@@ -269,9 +269,9 @@ TEST_F(ReplyTest, ContextsHaveARowPerTargetTokenAndAColumnPerNumber) {
       EXPECT_THAT(Values(contexts), ElementsAre(0, 0.25F, 0.5F, 1, 1.25F, 1.5F, 2, 2.25F, 2.5F, 3, 3.25F, 3.5F));
     }
   }
-  request.attention->clear_components();
-  request.attention->add_components(v1::ATTENTION_COMPONENT_CONTEXTS);
-  request.attention->add_attends("d");
+  request.attention->components.clear();
+  request.attention->components.push_back(v1::ATTENTION_COMPONENT_CONTEXTS);
+  request.attention->attends.push_back("d");
   const v1::Hypothesis alone = Answer(request).results[0].output().segments(0).hypotheses(0);
   ASSERT_EQ(alone.attentions_size(), 1);
   EXPECT_EQ(alone.attentions(0).attend(), "d");
@@ -279,7 +279,7 @@ TEST_F(ReplyTest, ContextsHaveARowPerTargetTokenAndAColumnPerNumber) {
 
 TEST_F(ReplyTest, AttentionOfWordsSumsSourcePiecesAndAveragesTargetPieces) {
   TextRequest request = Texts({"good day. Hello world"});
-  request.attention.emplace().set_unit(v1::ATTENTION_UNIT_WORDS);
+  request.attention.emplace().unit = v1::ATTENTION_UNIT_WORDS;
   const v1::Attention attention = Answer(request).results[0].output().segments(1).hypotheses(0).attentions(0);
   EXPECT_EQ(attention.unit(), v1::ATTENTION_UNIT_WORDS);
   // hello, world (two pieces), </s>: the two rows of "world" lie on its two columns, half each before the sum.
@@ -320,7 +320,7 @@ TEST_F(ReplyTest, APartIsAHypothesisAndThePartsMakeTheSameResult) {
   TextRequest request = Texts({"Hello world. Hello. Hello"});
   request.search.set_beam_size(3);
   request.search.set_n_best(3);
-  request.attention.emplace().set_unit(v1::ATTENTION_UNIT_WORDS);
+  request.attention.emplace().unit = v1::ATTENTION_UNIT_WORDS;
   const AdmittedRequest admitted = Admit(std::move(request));
   std::vector<DecodeResult> decoded = EchoAll(admitted);
   ReplyMaker maker(&admitted);
