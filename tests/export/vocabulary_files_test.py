@@ -64,6 +64,11 @@ class VocabularyFiles(InAFolder):
         found = nematus.read_dictionary(self.crlf("n", b'{"eos": 0,\n"UNK": 1, "a": 2}\n'), 3)
         self.assertEqual(["<eos>", "UNK", "a"], found.pieces)
 
+    def test_a_byte_order_mark_before_merges_hides_no_version(self):
+        merges = b"#version: 0.2\na b\n"
+        for made in (bpe(b"\xef\xbb\xbf" + merges), opennmt("space", "@", True, b"\xef\xbb\xbf" + merges)):
+            self.assertEqual({"merges": merges}, made.files)
+
     def test_sentencepieces_own_vocab_is_read_or_refused(self):
         lines = (MADE / "src.txt").read_text(encoding="utf-8").split("\n")[:-1]
         scored = self.put("s.vocab", "".join(f"{line}\t{-i if i % 2 else -i - 0.25}\n" for i, line in enumerate(lines)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from dataclasses import dataclass, field
 from typing import Sequence
@@ -51,13 +52,18 @@ def characters(space: str | None = None) -> Tokenizer:
     return Tokenizer("characters", {} if space is None else {"space": space})
 
 
+def _unmarked(merges: bytes) -> bytes:
+    """Without a byte order mark, behind which "#version: 0.2" would be a merge, and the version another."""
+    return merges.removeprefix(codecs.BOM_UTF8)
+
+
 def bpe(merges: bytes, separator: str | None = None, allowed: frozenset[str] | None = None) -> Tokenizer:
     """subword-nmt: the bytes of its merge file; `separator` (default "@@") marks a piece that goes on. `allowed`: the
     pieces of its --vocabulary; whatever else merges make is cut again where they joined it."""
     fields: dict = {} if separator is None else {"separator": separator}
     if allowed is not None:
         fields["split_unknown"] = True
-    return Tokenizer("bpe", fields, {"merges": merges}, allowed)
+    return Tokenizer("bpe", fields, {"merges": _unmarked(merges)}, allowed)
 
 
 def opennmt(mode: str, mark: str, joiner: bool, merges: bytes | None = None) -> Tokenizer:
@@ -65,7 +71,7 @@ def opennmt(mode: str, mark: str, joiner: bool, merges: bytes | None = None) -> 
     theirs."""
     annotate = "joiner_annotate" if joiner else "spacer_annotate"
     fields = {"mode": f"OPEN_NMT_MODE_{mode.upper()}", annotate: True, "mark": mark}
-    return Tokenizer("opennmt", fields, {} if merges is None else {"merges": merges})
+    return Tokenizer("opennmt", fields, {} if merges is None else {"merges": _unmarked(merges)})
 
 
 def sentencepiece(model: bytes) -> Tokenizer:
