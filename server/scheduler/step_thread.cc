@@ -53,6 +53,7 @@ void ThreadedScheduler::ChangeModels(Worker* me) {
 
 void ThreadedScheduler::MakeEngine(Worker* me, ScheduledModel* model) {
   absl::StatusOr<std::unique_ptr<StepEngine>> engine = model->make_engine();
+  const absl::Status made = engine.status();
   absl::MutexLock lock(&mu_);
   if (engine.ok()) {
     model->max_rows = (*engine)->max_rows();
@@ -62,7 +63,7 @@ void ThreadedScheduler::MakeEngine(Worker* me, ScheduledModel* model) {
     Publish(*me);
     CountRows();
   }
-  models_.OnTried(model, me->number, engine.status());
+  models_.OnTried(model, me->number, made);
   changed_.SignalAll();
 }
 

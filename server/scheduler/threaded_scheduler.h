@@ -26,7 +26,7 @@ class ThreadedScheduler : public Scheduler {
   ~ThreadedScheduler() override { Drain(absl::ZeroDuration()); }
 
   absl::StatusOr<ModelId> AddModel(EngineFactory factory, std::shared_ptr<StepObserver> observer) override;
-  absl::Status RetireModel(ModelId model, std::function<void()> gone) override;
+  absl::Status RetireModel(ModelId id, std::function<void()> gone) override;
   absl::Status Schedule(std::unique_ptr<WorkItem>& work) override;
   absl::Status CheckRoom(const WorkItem& work) const override;
   void Nudge() override;

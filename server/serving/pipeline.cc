@@ -11,11 +11,13 @@ namespace heed {
 
 void Pipeline::Submit(TextSource request, RequestContext context, UnarySink* sink) const {
   // It owns itself until its end.
-  (new UnaryExchange(core_, &on_stage_, request.rpc, std::move(context), sink))->Run(std::move(request));
+  auto* const exchange = new UnaryExchange(core_, &on_stage_, request.rpc, std::move(context), sink);
+  exchange->Run(std::move(request));
 }
 
 void Pipeline::Submit(TextSource request, RequestContext context, StreamSink* sink) const {
-  (new StreamExchange(core_, &on_stage_, request.rpc, std::move(context), sink))->Run(std::move(request));
+  auto* const exchange = new StreamExchange(core_, &on_stage_, request.rpc, std::move(context), sink);
+  exchange->Run(std::move(request));
 }
 
 void Pipeline::Submit(Query query, RequestContext context, Sink* sink) const {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "server/text/lowercase.h"
 #include "tests/server/text/subword_models.h"
@@ -206,9 +207,10 @@ TEST(Subwords, SubwordNmtPartsWordsAtSpacesAndLinesAlone) {
   EXPECT_EQ(bpe->Decode(encoded.ids).text, "der\u00a0hund der hund der");
   EXPECT_THAT(bpe->Encode("h\tx").spellings, ElementsAre("h@@", "\t@@", "x"));
   for (const std::string space : {"\u0085", "\u2009", "\u202f", "\u3000", "\u2028", "\v"}) {
-    const EncodedText joined = bpe->Encode("hund" + space + "hund" + space);
+    const std::string words = absl::StrCat("hund", space, "hund", space);
+    const EncodedText joined = bpe->Encode(words);
     EXPECT_THAT(joined.spellings, ElementsAre("hun@@", "d@@", space + "@@", "hun@@", "d@@", space)) << space;
-    ExpectRangesCover("hund" + space + "hund" + space, joined.ranges);
+    ExpectRangesCover(words, joined.ranges);
   }
 }
 
