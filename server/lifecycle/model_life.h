@@ -1,9 +1,8 @@
 // A model's way into service and out of it, while others serve. Loading comes before (server/models/loader.h).
 //
 //   in:   counters, an engine on every worker, then requests find it
-//   out:  no request finds it any more; those that hold it go on; after the last the workers free their engines; then
-//   its
-//         counters are gone and the model is given back
+//   out:  no request finds it any more, and those that hold it go on; after the last the workers free their engines,
+//         its counters go and the model is given back
 //
 // Functions of a running Core, thread-safe.
 #pragma once

@@ -12,7 +12,7 @@
 namespace heed {
 namespace {
 
-using Models = std::vector<ModelHandle>;
+using Models = std::vector<const ModelHandle*>;  // into a set: a request's look-up counts no references
 
 std::string Title(const ServedModel& model) {
   const v1::ModelSummary& summary = model.summary;
@@ -22,7 +22,7 @@ std::string Title(const ServedModel& model) {
 
 std::string Titles(const Models& models) {
   std::vector<std::string> titles;
-  for (const ModelHandle& model : models) titles.push_back(Title(*model));
+  for (const ModelHandle* model : models) titles.push_back(Title(**model));
   return Listed(titles);
 }
 
@@ -31,10 +31,16 @@ std::string TaskName(v1::Task task) { return task == v1::TASK_SUMMARIZE ? "summa
 template <typename Keep>
 Models Filter(const Models& models, Keep keep) {
   Models kept;
-  for (const ModelHandle& model : models) {
-    if (keep(model->summary)) kept.push_back(model);
+  for (const ModelHandle* model : models) {
+    if (keep((*model)->summary)) kept.push_back(model);
   }
   return kept;
+}
+
+Models AllOf(const std::vector<ModelHandle>& models) {
+  Models all;
+  for (const ModelHandle& model : models) all.push_back(&model);
+  return all;
 }
 
 bool SpeaksLanguages(const v1::ModelSummary& summary, const ModelChoice& choice) {
@@ -82,7 +88,7 @@ std::vector<v1::ModelSummary> ModelSet::summaries() const {
 }
 
 absl::StatusOr<ModelHandle> ModelSet::Select(v1::Task task, const ModelChoice& choice) const {
-  const Models& all = models_;
+  const Models all = AllOf(models_);
   const Models served = Filter(all, [task](const v1::ModelSummary& s) { return s.task() == task; });
   if (served.empty()) return NotServed(absl::StrCat("this server has no ", TaskName(task), " model"), all);
   Models candidates = served;
@@ -123,21 +129,22 @@ absl::StatusOr<ModelHandle> ModelSet::Select(v1::Task task, const ModelChoice& c
   if (candidates.size() > 1) {
     return InvalidField("model", "ambiguous", absl::StrCat("one of: ", Titles(candidates)));
   }
-  return candidates[0];
+  return *candidates[0];
 }
 
 absl::StatusOr<ModelHandle> ModelSet::Find(const std::string& name, const std::optional<std::string>& version) const {
   if (name.empty()) return InvalidField("name", "empty", "the name of a model (ListModels lists them)");
-  const Models named = Filter(models_, [&](const v1::ModelSummary& s) { return s.name() == name; });
+  const Models all = AllOf(models_);
+  const Models named = Filter(all, [&](const v1::ModelSummary& s) { return s.name() == name; });
   if (named.empty()) {
-    return NotServed(absl::StrCat("no model is called ", Quoted(name), FailureNote(failed_, name)), models_);
+    return NotServed(absl::StrCat("no model is called ", Quoted(name), FailureNote(failed_, name)), all);
   }
   if (!version.has_value()) {
-    if (named.size() == 1) return named[0];
+    if (named.size() == 1) return *named[0];
     return InvalidField("version", "unset", absl::StrCat("given, for there are several: ", Titles(named)));
   }
-  for (const ModelHandle& model : named) {
-    if (model->summary.version() == *version) return model;
+  for (const ModelHandle* model : named) {
+    if ((*model)->summary.version() == *version) return *model;
   }
   return NotServed(absl::StrCat(Quoted(name), " has no version ", Quoted(*version)), named);
 }
@@ -145,7 +152,7 @@ absl::StatusOr<ModelHandle> ModelSet::Find(const std::string& name, const std::o
 absl::StatusOr<ModelHandle> ModelSet::FindLabel(const std::string& name, const std::string& label) const {
   const auto found = labels_.find({name, label});
   if (found == labels_.end()) {
-    return NotServed(absl::StrCat(Quoted(name), " has no label ", Quoted(label)), models_);
+    return NotServed(absl::StrCat(Quoted(name), " has no label ", Quoted(label)), AllOf(models_));
   }
   return Find(name, found->second);
 }

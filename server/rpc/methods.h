@@ -17,8 +17,8 @@ namespace heed {
 // The services that the rows are of.
 struct ServiceRow {
   const google::protobuf::ServiceDescriptor* service;
-  v1::Task
-      task;  // it serves where some model does that; TASK_UNSPECIFIED: always, and its messages are short questions
+  // It serves where some model does that. TASK_UNSPECIFIED: always, and its messages are short questions.
+  v1::Task task;
 };
 const std::vector<ServiceRow>& ServiceRows();
 

@@ -9,6 +9,11 @@
 
 namespace heed {
 
+void CancelRequest(const Core& core, std::atomic<bool>* cancelled) {
+  cancelled->store(true, std::memory_order_relaxed);
+  core.scheduler->Nudge();
+}
+
 Exchange::Exchange(Core* core, const StageHook* on_stage, Rpc rpc, RequestContext context)
     : core_(core),
       on_stage_(on_stage),
@@ -41,11 +46,6 @@ absl::Status Exchange::CheckAlive() const {
   if (core_->clock->Now() >= deadline_) return absl::DeadlineExceededError("the deadline passed");
   if (context_.cancelled->load(std::memory_order_relaxed)) return absl::CancelledError("the client cancelled");
   return absl::OkStatus();
-}
-
-void Exchange::Cancel() {
-  context_.cancelled->store(true, std::memory_order_relaxed);
-  core_->scheduler->Nudge();
 }
 
 absl::Status Exchange::WithPushback(absl::Status status) const {

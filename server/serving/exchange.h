@@ -4,6 +4,7 @@
 // Its parts run on whichever thread has the request at that moment; they never overlap.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <optional>
 
@@ -15,6 +16,9 @@
 #include "server/serving/stage.h"
 
 namespace heed {
+
+// Sets a request's flag and has those who decode look at it.
+void CancelRequest(const Core& core, std::atomic<bool>* cancelled);
 
 class Exchange : public Answered {
  public:
@@ -45,7 +49,7 @@ class Exchange : public Answered {
     if (on_stage_ != nullptr && *on_stage_) (*on_stage_)(stage);
   }
   // Ends it as a client that went away would.
-  void Cancel();
+  void Cancel() { CancelRequest(*core_, context_.cancelled.get()); }
   // Says when to try again, where that is worth it.
   absl::Status WithPushback(absl::Status status) const;
 

@@ -32,10 +32,7 @@ void Pipeline::Submit(Query query, RequestContext context, Sink* sink) const {
   sink->End(std::move(status), std::move(exchange));
 }
 
-void Pipeline::Cancel(std::atomic<bool>* cancelled) const {
-  cancelled->store(true, std::memory_order_relaxed);
-  core_->scheduler->Nudge();
-}
+void Pipeline::Cancel(std::atomic<bool>* cancelled) const { CancelRequest(*core_, cancelled); }
 
 bool Pipeline::crowded() const { return core_->scheduler->crowded(); }
 
